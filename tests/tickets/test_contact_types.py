@@ -1,0 +1,61 @@
+"""The contact-type tree: paths, growth, migration, and what is refused."""
+
+import pytest
+
+from tickets.contact_types import ContactType, ContactTypeTree, tree_from_json, tree_to_json
+from tickets.errors import ContactTypeError
+
+
+@pytest.fixture
+def tree() -> ContactTypeTree:
+    return ContactTypeTree(nodes=()).with_paths(["Payments::Refund::Cleaning fee", "Payments::Card", "Trips"])
+
+
+def test_a_path_leads_to_its_node_and_back(tree: ContactTypeTree) -> None:
+    node = tree.find("Payments::Refund::Cleaning fee")
+    assert tree.path(node.id) == "Payments::Refund::Cleaning fee"
+    assert [leaf.name for leaf in tree.leaves()] == ["Cleaning fee", "Card", "Trips"]
+
+
+def test_growing_makes_a_new_version_only_when_a_node_is_new(tree: ContactTypeTree) -> None:
+    assert tree.with_paths(["Payments::Card"]) is tree
+    grown = tree.with_paths(["Payments::Voucher"])
+    assert grown.version == tree.version + 1
+    assert "Payments::Voucher" in grown
+
+
+def test_an_unknown_path_says_where_it_left_the_tree(tree: ContactTypeTree) -> None:
+    with pytest.raises(ContactTypeError, match="'Chargeback' is not under 'Payments'"):
+        tree.find("Payments::Chargeback")
+
+
+def test_old_ids_lead_to_current_ones_over_several_migrations() -> None:
+    nodes = (ContactType(id="new", name="New"), ContactType(id="other", name="Other"))
+    tree = ContactTypeTree(nodes=nodes, mapping={"oldest": ("old",), "old": ("new", "other"), "gone": ()})
+    assert tree.migrate("oldest") == ("new", "other")
+    assert tree.migrate("new") == ("new",)
+    assert tree.migrate("gone") == ()
+    assert tree.migrate("never heard of") == ()
+
+
+def test_json_keeps_a_tree_whole(tree: ContactTypeTree) -> None:
+    assert tree_from_json(tree_to_json(tree)) == tree
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        (ContactType(id="a", name="A"), ContactType(id="a", name="B")),
+        (ContactType(id="a", name="A", parent="missing"),),
+        (ContactType(id="a", name="A", parent="b"), ContactType(id="b", name="B", parent="a")),
+    ],
+    ids=["repeated id", "unknown parent", "cycle"],
+)
+def test_what_is_no_tree_is_refused(nodes: tuple[ContactType, ...]) -> None:
+    with pytest.raises(ContactTypeError):
+        ContactTypeTree(nodes=nodes)
+
+
+def test_a_mapping_must_end_in_the_tree() -> None:
+    with pytest.raises(ContactTypeError, match="nowhere"):
+        ContactTypeTree(nodes=(ContactType(id="a", name="A"),), mapping={"old": ("nowhere",)})

@@ -1,0 +1,144 @@
+"""The operational database on SQLite and PostgreSQL: schema, feedback kept once, the label queue, the monitor log."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from tickets import feedback_log, label_queue, monitor_log
+from tickets.database import metadata, open_database, upgrade
+from tickets.errors import InputError, MachineError
+from tickets.records import Feedback, RankedContactType, Suggestion, Ticket
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+def ticket(number: int) -> Ticket:
+    return Ticket(ticket_id=f"t{number}", created_at=NOON, body="Where is my refund?", attributes={"city": "Oslo"})
+
+
+def suggestion(number: int, *, at: datetime = NOON) -> Suggestion:
+    ranked = RankedContactType(contact_type="Payments", path="Payments", probability=0.9, band="high")
+    return Suggestion(
+        suggestion_id=f"s{number}-{at:%H%M%S}",
+        ticket_id=f"t{number}",
+        model_version="v1",
+        created_at=at,
+        contact_types=(ranked,),
+        templates=(),
+    )
+
+
+def accepted(number: int, *, feedback_id: str = "f1") -> Feedback:
+    return Feedback(
+        feedback_id=feedback_id,
+        suggestion_id=f"s{number}-120000",
+        ticket_id=f"t{number}",
+        action="accepted",
+        contact_type="Payments",
+        at=NOON + timedelta(minutes=1),
+    )
+
+
+def test_the_migrations_end_at_the_declared_tables(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_upgrading_twice_changes_nothing(engine: sa.Engine) -> None:
+    feedback_log.log_suggestions(engine, [(ticket(1), suggestion(1))])
+    upgrade(engine)
+    assert len(feedback_log.open_suggestions(engine)) == 1
+
+
+def test_a_database_that_cannot_be_opened_is_named_without_its_password() -> None:
+    with pytest.raises(MachineError) as caught:
+        open_database("postgresql://someone:secret@127.0.0.1:1/none?connect_timeout=2")
+    assert "127.0.0.1:1/none" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_suggestion_comes_back_as_it_was_logged(engine: sa.Engine) -> None:
+    feedback_log.log_suggestions(engine, [(ticket(1), suggestion(1))])
+    assert feedback_log.find_suggestion(engine, "s1-120000") == (ticket(1), suggestion(1))
+    assert feedback_log.find_suggestion(engine, "unknown") is None
+
+
+def test_feedback_sent_twice_is_kept_once(engine: sa.Engine) -> None:
+    feedback_log.log_suggestions(engine, [(ticket(1), suggestion(1))])
+    assert feedback_log.record_feedback(engine, accepted(1)) is True
+    assert feedback_log.record_feedback(engine, accepted(1)) is False
+    kept = list(feedback_log.feedback_between(engine, NOON, NOON + timedelta(hours=1)))
+    assert [row["feedback_id"] for row in kept] == ["f1"]
+
+
+def test_feedback_needs_a_suggestion(engine: sa.Engine) -> None:
+    with pytest.raises(sa.exc.IntegrityError):
+        feedback_log.record_feedback(engine, accepted(7))
+
+
+def test_the_queue_shows_the_newest_suggestion_of_tickets_without_feedback(engine: sa.Engine) -> None:
+    later = suggestion(2, at=NOON + timedelta(minutes=5))
+    feedback_log.log_suggestions(engine, [(ticket(n), suggestion(n)) for n in (1, 2)] + [(ticket(2), later)])
+    feedback_log.record_feedback(engine, accepted(1))
+    assert feedback_log.open_suggestions(engine) == [(ticket(2), later)]
+
+
+def test_times_without_a_zone_are_refused(engine: sa.Engine) -> None:
+    naive = NOON.replace(tzinfo=None)
+    with pytest.raises((ValueError, sa.exc.StatementError), match="without a zone"):
+        monitor_log.record_event(engine, "trained", at=naive, model_version="v1", details={})
+
+
+def request_label(number: int, priority: float) -> label_queue.LabelRequest:
+    return label_queue.LabelRequest(
+        ticket=ticket(number), share="unsure", priority=priority, suggestion=suggestion(number)
+    )
+
+
+def test_a_ticket_is_queued_once_claimed_by_one_and_labelled_once(engine: sa.Engine) -> None:
+    assert label_queue.enqueue(engine, [request_label(1, 0.2), request_label(2, 0.9)], at=NOON) == 2
+    assert label_queue.enqueue(engine, [request_label(2, 0.9)], at=NOON) == 0
+    (first,) = label_queue.claim(engine, "ann", at=NOON)
+    (second,) = label_queue.claim(engine, "bob", at=NOON)
+    assert (first.ticket.ticket_id, second.ticket.ticket_id) == ("t2", "t1")
+    label_queue.answer(engine, first.item_id, contact_type="Payments", labeler="ann", at=NOON)
+    with pytest.raises(InputError, match="done already"):
+        label_queue.answer(engine, first.item_id, contact_type="Payments", labeler="ann", at=NOON)
+    label_queue.skip(engine, second.item_id, labeler="bob")
+    assert label_queue.counts(engine) == {"done": 1, "skipped": 1}
+    kept = list(label_queue.labels_between(engine, NOON, NOON + timedelta(seconds=1)))
+    assert [(row["ticket_id"], row["contact_type"], row["share"]) for row in kept] == [("t2", "Payments", "unsure")]
+
+
+def test_a_claim_lapses(engine: sa.Engine) -> None:
+    label_queue.enqueue(engine, [request_label(1, 0.5)], at=NOON)
+    label_queue.claim(engine, "ann", at=NOON)
+    assert label_queue.claim(engine, "bob", at=NOON + timedelta(minutes=1)) == []
+    assert len(label_queue.claim(engine, "bob", at=NOON + label_queue.CLAIM_LASTS + timedelta(minutes=1))) == 1
+
+
+def test_a_rerun_of_a_night_replaces_its_record(engine: sa.Engine) -> None:
+    run = monitor_log.MonitorRun(
+        run_id="2026-03-02-v1",
+        as_of="2026-03-02",
+        started_at=NOON,
+        seconds=2.0,
+        model_version="v1",
+        status="alarm",
+        windows={"current": {"tickets": 500}},
+        summary={"acceptance": 0.8},
+    )
+    drift = monitor_log.DetectorResult(detector="mmd", statistic=0.3, limit=0.1, p_value=0.005, status="drifted")
+    alarm = monitor_log.Alarm(
+        alarm_id="a1", run_id=run.run_id, detector="mmd", severity="warning", message="Texts moved.", raised_at=NOON
+    )
+    for _ in range(2):
+        monitor_log.record_run(engine, run, [drift], [alarm])
+    assert monitor_log.recent_runs(engine) == [run]
+    assert monitor_log.results_of(engine, run.run_id) == [drift]
+    assert monitor_log.recent_alarms(engine, only_open=True) == [alarm]
+    assert monitor_log.close_alarms(engine, at=NOON) == 1
+    assert monitor_log.recent_alarms(engine, only_open=True) == []

@@ -1,0 +1,109 @@
+"""Workspaces: atomic publication, the run lock, reading with the declared schema, manifests."""
+
+import multiprocessing
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tickets.errors import LockedError, MissingStepError, WorkspaceError
+from tickets.manifests import Manifest, file_hash, manifests, read_manifest, write_manifest
+from tickets.tables import QUARANTINE
+from tickets.workspace import Workspace, write_text
+
+
+def write_rows(folder: Path, reasons: list[str]) -> None:
+    folder.mkdir(parents=True)
+    rows = [
+        {"source": "f", "row": n, "fields": "{}", "step": "clean", "reason": r, "detail": ""}
+        for n, r in enumerate(reasons)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=QUARANTINE.schema), folder / "part-0.parquet")
+
+
+def reasons(workspace: Workspace) -> list[str]:
+    return sorted(workspace.read(QUARANTINE, ["reason"]).column("reason").to_pylist())
+
+
+def test_publishing_replaces_only_the_given_partitions(workspace: Workspace) -> None:
+    with workspace.aside("first") as aside:
+        write_rows(aside / "arrived=2026-01-01", ["a"])
+        write_rows(aside / "arrived=2026-01-02", ["b"])
+        workspace.publish(aside, QUARANTINE)
+    with workspace.aside("second") as aside:
+        write_rows(aside / "arrived=2026-01-02", ["c", "d"])
+        workspace.publish(aside, QUARANTINE, ["2026-01-02"])
+    assert reasons(workspace) == ["a", "c", "d"]
+    assert workspace.partitions(QUARANTINE) == ["2026-01-01", "2026-01-02"]
+    assert workspace.read(QUARANTINE).column("arrived").to_pylist() == ["2026-01-01", "2026-01-02", "2026-01-02"]
+
+
+def test_a_partition_that_was_written_empty_is_emptied(workspace: Workspace) -> None:
+    with workspace.aside("first") as aside:
+        write_rows(aside / "arrived=2026-01-01", ["a"])
+        workspace.publish(aside, QUARANTINE)
+    with workspace.aside("second") as aside:
+        workspace.publish(aside, QUARANTINE, ["2026-01-01"])
+    assert reasons(workspace) == []
+
+
+def test_a_step_that_fails_leaves_the_last_good_table(workspace: Workspace) -> None:
+    with workspace.aside("first") as aside:
+        write_rows(aside / "arrived=2026-01-01", ["a"])
+        workspace.publish(aside, QUARANTINE)
+    with pytest.raises(RuntimeError), workspace.aside("second") as aside:
+        write_rows(aside / "arrived=2026-01-01", ["half"])
+        raise RuntimeError("killed")
+    assert reasons(workspace) == ["a"]
+    assert list(workspace.aside_root.iterdir()) == []
+
+
+def test_a_table_nobody_wrote_is_a_missing_step(workspace: Workspace) -> None:
+    with pytest.raises(MissingStepError, match="quarantine"):
+        workspace.read(QUARANTINE)
+
+
+def test_a_folder_that_is_no_workspace_is_not_opened(tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match="is not a workspace"):
+        Workspace.open(tmp_path)
+
+
+def hold_lock(root: Path, held: Event, end: Event) -> None:
+    with Workspace(root).lock("nightly"):
+        held.set()
+        end.wait(30)
+
+
+def test_the_lock_keeps_other_processes_out_and_names_the_holder(workspace: Workspace) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, end = context.Event(), context.Event()
+    holder = context.Process(target=hold_lock, args=(workspace.root, held, end))
+    holder.start()
+    assert held.wait(30)
+    with pytest.raises(LockedError, match=f"nightly, process {holder.pid}"), workspace.lock("import"):
+        pass
+    holder.kill()
+    holder.join()
+    with workspace.lock("import"):
+        pass
+
+
+def test_manifests_are_kept_by_step_and_date(workspace: Workspace) -> None:
+    for day in ("2026-01-02", "2026-01-01"):
+        write_manifest(workspace, Manifest(step="clean", as_of=day, counts={"tickets": 3}))
+    assert [manifest.as_of for manifest in manifests(workspace, "clean")] == ["2026-01-01", "2026-01-02"]
+    found = read_manifest(workspace, "clean", "2026-01-02")
+    assert found is not None
+    assert found.counts == {"tickets": 3}
+    assert read_manifest(workspace, "clean", "2026-01-03") is None
+
+
+def test_text_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "current"
+    write_text(path, "one")
+    write_text(path, "two")
+    assert path.read_text() == "two"
+    assert list(tmp_path.iterdir()) == [path]
+    assert file_hash(path) == "3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3"

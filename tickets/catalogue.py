@@ -1,0 +1,81 @@
+"""The catalogue of a workspace: its dataset description, contact-type tree and reply templates."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tickets.contact_types import ContactTypeTree, tree_from_json, tree_to_text
+from tickets.dataset import Dataset, load_dataset
+from tickets.errors import InputError, MissingStepError
+from tickets.records import ReplyTemplate
+from tickets.workspace import Workspace, write_text
+
+
+def read_dataset(workspace: Workspace) -> Dataset:
+    """Raises MissingStepError before the first import."""
+    path = workspace.catalogue / "dataset.toml"
+    if not path.exists():
+        raise MissingStepError(
+            f"{workspace.root} has no dataset yet.", hint="Run `triage import FILE --dataset NAME` first."
+        )
+    return load_dataset(path)
+
+
+def keep_dataset(workspace: Workspace, path: Path) -> Dataset:
+    """Check a dataset.toml and copy it into the workspace. Raises DatasetError."""
+    dataset = load_dataset(path)
+    write_text(workspace.catalogue / "dataset.toml", path.read_text(encoding="utf-8"))
+    return dataset
+
+
+def read_tree(workspace: Workspace) -> ContactTypeTree:
+    """An empty tree before the first one was written. Raises ContactTypeError when the file is no tree."""
+    path = workspace.catalogue / "contact_types.json"
+    return load_tree(path) if path.exists() else ContactTypeTree(nodes=())
+
+
+def load_tree(path: Path) -> ContactTypeTree:
+    return tree_from_json(_load(path))
+
+
+def write_tree(workspace: Workspace, tree: ContactTypeTree) -> None:
+    write_text(workspace.catalogue / "contact_types.json", tree_to_text(tree))
+
+
+def read_templates(workspace: Workspace) -> tuple[ReplyTemplate, ...]:
+    """() before the first ones were written."""
+    path = workspace.catalogue / "templates.json"
+    return load_templates(path) if path.exists() else ()
+
+
+def load_templates(path: Path) -> tuple[ReplyTemplate, ...]:
+    """Read a JSON list of templates. Raises InputError naming the first entry that is none."""
+    templates = []
+    for number, entry in enumerate(_load(path), start=1):
+        try:
+            templates.append(ReplyTemplate(**{**entry, "contact_types": tuple(entry.get("contact_types", ()))}))
+        except (TypeError, AttributeError) as error:
+            raise InputError(f"entry {number} of {path.name} is no reply template: {error}.") from error
+    return tuple(templates)
+
+
+def templates_to_text(templates: Sequence[ReplyTemplate]) -> str:
+    return json.dumps([dataclasses.asdict(template) for template in templates], indent=1, ensure_ascii=False)
+
+
+def write_templates(workspace: Workspace, templates: Sequence[ReplyTemplate]) -> None:
+    write_text(workspace.catalogue / "templates.json", templates_to_text(templates))
+
+
+def _load(path: Path) -> Any:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {error}.") from error
+    if not isinstance(data, (list, dict)):
+        raise InputError(f"{path} holds {type(data).__name__}; a list or an object was expected.")
+    return data

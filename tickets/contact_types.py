@@ -1,0 +1,169 @@
+"""The contact-type tree: what tickets can be about, how it changed, and how old labels are read today."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from tickets.errors import ContactTypeError
+
+SEPARATOR = "::"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactType:
+    """One node. `id` never changes, `name` may. The model reads the description: write it as for a new colleague."""
+
+    id: str
+    name: str
+    parent: str | None = None
+    description: str = ""
+    active: bool = True
+
+
+@dataclass(frozen=True)
+class ContactTypeTree:
+    """A versioned tree of contact types, with the mapping from retired ids to current ones.
+
+    `mapping` sends a retired id to the ids that replaced it: one for a rename or merge, several for a split. Raises
+    ContactTypeError when ids repeat, a parent is unknown, nodes form a cycle, or a mapping ends nowhere.
+    """
+
+    nodes: tuple[ContactType, ...]
+    version: int = 1
+    mapping: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self._by_id) != len(self.nodes):
+            raise ContactTypeError("two contact types have the same id.", hint="Give each node its own id.")
+        for node in self.nodes:
+            if node.parent is not None and node.parent not in self._by_id:
+                raise ContactTypeError(f"{node.id!r} has the unknown parent {node.parent!r}.")
+        for node in self.nodes:
+            self.ancestors(node.id)
+        for retired, targets in self.mapping.items():
+            if unknown := [target for target in targets if target not in self._by_id and target not in self.mapping]:
+                raise ContactTypeError(f"{retired!r} is mapped to {unknown}, which is not in the tree.")
+
+    @cached_property
+    def _by_id(self) -> dict[str, ContactType]:
+        return {node.id: node for node in self.nodes}
+
+    @cached_property
+    def _children(self) -> dict[str | None, tuple[ContactType, ...]]:
+        children: dict[str | None, list[ContactType]] = {}
+        for node in self.nodes:
+            children.setdefault(node.parent, []).append(node)
+        return {parent: tuple(nodes) for parent, nodes in children.items()}
+
+    def __contains__(self, contact_type: object) -> bool:
+        return contact_type in self._by_id
+
+    def __getitem__(self, contact_type: str) -> ContactType:
+        try:
+            return self._by_id[contact_type]
+        except KeyError:
+            raise ContactTypeError(f"the contact type {contact_type!r} is not in the tree.") from None
+
+    def children(self, contact_type: str | None) -> tuple[ContactType, ...]:
+        """The children of a node, in tree order; of `None`, the top level."""
+        return self._children.get(contact_type, ())
+
+    def ancestors(self, contact_type: str) -> tuple[ContactType, ...]:
+        """From the top level down to the node itself."""
+        chain: list[ContactType] = []
+        current: str | None = contact_type
+        while current is not None:
+            if len(chain) > len(self.nodes):
+                raise ContactTypeError(f"the parents of {contact_type!r} form a cycle.")
+            chain.append(self[current])
+            current = chain[-1].parent
+        return tuple(reversed(chain))
+
+    def path(self, contact_type: str) -> str:
+        """`Payments::Refund::Cleaning fee`"""
+        return SEPARATOR.join(node.name for node in self.ancestors(contact_type))
+
+    def find(self, path: str) -> ContactType:
+        """The node at a written path. Raises ContactTypeError."""
+        parent: str | None = None
+        node: ContactType | None = None
+        for name in split_path(path):
+            node = next((child for child in self.children(parent) if child.name == name), None)
+            if node is None:
+                raise ContactTypeError(
+                    f"no contact type is at {path!r}: {name!r} is not under {parent or 'the root'!r}."
+                )
+            parent = node.id
+        if node is None:
+            raise ContactTypeError("the path of a contact type is empty.")
+        return node
+
+    def leaves(self) -> tuple[ContactType, ...]:
+        """Active nodes without active children, in tree order."""
+        parents = {node.parent for node in self.nodes if node.active}
+        return tuple(node for node in self.nodes if node.active and node.id not in parents)
+
+    def migrate(self, contact_type: str) -> tuple[str, ...]:
+        """Current ids for an id of any age: itself, its replacements, or () when it was retired without one."""
+        seen: set[str] = set()
+        frontier, current = [contact_type], []
+        while frontier:
+            candidate = frontier.pop(0)
+            if candidate in seen:
+                continue
+            seen.add(candidate)
+            if candidate in self.mapping:
+                frontier.extend(self.mapping[candidate])
+            elif candidate in self._by_id and self._by_id[candidate].active:
+                current.append(candidate)
+        return tuple(current)
+
+    def with_paths(self, paths: Iterable[str]) -> ContactTypeTree:
+        """This tree and every node the paths name; a new version when that adds any. New ids are the written paths."""
+        added: dict[str, ContactType] = {}
+        for path in paths:
+            parent = None
+            names = split_path(path)
+            for depth, name in enumerate(names, start=1):
+                known = (*self.children(parent), *(node for node in added.values() if node.parent == parent))
+                node = next((child for child in known if child.name == name), None)
+                if node is None:
+                    node = ContactType(id=SEPARATOR.join(names[:depth]), name=name, parent=parent)
+                    added[node.id] = node
+                parent = node.id
+        if not added:
+            return self
+        return replace(self, nodes=(*self.nodes, *added.values()), version=self.version + bool(self.nodes))
+
+
+def split_path(path: str) -> list[str]:
+    return [name.strip() for name in path.split(SEPARATOR) if name.strip()]
+
+
+def tree_to_json(tree: ContactTypeTree) -> dict[str, Any]:
+    return {
+        "version": tree.version,
+        "nodes": [
+            {"id": n.id, "name": n.name, "parent": n.parent, "description": n.description, "active": n.active}
+            for n in tree.nodes
+        ],
+        "mapping": {retired: list(targets) for retired, targets in tree.mapping.items()},
+    }
+
+
+def tree_from_json(data: Mapping[str, Any]) -> ContactTypeTree:
+    """Read `tree_to_json`. Raises ContactTypeError when the data is not a tree."""
+    try:
+        nodes: Sequence[ContactType] = [ContactType(**node) for node in data["nodes"]]
+        mapping = {retired: tuple(targets) for retired, targets in data.get("mapping", {}).items()}
+        return ContactTypeTree(nodes=tuple(nodes), version=int(data["version"]), mapping=mapping)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ContactTypeError(f"contact_types.json has another shape than expected: {error!r}.") from error
+
+
+def tree_to_text(tree: ContactTypeTree) -> str:
+    return json.dumps(tree_to_json(tree), indent=1, ensure_ascii=False)

@@ -1,0 +1,200 @@
+"""The operational database: suggestions, feedback, labels, monitoring runs. SQLite embedded, PostgreSQL in production.
+
+The tables are declared here once; `migrations/` holds the one history that brings either database to them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.types import TypeDecorator
+
+from tickets.errors import MachineError
+
+metadata = sa.MetaData()
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Times go in with a zone and come out in UTC, on SQLite too, which keeps no zones. Raises ValueError if naive."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored.")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, _dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _key(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.String(200), primary_key=True)
+
+
+def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=nullable)
+
+
+def _time(name: str, *, nullable: bool = False, index: bool = False) -> sa.Column[datetime]:
+    return sa.Column(name, UtcTime, nullable=nullable, index=index)
+
+
+suggestions = sa.Table(
+    "suggestions",
+    metadata,
+    _key("suggestion_id"),
+    sa.Column("ticket_id", sa.Text, nullable=False, index=True),
+    _time("created_at", index=True),
+    _text("model_version"),
+    _text("contact_type", nullable=True),
+    sa.Column("probability", sa.Float),
+    sa.Column("abstained", sa.Boolean, nullable=False),
+    sa.Column("ticket", sa.JSON, nullable=False),
+    sa.Column("suggestion", sa.JSON, nullable=False),
+)
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    _key("feedback_id"),
+    sa.Column("suggestion_id", sa.String(200), sa.ForeignKey("suggestions.suggestion_id"), nullable=False, index=True),
+    sa.Column("ticket_id", sa.Text, nullable=False, index=True),
+    _text("action"),
+    _time("at", index=True),
+    _text("contact_type", nullable=True),
+    _text("template_id", nullable=True),
+    sa.Column("edit_distance", sa.Float),
+    sa.Column("handle_seconds", sa.Float),
+    _text("agent", nullable=True),
+)
+label_queue = sa.Table(  # tickets that people are asked to label
+    "label_queue",
+    metadata,
+    _key("item_id"),
+    sa.Column("ticket_id", sa.String(200), nullable=False, unique=True),
+    _text("share"),  # unsure | diverse | random: why it was asked
+    sa.Column("priority", sa.Float, nullable=False),
+    sa.Column("status", sa.String(20), nullable=False, index=True),  # open | claimed | done | skipped
+    _time("asked_at"),
+    _text("run_id", nullable=True),
+    _text("claimed_by", nullable=True),
+    _time("claimed_at", nullable=True),
+    sa.Column("ticket", sa.JSON, nullable=False),
+    sa.Column("suggestion", sa.JSON),
+)
+labels = sa.Table(
+    "labels",
+    metadata,
+    _key("label_id"),
+    sa.Column("item_id", sa.String(200), sa.ForeignKey("label_queue.item_id"), nullable=False, unique=True),
+    sa.Column("ticket_id", sa.Text, nullable=False, index=True),
+    _text("contact_type"),
+    _text("template_id", nullable=True),
+    _text("labeler"),
+    _time("at", index=True),
+    _text("share"),
+)
+monitor_runs = sa.Table(
+    "monitor_runs",
+    metadata,
+    _key("run_id"),
+    sa.Column("as_of", sa.String(10), nullable=False, index=True),
+    _time("started_at"),
+    sa.Column("seconds", sa.Float, nullable=False),
+    _text("model_version"),
+    _text("status"),  # quiet | alarm | unknown
+    sa.Column("windows", sa.JSON, nullable=False),  # reference and current: from, until, tickets
+    sa.Column("summary", sa.JSON, nullable=False),  # figures for the dashboard, name -> number or text
+    _text("report", nullable=True),  # path of the Evidently JSON, relative to the workspace
+)
+detector_results = sa.Table(
+    "detector_results",
+    metadata,
+    sa.Column("run_id", sa.String(200), sa.ForeignKey("monitor_runs.run_id"), primary_key=True),
+    _key("detector"),
+    sa.Column("statistic", sa.Float),
+    sa.Column("limit", sa.Float),
+    sa.Column("p_value", sa.Float),
+    sa.Column("drifted", sa.Boolean, nullable=False),
+    _text("status"),  # ok | drifted | unknown
+    sa.Column("details", sa.JSON, nullable=False),  # sample sizes, interval, what moved
+)
+alarms = sa.Table(
+    "alarms",
+    metadata,
+    _key("alarm_id"),
+    sa.Column("run_id", sa.String(200), sa.ForeignKey("monitor_runs.run_id"), nullable=False, index=True),
+    _text("detector"),
+    _text("severity"),  # warning | critical
+    _text("message"),
+    _time("raised_at", index=True),
+    _time("closed_at", nullable=True),
+    sa.Column("details", sa.JSON, nullable=False),
+)
+model_events = sa.Table(  # the model's timeline
+    "model_events",
+    metadata,
+    _key("event_id"),
+    _time("at", index=True),
+    _text("kind"),  # trained | promoted | rejected | rolled back | retrain decided
+    _text("model_version", nullable=True),
+    sa.Column("details", sa.JSON, nullable=False),
+)
+
+
+def open_database(url: str) -> sa.Engine:
+    """An engine for `sqlite:///file` or `postgresql://...`, brought to the newest schema. Raises MachineError."""
+    try:
+        engine = sa.create_engine(_with_driver(url), pool_pre_ping=True)
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(engine, "connect", _prepare_sqlite)
+        upgrade(engine)
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        shown = sa.make_url(url).render_as_string(hide_password=True) if "://" in url else repr(url)
+        raise MachineError(
+            f"cannot open the database {shown}: {_first_line(error)}",
+            hint="Check TRIAGE_DATABASE_URL, that the server runs, and that this user may create tables.",
+        ) from error
+    return engine
+
+
+def upgrade(engine: sa.Engine, revision: str = "head") -> None:
+    """Run the migrations. Two processes may start at once: PostgreSQL serialises them by an advisory lock."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(7418529630)"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def _with_driver(url: str) -> str:
+    """The usual `postgresql://` means psycopg 3 here."""
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

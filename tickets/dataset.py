@@ -1,0 +1,170 @@
+"""`dataset.toml`: one description of where each field of a ticket and its outcome comes from.
+
+The importer, the cleaner and the model read the same file, so a column under `never_inputs` cannot reach the model.
+
+    name = "support-2026"
+    format = "csv"                          # csv | jsonl | parquet
+    files = [{ path = "tickets.csv" }]      # or with a given split: { path = "test.csv", split = "test" }
+
+    [ticket]                                # our field = your column; in JSON lines a dotted path reaches inside
+    ticket_id = "id"                        # left out: made from the file's name and the row's number
+    created_at = "opened"                   # left out: `created_at_constant` is used
+    subject = "title"
+    body = "description"                    # required
+    channel = "via"
+    customer_key = "requester.email"        # hashed before it is stored
+
+    [attributes]
+    categorical = ["product"]
+    numeric = ["tenure_days"]
+    boolean = ["vip"]
+
+    [outcome]
+    contact_type = ["category", "reason"]   # one column with a written path, or one column a level
+    template_id = "macro"
+    resolved_at = "closed"
+    reply = "answer"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from tickets.errors import DatasetError
+
+Format = Literal["csv", "jsonl", "parquet"]
+Split = Literal["train", "validation", "test"]
+TICKET_FIELDS = ("ticket_id", "created_at", "subject", "body", "channel", "language", "customer_key")
+OUTCOME_FIELDS = ("contact_type", "template_id", "resolved_at", "handle_seconds", "labeler", "reply")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A file of the dataset, relative to dataset.toml; `split` fixes where its rows go."""
+
+    path: str
+    split: Split | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A dataset.toml, checked. Field maps are our field -> source column."""
+
+    name: str
+    format: Format
+    files: tuple[SourceFile, ...] = ()
+    ticket: Mapping[str, str]
+    outcome: Mapping[str, str] = field(default_factory=dict)
+    contact_type: tuple[str, ...] = ()
+    created_at_format: str | None = None
+    created_at_constant: datetime | None = None
+    timezone: str = "UTC"
+    languages: tuple[str, ...] = ("en",)
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    boolean: tuple[str, ...] = ()
+    never_inputs: tuple[str, ...] = ()
+    contact_types_file: str | None = None
+    templates_file: str | None = None
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        return (*self.categorical, *self.numeric, *self.boolean)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Every source column the dataset needs to be present, `never_inputs` aside."""
+        return frozenset({*self.ticket.values(), *self.outcome.values(), *self.contact_type, *self.attributes})
+
+
+def load_dataset(path: Path) -> Dataset:
+    """Read and check a dataset.toml. Raises DatasetError, naming the key that is wrong and what it may hold."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(f"cannot read {path}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} is not valid TOML: {error}.") from error
+    return dataset_from_toml(data, name=path.stem)
+
+
+def dataset_from_toml(data: Mapping[str, Any], *, name: str) -> Dataset:
+    """Check parsed TOML and build the Dataset. Raises DatasetError."""
+    known = {
+        *("name", "format", "files", "ticket", "attributes", "outcome", "never_inputs", "timezone", "languages"),
+        *("created_at_format", "created_at_constant", "contact_types_file", "templates_file"),
+    }
+    _refuse_unknown("the top level", data, known)
+    ticket, outcome, attributes = (_table(data, key) for key in ("ticket", "outcome", "attributes"))
+    _refuse_unknown("[ticket]", ticket, set(TICKET_FIELDS))
+    _refuse_unknown("[outcome]", outcome, set(OUTCOME_FIELDS))
+    _refuse_unknown("[attributes]", attributes, {"categorical", "numeric", "boolean"})
+    if "body" not in ticket:
+        raise DatasetError("[ticket] has no `body`.", hint='Say which column holds the customer\'s text: body = "...".')
+    if (file_format := data.get("format", "csv")) not in get_args(Format):
+        raise DatasetError(f"format is {file_format!r}; it may be one of {', '.join(get_args(Format))}.")
+    constant = data.get("created_at_constant")
+    if "created_at" not in ticket and constant is None:
+        raise DatasetError(
+            "[ticket] has no `created_at`.",
+            hint="Name the column, or set created_at_constant = 2026-01-01T00:00:00Z for data without dates.",
+        )
+    contact_type = outcome.get("contact_type", ())
+    dataset = Dataset(
+        name=str(data.get("name", name)),
+        format=file_format,
+        files=tuple(_source_file(entry) for entry in data.get("files", ())),
+        ticket=dict(ticket),
+        outcome={key: value for key, value in outcome.items() if key != "contact_type"},
+        contact_type=(contact_type,) if isinstance(contact_type, str) else tuple(contact_type),
+        created_at_format=data.get("created_at_format"),
+        created_at_constant=constant,
+        timezone=data.get("timezone", "UTC"),
+        languages=tuple(data.get("languages", ("en",))),
+        categorical=tuple(attributes.get("categorical", ())),
+        numeric=tuple(attributes.get("numeric", ())),
+        boolean=tuple(attributes.get("boolean", ())),
+        never_inputs=tuple(data.get("never_inputs", ())),
+        contact_types_file=data.get("contact_types_file"),
+        templates_file=data.get("templates_file"),
+    )
+    _refuse_leaks(dataset)
+    return dataset
+
+
+def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key, {})
+    if not isinstance(value, Mapping):
+        raise DatasetError(f"{key} is {value!r}; it must be a table: [{key}].")
+    return value
+
+
+def _refuse_unknown(where: str, data: Mapping[str, Any], known: set[str]) -> None:
+    if unknown := sorted(set(data) - known):
+        raise DatasetError(
+            f"{where} has the unknown key {unknown[0]!r}.", hint=f"Known keys: {', '.join(sorted(known))}."
+        )
+
+
+def _source_file(entry: Any) -> SourceFile:
+    match entry:
+        case {"path": str(path), **rest} if not rest:
+            return SourceFile(path=path)
+        case {"path": str(path), "split": ("train" | "validation" | "test") as split, **rest} if not rest:
+            return SourceFile(path=path, split=split)
+    raise DatasetError(f"files has the entry {entry!r}.", hint='Write { path = "tickets.csv" }, or add split = "test".')
+
+
+def _refuse_leaks(dataset: Dataset) -> None:
+    """Inputs may not name a column that is only known after the ticket was resolved."""
+    outcomes = {*dataset.outcome.values(), *dataset.contact_type, *dataset.never_inputs}
+    if leaks := sorted(outcomes & {*dataset.ticket.values(), *dataset.attributes}):
+        raise DatasetError(
+            f"the column {leaks[0]!r} is both an input and an outcome.",
+            hint="A model that sees it would look perfect in tests and fail on new tickets: take it out of one place.",
+        )

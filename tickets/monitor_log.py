@@ -1,0 +1,133 @@
+"""What the monitoring job found and what became of models, in the operational database. The dashboard reads it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from tickets.database import alarms, detector_results, model_events, monitor_runs
+
+RunStatus = Literal["quiet", "alarm", "unknown"]
+DetectorStatus = Literal["ok", "drifted", "unknown"]
+Severity = Literal["warning", "critical"]
+EventKind = Literal["trained", "promoted", "rejected", "rolled back", "retrain decided"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorResult:
+    """What one detector saw. `unknown` means its assumptions failed; `details` holds sample sizes and what moved."""
+
+    detector: str
+    statistic: float | None
+    limit: float | None
+    p_value: float | None
+    status: DetectorStatus
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def drifted(self) -> bool:
+        return self.status == "drifted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """An alarm; open until `closed_at`."""
+
+    alarm_id: str
+    run_id: str
+    detector: str
+    severity: Severity
+    message: str
+    raised_at: datetime
+    closed_at: datetime | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorRun:
+    """One night's monitoring. `windows` describes reference and current; `summary` holds figures for the dashboard."""
+
+    run_id: str
+    as_of: str
+    started_at: datetime
+    seconds: float
+    model_version: str
+    status: RunStatus
+    windows: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    report: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEvent:
+    """Something that happened to a model, with its reasons in `details`."""
+
+    event_id: str
+    at: datetime
+    kind: EventKind
+    model_version: str | None
+    details: Mapping[str, Any]
+
+
+def record_run(engine: sa.Engine, run: MonitorRun, results: Sequence[DetectorResult], raised: Sequence[Alarm]) -> None:
+    """Commit a run with its results and alarms; a rerun of the same `run_id` replaces the earlier record whole."""
+    with engine.begin() as connection:
+        for table in (alarms, detector_results, monitor_runs):
+            connection.execute(sa.delete(table).where(table.c.run_id == run.run_id))
+        connection.execute(sa.insert(monitor_runs).values(**asdict(run)))
+        for result in results:
+            values = asdict(result) | {"run_id": run.run_id, "drifted": result.drifted}
+            connection.execute(sa.insert(detector_results).values(**values))
+        for alarm in raised:
+            connection.execute(sa.insert(alarms).values(**asdict(alarm)))
+
+
+def recent_runs(engine: sa.Engine, *, limit: int = 60) -> list[MonitorRun]:
+    """Newest first."""
+    query = sa.select(monitor_runs).order_by(monitor_runs.c.as_of.desc(), monitor_runs.c.started_at.desc()).limit(limit)
+    with engine.connect() as connection:
+        return [MonitorRun(**row) for row in connection.execute(query).mappings()]
+
+
+def results_of(engine: sa.Engine, run_id: str) -> list[DetectorResult]:
+    """In alphabetical order of detectors."""
+    table = detector_results
+    columns = (table.c.detector, table.c.statistic, table.c.limit, table.c.p_value, table.c.status, table.c.details)
+    query = sa.select(*columns).where(table.c.run_id == run_id).order_by(table.c.detector)
+    with engine.connect() as connection:
+        return [DetectorResult(**row) for row in connection.execute(query).mappings()]
+
+
+def recent_alarms(engine: sa.Engine, *, limit: int = 60, only_open: bool = False) -> list[Alarm]:
+    """Newest first."""
+    query = sa.select(alarms).order_by(alarms.c.raised_at.desc(), alarms.c.alarm_id).limit(limit)
+    if only_open:
+        query = query.where(alarms.c.closed_at.is_(None))
+    with engine.connect() as connection:
+        return [Alarm(**row) for row in connection.execute(query).mappings()]
+
+
+def close_alarms(engine: sa.Engine, *, at: datetime) -> int:
+    """Close every open alarm, as when a new champion makes them moot; returns how many."""
+    with engine.begin() as connection:
+        return connection.execute(sa.update(alarms).where(alarms.c.closed_at.is_(None)).values(closed_at=at)).rowcount
+
+
+def record_event(
+    engine: sa.Engine, kind: EventKind, *, at: datetime, model_version: str | None, details: Mapping[str, Any]
+) -> None:
+    event = ModelEvent(event_id=uuid.uuid4().hex, at=at, kind=kind, model_version=model_version, details=details)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(model_events).values(**asdict(event)))
+
+
+def model_timeline(engine: sa.Engine, *, limit: int = 60) -> list[ModelEvent]:
+    """Newest first."""
+    query = sa.select(model_events).order_by(model_events.c.at.desc()).limit(limit)
+    with engine.connect() as connection:
+        return [ModelEvent(**row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,201 @@
+"""A workspace is one folder that holds everything of one tenant: lake, catalogue, manifests, models, releases, reports.
+
+Nothing here is half-written, ever: a step writes aside, then renames. One run at a time holds the lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from tickets.errors import LockedError, MachineError, MissingStepError, WorkspaceError
+from tickets.tables import Table
+
+_MARKER = "workspace.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The paths of a workspace. Make one with `Workspace.create`, open one with `Workspace.open`."""
+
+    root: Path
+
+    @classmethod
+    def create(cls, root: Path) -> Workspace:
+        """Make the folder (or open it if it is a workspace already). Raises WorkspaceError, MachineError."""
+        workspace = cls(root.resolve())
+        try:
+            for folder in (
+                workspace.lake,
+                workspace.catalogue,
+                workspace.models,
+                workspace.releases,
+                workspace.aside_root,
+            ):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MachineError(f"cannot make the workspace {root}: {error.strerror}.") from error
+        if not (workspace.root / _MARKER).exists():
+            write_text(workspace.root / _MARKER, json.dumps({"format": 1}))
+        return workspace
+
+    @classmethod
+    def open(cls, root: Path) -> Workspace:
+        """Open a workspace made earlier. Raises WorkspaceError."""
+        if not (root / _MARKER).exists():
+            raise WorkspaceError(
+                f"{root} is not a workspace.", hint="Start with `triage import`, or set TRIAGE_WORKSPACE."
+            )
+        return cls(root.resolve())
+
+    @property
+    def lake(self) -> Path:
+        return self.root / "lake"
+
+    @property
+    def catalogue(self) -> Path:
+        """dataset.toml, contact_types.json, templates.json; read and written by tickets.catalogue."""
+        return self.root / "catalogue"
+
+    @property
+    def manifests(self) -> Path:
+        return self.root / "manifests"
+
+    @property
+    def models(self) -> Path:
+        """models/<version>: model directories as training leaves them."""
+        return self.root / "models"
+
+    @property
+    def releases(self) -> Path:
+        """releases/<version>, and releases/current naming the one that is served."""
+        return self.root / "releases"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def aside_root(self) -> Path:
+        return self.root / ".aside"
+
+    @property
+    def default_database_url(self) -> str:
+        return f"sqlite:///{self.root / 'triage.db'}"
+
+    @property
+    def default_tracking_uri(self) -> str:
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    def table_path(self, table: Table) -> Path:
+        return self.lake / table.name
+
+    def partitions(self, table: Table) -> list[str]:
+        """The values of the table's partition column that are there, sorted."""
+        prefix = f"{table.partition}="
+        folder = self.table_path(table)
+        return sorted(path.name.removeprefix(prefix) for path in folder.glob(f"{prefix}*")) if folder.is_dir() else []
+
+    def read(
+        self, table: Table, columns: Sequence[str] | None = None, *, where: pc.Expression | None = None
+    ) -> pa.Table:
+        """The table in Arrow, its partition column (text) included. Empty when the table is; raises MissingStepError
+        when no step has written it."""
+        schema = table.schema
+        if table.partition is not None:
+            schema = schema.append(pa.field(table.partition, pa.string(), nullable=False))
+        if not self.table_path(table).is_dir():
+            raise MissingStepError(
+                f"the table `{table.name}` has not been written yet.", hint="Run `triage features` first."
+            )
+        files = ds.dataset(
+            self.table_path(table), schema=schema, format="parquet", partitioning="hive", exclude_invalid_files=False
+        )
+        return files.to_table(columns=list(columns) if columns is not None else None, filter=where)
+
+    @contextlib.contextmanager
+    def aside(self, name: str) -> Iterator[Path]:
+        """A fresh folder on the same disk to write into, gone at the end whatever happens."""
+        path = self.aside_root / f"{name}-{uuid.uuid4().hex[:12]}"
+        path.mkdir(parents=True)
+        try:
+            yield path
+        except OSError as error:
+            if error.errno in (28, 122):  # ENOSPC, EDQUOT
+                raise MachineError(
+                    f"the disk of {self.root} is full.", hint="Free some space and run again; nothing was lost."
+                ) from error
+            raise
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def publish(self, written: Path, table: Table, partition_values: Sequence[str] | None = None) -> None:
+        """Put `written` (made inside `aside`) in place of the table, or of the given partitions of it.
+
+        `written` has the table's layout: `<partition>=<value>/*.parquet`, or files for a table without partitions.
+        A given partition that `written` lacks becomes empty. Each replacement is one rename.
+        """
+        target = self.table_path(table)
+        if partition_values is None:
+            self.replace_folder(written, target)
+            return
+        target.mkdir(parents=True, exist_ok=True)
+        for value in partition_values:
+            name = f"{table.partition}={value}"
+            if (written / name).is_dir():
+                self.replace_folder(written / name, target / name)
+            elif (target / name).is_dir():
+                self._discard(target / name)
+
+    def replace_folder(self, new: Path, target: Path) -> None:
+        """Rename `new` to `target`, moving what was there out of the way first."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            self._discard(target)
+        new.rename(target)
+
+    def _discard(self, folder: Path) -> None:
+        trash = self.aside_root / f"trash-{uuid.uuid4().hex[:12]}"
+        folder.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def lock(self, purpose: str) -> Iterator[None]:
+        """Hold the workspace for one run; the system frees it if the holder dies. Raises LockedError."""
+        with open(self.root / "run.lock", "a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                raise LockedError(
+                    f"another run holds this workspace: {file.read().strip() or 'unknown'}.", hint="Wait for it to end."
+                ) from error
+            file.truncate(0)
+            file.write(f"{purpose}, process {os.getpid()}")
+            file.flush()
+            try:
+                yield
+            finally:
+                file.truncate(0)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old one or the new one, whole, also after a crash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    with open(aside, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
