@@ -1,0 +1,269 @@
+"""The command line. A command parses, calls one plain function, prints; it imports what is heavy when it needs it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tickets.errors import MachineError, TriageError
+
+if TYPE_CHECKING:
+    from triage.settings import Settings
+
+app = typer.Typer(
+    name="triage",
+    help="Contact types and reply templates for every new ticket, kept right by monitoring.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+AsOf = Annotated[
+    dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day to run for; today when not given.")
+]
+Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="The workspace folder (TRIAGE_WORKSPACE).")]
+Preset = Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: how much to spend.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+def main() -> None:
+    """Run the command line; errors raised on purpose become one line and their exit code."""
+    try:
+        app()
+    except TriageError as error:
+        _fail(error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _fail(MachineError("the disk is full.", hint="Free some space and run again; what was there is as it was."))
+
+
+def _fail(error: TriageError) -> None:
+    print(f"triage: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
+
+
+@app.callback()
+def _start(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, to standard error.")] = False,
+) -> None:
+    from triage.logs import configure_logs
+
+    configure_logs(verbose=verbose)
+
+
+@app.command()
+def demo(
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="Made anew each time.")] = Path("demo"),
+    serve: Annotated[bool, typer.Option(help="Keep the pages up at the end.")] = False,
+    quick: Annotated[bool, typer.Option(help="A tenth of the tickets: shows the way, not the quality.")] = False,
+) -> None:
+    """Run the whole loop on simulated tickets: history, model, service, drift, labels, retraining."""
+    from triage.console import screen, show_summary
+    from triage.loop import FULL, QUICK, run_demo
+    from triage.settings import read_settings
+
+    settings = read_settings()
+    with screen() as shown:
+        summary = run_demo(workspace, settings, QUICK if quick else FULL, report=shown.report, progress=shown.progress)
+    show_summary(summary)
+    if serve:
+        _serve(settings.model_copy(update={"workspace": workspace}))
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="CSV, JSON lines or Parquet; .gz is read too.")],
+    dataset: Annotated[str, typer.Option(help="cfpb, banking77, bitext, or the path of a dataset.toml.")],
+    workspace: Folder = None,
+    as_of: AsOf = None,
+) -> None:
+    """Bring source files into the lake, as they are."""
+    from triage import steps
+    from triage.console import screen
+
+    with screen() as shown:
+        steps.import_files(_settings(workspace), files, dataset, as_of=_day(as_of), report=shown.report)
+
+
+@app.command()
+def features(
+    workspace: Folder = None,
+    as_of: AsOf = None,
+    validation_from: Annotated[str | None, typer.Option(help="First day of the validation period.")] = None,
+    test_from: Annotated[str | None, typer.Option(help="First day of the test period.")] = None,
+    test_until: Annotated[str | None, typer.Option(help="The day after the test period.")] = None,
+) -> None:
+    """Clean, label, split and featurise what was imported (Spark). Without days, the periods are fractions of time."""
+    from triage import steps
+    from triage.console import screen
+
+    days = [dt.date.fromisoformat(day) if day else None for day in (validation_from, test_from, test_until)]
+    with screen() as shown:
+        steps.features(
+            _settings(workspace), as_of=_day(as_of), periods=(days[0], days[1], days[2]), report=shown.report
+        )
+
+
+@app.command()
+def train(
+    workspace: Folder = None,
+    preset: Preset = "cpu",
+    device: Device = "auto",
+    encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
+    max_train_tickets: Annotated[int | None, typer.Option(help="Use only the newest so many.")] = None,
+    promote_it: Annotated[bool, typer.Option("--promote", help="Serve it at once, without a gate.")] = False,
+) -> None:
+    """Train a model on the features, measure it beside the baselines, register it."""
+    from triage import steps
+    from triage.console import screen, show_metrics
+
+    knobs = {"device": device, "encoder": encoder, "epochs": epochs, "max_train_tickets": max_train_tickets}
+    with screen() as shown:
+        version = steps.train(
+            _settings(workspace),
+            preset,
+            knobs,
+            promote_it=promote_it,
+            report=shown.report,
+            progress=shown.progress,
+        )
+    show_metrics(version)
+
+
+@app.command()
+def debug(workspace: Folder = None, preset: Preset = "cpu-quick") -> None:
+    """Walk the checklist before a long run: shapes, initial loss, overfit one batch, permuted labels."""
+    from triage import steps
+    from triage.console import screen, show_checks
+
+    with screen() as shown:
+        findings = steps.debug(_settings(workspace), preset, report=shown.report)
+    if not show_checks(findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    workspace: Folder = None,
+    version: Annotated[
+        str | None, typer.Option(help="A model under models/; the current release when not given.")
+    ] = None,
+) -> None:
+    """Show a model's figures beside majority class and TF-IDF on the same rows."""
+    from triage import steps
+    from triage.console import show_metrics
+
+    show_metrics(steps.model_version(_settings(workspace), version))
+
+
+@app.command()
+def promote(version: Annotated[str, typer.Argument()], workspace: Folder = None) -> None:
+    """Make a trained model the one that is served. A running service takes it up by itself."""
+    from triage import steps
+
+    steps.promote(_settings(workspace), version)
+    print(f"{version} is served now.")
+
+
+@app.command()
+def rollback(workspace: Folder = None) -> None:
+    """Serve the previous champion again."""
+    from triage import steps
+
+    print(f"{steps.rollback(_settings(workspace))} is served again.")
+
+
+@app.command()
+def serve(
+    workspace: Folder = None,
+    host: Annotated[str | None, typer.Option(help="TRIAGE_HOST")] = None,
+    port: Annotated[int | None, typer.Option(help="TRIAGE_PORT")] = None,
+) -> None:
+    """Serve suggestions, the console, the label queue and the dashboard."""
+    settings = _settings(workspace)
+    given = {"host": host, "port": port}
+    _serve(settings.model_copy(update={name: value for name, value in given.items() if value is not None}))
+
+
+@app.command()
+def score(workspace: Folder = None, as_of: AsOf = None) -> None:
+    """Suggest for every open ticket in the lake (Spark)."""
+    from triage import steps
+    from triage.console import screen
+
+    with screen() as shown:
+        steps.score(_settings(workspace), as_of=_day(as_of), report=shown.report)
+
+
+@app.command()
+def monitor(workspace: Folder = None, as_of: AsOf = None) -> None:
+    """Compare the last days with the champion's own validation period; raise alarms; ask for labels."""
+    from triage import steps
+    from triage.console import screen, show_night
+
+    with screen() as shown:
+        night = steps.monitor(_settings(workspace), as_of=_day(as_of), report=shown.report)
+    show_night(night)
+
+
+@app.command()
+def retrain(workspace: Folder = None, as_of: AsOf = None, preset: Preset = "cpu") -> None:
+    """Train a challenger on all that is known, let it meet the champion on the latest days, promote it if it wins."""
+    from triage import steps
+    from triage.console import screen, show_gate
+
+    with screen() as shown:
+        outcome = steps.retrain(
+            _settings(workspace), preset, as_of=_day(as_of), report=shown.report, progress=shown.progress
+        )
+    show_gate(outcome)
+
+
+@app.command()
+def nightly(workspace: Folder = None, as_of: AsOf = None, preset: Preset = "cpu") -> None:
+    """The night's work in order: extract, features, score, monitor, and retrain when there is reason to."""
+    from triage import steps
+    from triage.console import screen, show_gate, show_night
+
+    with screen() as shown:
+        night, outcome = steps.nightly(
+            _settings(workspace), preset, as_of=_day(as_of), report=shown.report, progress=shown.progress
+        )
+    show_night(night)
+    if outcome is not None:
+        show_gate(outcome)
+
+
+@app.command()
+def doctor(workspace: Folder = None) -> None:
+    """Check Java, Python packages, disk, memory, the database and the release; say what to do about what is wrong."""
+    from triage.console import show_checks
+    from triage.doctor import examine
+
+    if not show_checks(examine(_settings(workspace))):
+        raise typer.Exit(1)
+
+
+def _settings(workspace: Path | None) -> Settings:
+    from triage.settings import read_settings
+
+    settings = read_settings()
+    return settings if workspace is None else settings.model_copy(update={"workspace": workspace})
+
+
+def _day(as_of: dt.datetime | None) -> dt.date:
+    return (as_of or dt.datetime.now(dt.UTC)).date()
+
+
+def _serve(settings: Settings) -> None:
+    from triage import steps
+
+    print(f"Console http://{settings.host}:{settings.port}/console, stop with Ctrl-C.")
+    steps.serve(settings)

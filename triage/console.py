@@ -1,0 +1,138 @@
+"""What the command line shows: a line as each step ends, a bar while a model trains, tables of figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from models.card import FIGURES
+
+if TYPE_CHECKING:
+    from models.train import ModelVersion
+    from monitoring.night import NightReport
+    from triage.doctor import Check
+    from triage.loop import DemoSummary
+    from triage.retrain import RetrainOutcome
+
+_LINE_EVERY = 10.0  # seconds between progress lines where there is no terminal to draw a bar on
+
+
+@dataclass
+class Screen:
+    """Shows steps and training progress. `report` and `progress` are what the parts call."""
+
+    console: Console
+    bar: Progress
+    started: float = field(default_factory=time.monotonic)
+    _task: TaskID | None = None
+    _last_line: float = 0.0
+
+    def report(self, line: str) -> None:
+        minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
+        self.console.print(f"[dim]{minutes:2d}:{seconds:02d}[/dim]  {line}", markup=True)
+
+    def progress(self, step: int, total: int, loss: float) -> None:
+        """Training is at `step` of `total` steps."""
+        if not self.console.is_terminal:
+            if time.monotonic() - self._last_line > _LINE_EVERY or step == total:
+                self._last_line = time.monotonic()
+                self.report(f"training: step {step} of {total}, loss {loss:.3f}")
+            return
+        if self._task is None:
+            self._task = self.bar.add_task("training", total=total)
+        self.bar.update(self._task, completed=step, total=total, description=f"training, loss {loss:.3f}")
+        if step >= total:
+            self.bar.remove_task(self._task)
+            self._task = None
+
+
+@contextmanager
+def screen() -> Iterator[Screen]:
+    """The terminal, for the length of one command."""
+    console = Console(highlight=False)
+    columns = (TextColumn("      {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield Screen(console, bar)
+
+
+def show_metrics(trained: ModelVersion) -> None:
+    """The model beside the baselines, on each split."""
+    console = Console(highlight=False)
+    console.print(f"\nModel {trained.version} in {trained.folder}")
+    names = list(trained.metrics)
+    for split in ("validation", "test", "cost"):
+        figures = {name: trained.metrics[name].get(split, {}) for name in names}
+        if any(figures.values()):
+            console.print(_figures(split, names, figures))
+
+
+def _figures(title: str, names: Sequence[str], figures: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for name in names:
+        table.add_column(name, justify="right")
+    for key, words in FIGURES.items():
+        values = [figures[name].get(key) for name in names]
+        if any(value is not None for value in values):
+            table.add_row(words, *("" if value is None else f"{value:.3g}" for value in values))
+    return table
+
+
+def show_night(night: NightReport) -> None:
+    """Each detector's word, and what follows from it."""
+    console = Console(highlight=False)
+    table = Table(title=f"Monitoring of {night.run.as_of}: {night.run.status}", title_justify="left")
+    for heading in ("detector", "statistic", "limit", "p", "status"):
+        table.add_column(heading, justify="left" if heading in ("detector", "status") else "right")
+    for result in night.results:
+        numbers = (
+            f"{value:.3g}" if value is not None else "" for value in (result.statistic, result.limit, result.p_value)
+        )
+        table.add_row(result.detector, *numbers, result.status)
+    console.print(table)
+    for alarm in night.open_alarms:
+        console.print(f"{alarm.severity}: {alarm.message}")
+    verdict = "retrain" if night.decision.retrain else "no retraining"
+    console.print(f"{verdict}: {'; '.join(night.decision.reasons) or 'no reason to'}")
+
+
+def show_gate(outcome: RetrainOutcome) -> None:
+    console = Console(highlight=False)
+    verdict = "promoted" if outcome.gate.promote else "rejected"
+    console.print(f"Challenger {outcome.challenger.version} against champion {outcome.champion}: {verdict}")
+    for reason in outcome.gate.reasons:
+        console.print(f"  {reason}")
+
+
+def show_checks(checks: Sequence[Check]) -> bool:
+    """True when all are well."""
+    console = Console(highlight=False)
+    for check in checks:
+        console.print(f"{'[green]ok  [/green]' if check.ok else '[red]MEND[/red]'}  {check.name}: {check.found}")
+        if not check.ok and check.advice:
+            console.print(f"      {check.advice}")
+    return all(check.ok for check in checks)
+
+
+def show_summary(summary: DemoSummary) -> None:
+    """What happened in the demonstration, in one table, and where to look at it."""
+    console = Console(highlight=False)
+    table = Table(title="What happened", title_justify="left", show_lines=False)
+    for heading in ("period", "tickets", "right at once", "right among 3", "template among 3", "accepted"):
+        table.add_column(heading, justify="left" if heading == "period" else "right")
+    for period in summary.periods:
+        shares = (period.top_1, period.top_3, period.template_top_3, period.accepted)
+        table.add_row(period.name, f"{period.tickets:,}", *(f"{share:.1%}" for share in shares))
+    console.print(table)
+    for name, value in summary.figures.items():
+        console.print(f"{name:<28}{value}")
+    console.print("\nLook at it yourself:")
+    for line in summary.addresses:
+        console.print(f"  {line}")

@@ -1,0 +1,121 @@
+"""Simulated agents at work: tickets arrive at the running service over HTTP, agents look, answer, give feedback."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import httpx
+import numpy as np
+
+from tickets.records import Suggestion, suggestion_from_json, to_json
+from tickets.simulate import SimulatedDay, SimulatedTicket
+from tickets.simulate.agent import respond
+
+
+@dataclass
+class SimulatedClock:
+    """The service's clock while history is replayed: it shows the time of the ticket at hand."""
+
+    now: datetime
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handled:
+    """One ticket as an agent handled it, judged by the truth that only the simulator knows."""
+
+    top_1: bool
+    top_3: bool
+    template_top_3: bool | None  # None when no template was sent
+    accepted: bool
+    milliseconds: float  # of the suggestion, over HTTP
+    handle_seconds: float
+
+
+@dataclass
+class SimulatedDesk:
+    """Agents of the simulated company, working through the service's HTTP API."""
+
+    client: httpx.Client
+    clock: SimulatedClock
+    rng: np.random.Generator
+    handled: list[Handled] = field(default_factory=list)
+
+    def work(self, days: Iterable[SimulatedDay]) -> list[Handled]:
+        """Handle every ticket of the days, in order of arrival. Raises httpx.HTTPError when the service fails one."""
+        done = [self._handle(ticket) for day in days for ticket in day.tickets]
+        self.handled.extend(done)
+        return done
+
+    def _handle(self, simulated: SimulatedTicket) -> Handled:
+        ticket = simulated.ticket
+        self.clock.now = ticket.created_at
+        started = time.perf_counter()
+        answer = self.client.post("/v1/suggestions", json={"ticket": to_json(ticket)}).raise_for_status()
+        milliseconds = 1000 * (time.perf_counter() - started)
+        suggestion = suggestion_from_json(answer.json())
+        action = respond(simulated, suggestion, self.rng)
+        self.clock.now = ticket.created_at + timedelta(seconds=action.handle_seconds)
+        feedback = {
+            "suggestion_id": suggestion.suggestion_id,
+            "action": action.action,
+            "contact_type": action.contact_type,
+            "template_id": action.template_id,
+            "edit_distance": action.edit_distance,
+            "handle_seconds": action.handle_seconds,
+            "agent": simulated.outcome.labeler,
+        }
+        key = {"Idempotency-Key": suggestion.suggestion_id}
+        self.client.post("/v1/feedback", json=feedback, headers=key).raise_for_status()
+        return _judge(simulated, suggestion, action.action == "accepted", milliseconds, action.handle_seconds)
+
+
+def _judge(
+    simulated: SimulatedTicket, suggestion: Suggestion, accepted: bool, milliseconds: float, handle_seconds: float
+) -> Handled:
+    types = [ranked.contact_type for ranked in suggestion.contact_types]
+    templates = [ranked.template_id for ranked in suggestion.templates]
+    sent = simulated.outcome.template_id
+    return Handled(
+        top_1=types[:1] == [simulated.true_contact_type],
+        top_3=simulated.true_contact_type in types[:3],
+        template_top_3=sent in templates[:3] if sent else None,
+        accepted=accepted,
+        milliseconds=milliseconds,
+        handle_seconds=handle_seconds,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """How suggestions did over a stretch of days, as shares of tickets."""
+
+    name: str
+    tickets: int
+    top_1: float
+    top_3: float
+    template_top_3: float
+    accepted: float
+    handle_seconds: float  # mean
+
+
+def summarise(name: str, handled: Sequence[Handled]) -> Period:
+    templates = [one.template_top_3 for one in handled if one.template_top_3 is not None]
+    return Period(
+        name=name,
+        tickets=len(handled),
+        top_1=_share([one.top_1 for one in handled]),
+        top_3=_share([one.top_3 for one in handled]),
+        template_top_3=_share(templates),
+        accepted=_share([one.accepted for one in handled]),
+        handle_seconds=float(np.mean([one.handle_seconds for one in handled])) if handled else 0.0,
+    )
+
+
+def _share(hits: Sequence[bool]) -> float:
+    return sum(hits) / len(hits) if hits else 0.0

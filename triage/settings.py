@@ -1,0 +1,82 @@
+"""Every setting, read from the environment here and nowhere else. All below this package receives values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tickets.database import open_database
+from tickets.errors import InputError
+from tickets.workspace import Workspace
+
+
+class SparkSettings(BaseModel):
+    """TRIAGE_SPARK__MASTER and TRIAGE_SPARK__MEMORY."""
+
+    master: str | None = Field(default=None, description="Spark master; the machine's own cores when not set.")
+    memory: str | None = Field(
+        default=None, description="Driver memory, such as 4g; a share of the machine's when not set."
+    )
+
+
+class Settings(BaseSettings):
+    """TRIAGE_* settings, nested with `__`."""
+
+    model_config = SettingsConfigDict(env_prefix="TRIAGE_", env_nested_delimiter="__")
+
+    workspace: Path = Field(default=Path("workspace"), description="The folder that holds everything of one tenant.")
+    database_url: str | None = Field(
+        default=None, description="PostgreSQL or SQLite; the workspace's SQLite when not set."
+    )
+    host: str = Field(default="127.0.0.1", description="Where the service listens; only this machine by default.")
+    port: int = Field(default=8000, ge=0, le=65535)
+    threads: int = Field(default=1, ge=1, description="Threads of one inference.")
+    spark: SparkSettings = Field(default_factory=SparkSettings)
+    tracking_uri: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "TRIAGE_TRACKING_URI"),
+        description="MLflow's store; the workspace's SQLite when not set.",
+    )
+
+
+# Set unless the person did: nothing phones home, and a model id that is not on disk fails at once instead of hanging.
+_ENVIRONMENT: Mapping[str, str] = {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def read_settings() -> Settings:
+    """Read the environment. Raises InputError naming the variable that cannot be read."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "TRIAGE_" + "__".join(str(part) for part in first["loc"]).upper()
+        raise InputError(f"{name} is {first['input']!r}: {first['msg']}.", hint="Mend or unset it.") from error
+
+
+def tracking_uri(settings: Settings, workspace: Workspace) -> str:
+    return settings.tracking_uri or workspace.default_tracking_uri
+
+
+@contextmanager
+def database(settings: Settings, workspace: Workspace) -> Iterator[sa.Engine]:
+    """The operational database of the workspace, closed at the end. Raises MachineError."""
+    engine = open_database(settings.database_url or workspace.default_database_url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()

@@ -1,0 +1,225 @@
+"""What each command does, as one plain function a command: open what is needed, call the part that does the work."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from tickets.monitor_log import record_event
+from tickets.workspace import Workspace
+from triage.settings import Settings, database, tracking_uri
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from models.config import TrainConfig
+    from models.debug import Finding
+    from models.train import ModelVersion
+    from monitoring.night import NightReport
+    from triage.retrain import RetrainOutcome
+
+Report = Callable[[str], None]
+Progress = Callable[[int, int, float], None]
+BY_HAND = "promoted by hand"
+Periods = tuple[dt.date | None, dt.date | None, dt.date | None]
+
+
+@contextmanager
+def opened(settings: Settings, purpose: str) -> Iterator[tuple[Workspace, sa.Engine]]:
+    """The workspace, locked, and its database. Raises WorkspaceError, LockedError, MachineError."""
+    workspace = Workspace.open(settings.workspace)
+    with workspace.lock(purpose), database(settings, workspace) as engine:
+        yield workspace, engine
+
+
+@contextmanager
+def spark_for(settings: Settings) -> Iterator[SparkSession]:
+    """A Spark session for one command, stopped at the end. Raises MachineError when Java is missing or too old."""
+    from pipeline.session import spark_session
+
+    session = spark_session(master=settings.spark.master, memory=settings.spark.memory)
+    try:
+        yield session
+    finally:
+        session.stop()
+
+
+def import_files(settings: Settings, files: Sequence[Path], dataset: str, *, as_of: dt.date, report: Report) -> None:
+    """Raises DatasetError, SourceError, LockedError."""
+    from pipeline import importing
+    from pipeline.datasets import ready_dataset
+
+    workspace = Workspace.create(settings.workspace)
+    path = Path(dataset) if dataset.endswith(".toml") else ready_dataset(dataset)
+    with workspace.lock("import"):
+        importing.import_files(workspace, files, path, as_of=as_of, report=report)
+
+
+def features(settings: Settings, *, as_of: dt.date, periods: Periods, report: Report) -> None:
+    """Extract from the operational database, then clean, label, split, featurise, pair."""
+    from pipeline.extract import extract
+    from pipeline.nightly import run_pipeline
+    from pipeline.split import SplitPlan
+
+    validation_from, test_from, test_until = periods
+    plan = SplitPlan(validation_from=validation_from, test_from=test_from, test_until=test_until)
+    with opened(settings, "features") as (workspace, engine), spark_for(settings) as spark:
+        extract(workspace, engine, as_of=as_of)
+        run_pipeline(workspace, as_of=as_of, spark=spark, plan=plan, report=report)
+
+
+def train(
+    settings: Settings,
+    preset: str,
+    knobs: Mapping[str, Any],
+    *,
+    promote_it: bool,
+    report: Report,
+    progress: Progress,
+) -> ModelVersion:
+    """Train with a preset, `knobs` that are not None overriding it. Raises InputError, TrainingDataError."""
+    from models import train as training
+    from models.registry import set_alias
+    from models.release import promote
+
+    with opened(settings, "train") as (workspace, engine):
+        uri = tracking_uri(settings, workspace)
+        config = train_config(preset, knobs)
+        trained = training.train(workspace, config, report=report, progress=progress, tracking_uri=uri)
+        now = dt.datetime.now(dt.UTC)
+        record_event(engine, "trained", at=now, model_version=trained.version, details={"preset": preset})
+        if promote_it:
+            promote(workspace, trained.version)
+            set_alias(trained.version, "champion", tracking_uri=uri)
+            record_event(engine, "promoted", at=now, model_version=trained.version, details={"reasons": [BY_HAND]})
+    return trained
+
+
+def train_config(preset: str, knobs: Mapping[str, Any]) -> TrainConfig:
+    """Raises InputError for a preset that does not exist or a value that cannot work."""
+    from models import config
+
+    return replace(config.preset(preset), **{name: value for name, value in knobs.items() if value is not None})
+
+
+def debug(settings: Settings, preset: str, *, report: Report) -> list[Finding]:
+    """Walk the checklist on the workspace's own training data. Raises MissingStepError, TrainingDataError."""
+    from models import debug as checklist
+
+    return checklist.examine(Workspace.open(settings.workspace), train_config(preset, {}), report=report)
+
+
+def model_version(settings: Settings, version: str | None) -> ModelVersion:
+    """A trained model, or the current release. Raises ReleaseError when there is none."""
+    from models.release import current_release, open_release
+    from models.train import ModelVersion
+
+    workspace = Workspace.open(settings.workspace)
+    release = open_release(workspace.models / version) if version else current_release(workspace)
+    return ModelVersion(version=release.version, folder=release.folder, metrics=release.metrics)
+
+
+def promote(settings: Settings, version: str) -> None:
+    """Raises ReleaseError, naming the versions there are."""
+    from models import release
+    from models.registry import set_alias
+
+    with opened(settings, "promote") as (workspace, engine):
+        release.promote(workspace, version)
+        set_alias(version, "champion", tracking_uri=tracking_uri(settings, workspace))
+        now = dt.datetime.now(dt.UTC)
+        record_event(engine, "promoted", at=now, model_version=version, details={"reasons": [BY_HAND]})
+
+
+def rollback(settings: Settings) -> str:
+    """Serve the previous champion again; its version. Raises ReleaseError when there was none."""
+    from models import release
+    from models.registry import set_alias
+
+    with opened(settings, "rollback") as (workspace, engine):
+        left = release.current_version(workspace)
+        version = release.roll_back(workspace)
+        set_alias(version, "champion", tracking_uri=tracking_uri(settings, workspace))
+        now = dt.datetime.now(dt.UTC)
+        record_event(engine, "rolled back", at=now, model_version=version, details={"from": left})
+    return version
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal. Raises MachineError when the port is taken or the database cannot be opened."""
+    from service import app
+    from service.options import ServiceOptions
+
+    workspace = Workspace.create(settings.workspace)
+    with database(settings, workspace) as engine:
+        options = ServiceOptions(threads=settings.threads)
+        app.serve(app.create_app(workspace, engine, options), settings.host, settings.port)
+
+
+def score(settings: Settings, *, as_of: dt.date, report: Report) -> None:
+    """Suggest for every open ticket in the lake. Raises MissingStepError, ReleaseError."""
+    from models import score_backlog
+
+    with opened(settings, "score") as (workspace, _), spark_for(settings) as spark:
+        score_backlog.score(workspace, spark, as_of=as_of, report=report)
+
+
+def monitor(settings: Settings, *, as_of: dt.date, report: Report) -> NightReport:
+    """Raises ReleaseError before the first promotion."""
+    from monitoring.night import run_night
+
+    with opened(settings, "monitor") as (workspace, engine):
+        return run_night(workspace, engine, as_of=as_of, report=report)
+
+
+def retrain(settings: Settings, preset: str, *, as_of: dt.date, report: Report, progress: Progress) -> RetrainOutcome:
+    """Train a challenger and let it meet the champion. Raises ReleaseError, MissingStepError, TrainingDataError."""
+    from triage.retrain import retrain as run
+
+    with opened(settings, "retrain") as (workspace, engine), spark_for(settings) as spark:
+        return run(
+            workspace,
+            engine,
+            as_of=as_of,
+            spark=spark,
+            config=train_config(preset, {}),
+            tracking_uri=tracking_uri(settings, workspace),
+            report=report,
+            progress=progress,
+        )
+
+
+def nightly(
+    settings: Settings, preset: str, *, as_of: dt.date, report: Report, progress: Progress
+) -> tuple[NightReport, RetrainOutcome | None]:
+    """The night's work in order; the lock is held from the first step to the last."""
+    from models.score_backlog import score
+    from monitoring.night import run_night
+    from pipeline.extract import extract
+    from pipeline.nightly import run_pipeline
+    from pipeline.split import SplitPlan
+    from triage.retrain import retrain
+
+    with opened(settings, "nightly") as (workspace, engine), spark_for(settings) as spark:
+        extract(workspace, engine, as_of=as_of)
+        run_pipeline(workspace, as_of=as_of, spark=spark, plan=SplitPlan(), report=report)
+        score(workspace, spark, as_of=as_of, report=report)
+        night = run_night(workspace, engine, as_of=as_of, report=report)
+        if not night.decision.retrain:
+            return night, None
+        return night, retrain(
+            workspace,
+            engine,
+            as_of=as_of,
+            spark=spark,
+            config=train_config(preset, {}),
+            tracking_uri=tracking_uri(settings, workspace),
+            report=report,
+            progress=progress,
+        )
