@@ -1,0 +1,1 @@
+"""From source files to features: import, clean, label, split, featurise, pair. Imports only `tickets`."""

@@ -1,4 +1,4 @@
-"""The house rules: the file map is true, the names are ours, files and functions stay small, help is quick."""
+"""The house rules: the file map is true, the names are ours, files and functions stay small, help loads little."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import importlib.util
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,14 +92,8 @@ def test_the_environment_is_read_in_one_place() -> None:
     assert ours == {"triage/settings.py"}
 
 
-def test_help_answers_in_under_half_a_second_and_imports_nothing_heavy() -> None:
-    """The best of five, since these machines are shared; what counts is that no heavy library is among the imports."""
+def test_help_imports_nothing_heavy() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "triage", "--help"]
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-        seconds.append(time.perf_counter() - start)
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     imported = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in result.stderr.splitlines()}
     assert not imported & {"torch", "pyspark", "pandas", "mlflow", "evidently", "fastapi", "transformers", "sklearn"}
-    print(f"triage --help: {min(seconds):.2f} s")

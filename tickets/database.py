@@ -153,8 +153,9 @@ model_events = sa.Table(  # the model's timeline
 
 def open_database(url: str) -> sa.Engine:
     """An engine for `sqlite:///file` or `postgresql://...`, brought to the newest schema. Raises MachineError."""
+    # Parameters hold ticket texts, which belong in no log.
     try:
-        engine = sa.create_engine(_with_driver(url), pool_pre_ping=True)
+        engine = sa.create_engine(_with_driver(url), pool_pre_ping=True, hide_parameters=True)
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _prepare_sqlite)
         upgrade(engine)

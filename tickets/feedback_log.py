@@ -95,6 +95,28 @@ def feedback_between(engine: sa.Engine, start: datetime, end: datetime) -> Itera
     return _between(engine, feedback, feedback.c.at, start, end)
 
 
+def feedback_with_suggestions(engine: sa.Engine, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
+    """Feedback with start <= at < end, oldest first, streamed, each beside what it judged: the feedback's columns, and
+    `model_version`, `ticket` and `suggestion` (JSON) of its suggestion."""
+    query = (
+        sa.select(feedback, suggestions.c.model_version, suggestions.c.ticket, suggestions.c.suggestion)
+        .join(suggestions, feedback.c.suggestion_id == suggestions.c.suggestion_id)
+        .where(feedback.c.at >= start, feedback.c.at < end)
+        .order_by(feedback.c.at, feedback.c.feedback_id)
+    )
+    with engine.connect().execution_options(yield_per=1000) as connection:
+        for row in connection.execute(query).mappings():
+            yield dict(row)
+
+
+def count_suggestions(engine: sa.Engine, start: datetime, end: datetime) -> int:
+    """Different tickets that got a suggestion with start <= created_at < end."""
+    tickets = sa.func.count(sa.distinct(suggestions.c.ticket_id))
+    query = sa.select(tickets).where(suggestions.c.created_at >= start, suggestions.c.created_at < end)
+    with engine.connect() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
 def new_id() -> str:
     return uuid.uuid4().hex
 

@@ -133,6 +133,26 @@ def labels_between(engine: sa.Engine, start: datetime, end: datetime) -> Iterato
         yield from (dict(row._mapping) for row in connection.execute(query))
 
 
+def labels_with_suggestions(engine: sa.Engine, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
+    """Labels with start <= at < end, oldest first, streamed, with the `ticket` and `suggestion` (JSON) asked about."""
+    query = (
+        sa.select(labels, label_queue.c.ticket, label_queue.c.suggestion)
+        .join(label_queue, labels.c.item_id == label_queue.c.item_id)
+        .where(labels.c.at >= start, labels.c.at < end)
+        .order_by(labels.c.at, labels.c.label_id)
+    )
+    with engine.connect().execution_options(yield_per=1000) as connection:
+        for row in connection.execute(query).mappings():
+            yield dict(row)
+
+
+def queued_tickets(engine: sa.Engine) -> dict[str, str | None]:
+    """Every ticket that was ever queued, with the run that asked for it."""
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(label_queue.c.ticket_id, label_queue.c.run_id)).all()
+    return {row.ticket_id: row.run_id for row in rows}
+
+
 def _request(row: sa.Row[Any]) -> LabelRequest:
     return LabelRequest(
         item_id=row.item_id,

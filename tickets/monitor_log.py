@@ -112,10 +112,19 @@ def recent_alarms(engine: sa.Engine, *, limit: int = 60, only_open: bool = False
         return [Alarm(**row) for row in connection.execute(query).mappings()]
 
 
-def close_alarms(engine: sa.Engine, *, at: datetime) -> int:
-    """Close every open alarm, as when a new champion makes them moot; returns how many."""
+def find_run(engine: sa.Engine, run_id: str) -> MonitorRun | None:
+    with engine.connect() as connection:
+        row = connection.execute(sa.select(monitor_runs).where(monitor_runs.c.run_id == run_id)).mappings().first()
+    return MonitorRun(**row) if row else None
+
+
+def close_alarms(engine: sa.Engine, *, at: datetime, detectors: Sequence[str] | None = None) -> int:
+    """Close every open alarm, as when a new champion makes them moot, or those of some detectors; returns how many."""
+    query = sa.update(alarms).where(alarms.c.closed_at.is_(None)).values(closed_at=at)
+    if detectors is not None:
+        query = query.where(alarms.c.detector.in_(detectors))
     with engine.begin() as connection:
-        return connection.execute(sa.update(alarms).where(alarms.c.closed_at.is_(None)).values(closed_at=at)).rowcount
+        return connection.execute(query).rowcount
 
 
 def record_event(

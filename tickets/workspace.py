@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from tickets.errors import LockedError, MachineError, MissingStepError, WorkspaceError
 from tickets.tables import Table
@@ -112,6 +111,8 @@ class Workspace:
     ) -> pa.Table:
         """The table in Arrow, its partition column (text) included. Empty when the table is; raises MissingStepError
         when no step has written it."""
+        import pyarrow.dataset as ds  # takes half a second: it brings pandas along, which the service never needs
+
         schema = table.schema
         if table.partition is not None:
             schema = schema.append(pa.field(table.partition, pa.string(), nullable=False))

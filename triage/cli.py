@@ -141,11 +141,14 @@ def train(
 def debug(workspace: Folder = None, preset: Preset = "cpu-quick") -> None:
     """Walk the checklist before a long run: shapes, initial loss, overfit one batch, permuted labels."""
     from triage import steps
-    from triage.console import screen, show_checks
+    from triage.console import screen
 
     with screen() as shown:
         findings = steps.debug(_settings(workspace), preset, report=shown.report)
-    if not show_checks(findings):
+    for finding in findings:
+        if not finding.passed:
+            print(f"{finding.check}: {finding.advice}")
+    if not all(finding.passed for finding in findings):
         raise typer.Exit(1)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
+from random import Random
 
 import httpx
-import numpy as np
 import sqlalchemy as sa
 
 from models.config import TrainConfig, preset
@@ -21,9 +21,15 @@ from service.options import ServiceOptions
 from tickets import label_queue
 from tickets.catalogue import write_templates, write_tree
 from tickets.errors import WorkspaceError
-from tickets.simulate import SimulatedDay, SimulationConfig, simulate
-from tickets.simulate.catalogue import contact_type_tree, reply_templates
-from tickets.simulate.events import new_product, wording_change
+from tickets.simulate import (
+    SimulatedDay,
+    SimulationConfig,
+    contact_type_tree,
+    new_product,
+    reply_templates,
+    simulate,
+    wording_change,
+)
 from tickets.workspace import Workspace
 from triage.live import Handled, SimulatedClock, SimulatedDesk
 
@@ -162,5 +168,5 @@ def open_for_business(workspace: Workspace, engine: sa.Engine, plan: DemoPlan, r
     app = create_app(workspace, engine, ServiceOptions(clock=clock, release_check_seconds=0.2))
     with running(app) as address, httpx.Client(base_url=address, timeout=30) as client:
         report(f"service at {address}")
-        desk = SimulatedDesk(client, clock, np.random.default_rng(plan.seed))
+        desk = SimulatedDesk(client, clock, Random(plan.seed))
         yield Company(workspace, engine, desk, days, plan.policy, report)

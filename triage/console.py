@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from models.card import FIGURES
+from models.card import COST, QUALITY
 
 if TYPE_CHECKING:
     from models.train import ModelVersion
@@ -36,7 +36,7 @@ class Screen:
 
     def report(self, line: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
-        self.console.print(f"[dim]{minutes:2d}:{seconds:02d}[/dim]  {line}", markup=True)
+        self.console.print(f"[dim]{minutes:2d}:{seconds:02d}[/dim]  {line}", soft_wrap=True)
 
     def progress(self, step: int, total: int, loss: float) -> None:
         """Training is at `step` of `total` steps."""
@@ -78,7 +78,7 @@ def _figures(title: str, names: Sequence[str], figures: Mapping[str, Mapping[str
     table.add_column("")
     for name in names:
         table.add_column(name, justify="right")
-    for key, words in FIGURES.items():
+    for key, words in (QUALITY | COST).items():
         values = [figures[name].get(key) for name in names]
         if any(value is not None for value in values):
             table.add_row(words, *("" if value is None else f"{value:.3g}" for value in values))
@@ -97,7 +97,7 @@ def show_night(night: NightReport) -> None:
         )
         table.add_row(result.detector, *numbers, result.status)
     console.print(table)
-    for alarm in night.open_alarms:
+    for alarm in night.alarms:
         console.print(f"{alarm.severity}: {alarm.message}")
     verdict = "retrain" if night.decision.retrain else "no retraining"
     console.print(f"{verdict}: {'; '.join(night.decision.reasons) or 'no reason to'}")

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from random import Random
 
 import httpx
 import numpy as np
 
 from tickets.records import Suggestion, suggestion_from_json, to_json
-from tickets.simulate import SimulatedDay, SimulatedTicket
-from tickets.simulate.agent import respond
+from tickets.simulate import SimulatedDay, SimulatedTicket, respond
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Handled:
 
     top_1: bool
     top_3: bool
-    template_top_3: bool | None  # None when no template was sent
+    template_top_3: bool
     accepted: bool
     milliseconds: float  # of the suggestion, over HTTP
     handle_seconds: float
@@ -43,7 +43,7 @@ class SimulatedDesk:
 
     client: httpx.Client
     clock: SimulatedClock
-    rng: np.random.Generator
+    rng: Random
     handled: list[Handled] = field(default_factory=list)
 
     def work(self, days: Iterable[SimulatedDay]) -> list[Handled]:
@@ -56,7 +56,8 @@ class SimulatedDesk:
         ticket = simulated.ticket
         self.clock.now = ticket.created_at
         started = time.perf_counter()
-        answer = self.client.post("/v1/suggestions", json={"ticket": to_json(ticket)}).raise_for_status()
+        asked = {**to_json(ticket), "customer_key": simulated.requester[1]}  # the service hashes the e-mail address
+        answer = self.client.post("/v1/suggestions", json={"ticket": asked}).raise_for_status()
         milliseconds = 1000 * (time.perf_counter() - started)
         suggestion = suggestion_from_json(answer.json())
         action = respond(simulated, suggestion, self.rng)
@@ -64,7 +65,7 @@ class SimulatedDesk:
         feedback = {
             "suggestion_id": suggestion.suggestion_id,
             "action": action.action,
-            "contact_type": action.contact_type,
+            "contact_type": None if action.action == "ignored" else action.contact_type,
             "template_id": action.template_id,
             "edit_distance": action.edit_distance,
             "handle_seconds": action.handle_seconds,
@@ -80,11 +81,10 @@ def _judge(
 ) -> Handled:
     types = [ranked.contact_type for ranked in suggestion.contact_types]
     templates = [ranked.template_id for ranked in suggestion.templates]
-    sent = simulated.outcome.template_id
     return Handled(
         top_1=types[:1] == [simulated.true_contact_type],
         top_3=simulated.true_contact_type in types[:3],
-        template_top_3=sent in templates[:3] if sent else None,
+        template_top_3=simulated.right_template_id in templates[:3],
         accepted=accepted,
         milliseconds=milliseconds,
         handle_seconds=handle_seconds,
@@ -105,13 +105,12 @@ class Period:
 
 
 def summarise(name: str, handled: Sequence[Handled]) -> Period:
-    templates = [one.template_top_3 for one in handled if one.template_top_3 is not None]
     return Period(
         name=name,
         tickets=len(handled),
         top_1=_share([one.top_1 for one in handled]),
         top_3=_share([one.top_3 for one in handled]),
-        template_top_3=_share(templates),
+        template_top_3=_share([one.template_top_3 for one in handled]),
         accepted=_share([one.accepted for one in handled]),
         handle_seconds=float(np.mean([one.handle_seconds for one in handled])) if handled else 0.0,
     )

@@ -20,7 +20,7 @@ from monitoring.gate import GateResult, compare
 from pipeline.extract import extract
 from pipeline.nightly import run_pipeline
 from pipeline.split import SplitPlan
-from tickets.monitor_log import close_alarms, record_event
+from tickets.monitor_log import EventKind, close_alarms, record_event
 from tickets.tables import FEATURES
 from tickets.workspace import Workspace
 
@@ -80,7 +80,7 @@ def retrain(
         promote(workspace, challenger.version)
         set_alias(challenger.version, "champion", tracking_uri=tracking_uri)
         close_alarms(engine, at=at)
-    kind = "promoted" if gate.promote else "rejected"
+    kind: EventKind = "promoted" if gate.promote else "rejected"
     record_event(engine, kind, at=at, model_version=challenger.version, details=verdict)
     report(f"gate: {challenger.version} {kind}: {'; '.join(gate.reasons)}")
     return RetrainOutcome(champion=champion.version, challenger=challenger, gate=gate)

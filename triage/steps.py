@@ -110,9 +110,13 @@ def train_config(preset: str, knobs: Mapping[str, Any]) -> TrainConfig:
 
 def debug(settings: Settings, preset: str, *, report: Report) -> list[Finding]:
     """Walk the checklist on the workspace's own training data. Raises MissingStepError, TrainingDataError."""
-    from models import debug as checklist
+    from models.batches import load_training_data
+    from models.debug import check_training
+    from models.encoder import load_tokenizer
 
-    return checklist.examine(Workspace.open(settings.workspace), train_config(preset, {}), report=report)
+    workspace, config = Workspace.open(settings.workspace), train_config(preset, {})
+    tokenizer = load_tokenizer(config.encoder, config.max_tokens)
+    return check_training(load_training_data(workspace, tokenizer, config, report=report), config, report=report)
 
 
 def model_version(settings: Settings, version: str | None) -> ModelVersion:

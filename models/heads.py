@@ -1,0 +1,115 @@
+"""Everything of the network but the encoder, as heads.safetensors: written whole, read back whole or by name.
+
+A retrained model starts from its predecessor: contact types that still exist keep what was learned of them, by id, and
+attribute values by name; what is new starts from its text, or from nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import structlog
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from models.attributes import FIRST_VALUE, AttributeSpec, Source, attributes_from_text, attributes_to_text
+from models.network import TriageNetwork
+from tickets.errors import ReleaseError
+
+log = structlog.get_logger()
+
+_BY_NODE = ("decoder.difference", "decoder.bias", "decoder.texts")
+_EMBEDDING = "attributes.embedding.weight"
+_FIRST_LAYER = ("attributes.hidden.weight", "attributes.hidden.bias")
+
+
+def save_heads(network: TriageNetwork, path: Path) -> None:
+    """Write the heads, with the node ids and attribute specification they belong to."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _head_state(network).items()}
+    about = {"nodes": json.dumps(network.index.ids), "attributes": attributes_to_text(network.spec)}
+    save_file(tensors, path, metadata=about)
+
+
+def load_heads(network: TriageNetwork, path: Path) -> None:
+    """Read heads into a network, of the same tree and attributes or of changed ones.
+
+    Nodes are matched by id and category values by name. When the columns of attributes differ, the attribute reader's
+    first layer stays as it is. A node that the file lacks keeps its present text vector and has no learned difference.
+    Raises ReleaseError when the file is no heads file or belongs to a network of another shape.
+    """
+    saved, nodes, spec = _read(path)
+    state = {name: tensor.clone() for name, tensor in _head_state(network).items()}
+    if missing := sorted(set(state) - set(saved)):
+        raise ReleaseError(f"{path.name} lacks {missing[0]!r}.", hint="Train again with this version.")
+    _match_nodes(network, saved, nodes)
+    _match_attributes(network, saved, spec, state)
+    for name, tensor in state.items():
+        if saved[name].shape != tensor.shape:
+            raise ReleaseError(
+                f"{name} in {path.name} has shape {tuple(saved[name].shape)}, not {tuple(tensor.shape)}."
+            )
+        tensor.copy_(saved[name])
+    network.load_state_dict(state, strict=False)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], list[str], AttributeSpec]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+        return saved, json.loads(about["nodes"]), attributes_from_text(about["attributes"])
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise ReleaseError(
+            f"cannot read the heads in {path}: {error}.", hint="Train or copy the model again."
+        ) from error
+
+
+def _head_state(network: TriageNetwork) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("encoder.")}
+
+
+def _match_nodes(network: TriageNetwork, saved: dict[str, Tensor], nodes: list[str]) -> None:
+    if tuple(nodes) == network.index.ids:
+        return
+    place = {node: number for number, node in enumerate(nodes)}
+    old = [place.get(node, -1) for node in network.index.ids]
+    kept = torch.tensor([number >= 0 for number in old])
+    rows = torch.tensor([max(0, number) for number in old])
+    current = network.state_dict()
+    for name in _BY_NODE:
+        fresh = current[name].cpu() if name == "decoder.texts" else torch.zeros_like(current[name], device="cpu")
+        carried = saved[name].index_select(0, rows)
+        saved[name] = torch.where(kept.view(-1, *[1] * (carried.dim() - 1)), carried, fresh)
+    log.info("nodes carried over", kept=int(kept.sum()), new=int((~kept).sum()))
+
+
+def _match_attributes(
+    network: TriageNetwork, saved: dict[str, Tensor], old: AttributeSpec, state: dict[str, Tensor]
+) -> None:
+    new = network.spec
+    if _columns(old) != _columns(new):
+        log.info("attribute columns changed", before=len(_columns(old)), now=len(_columns(new)))
+        for name in _FIRST_LAYER:
+            saved[name] = state[name].cpu()
+    before, now = _embedding_rows(old), _embedding_rows(new)
+    embedding = state[_EMBEDDING].cpu().clone()
+    for key in now.keys() & before.keys():
+        embedding[now[key]] = saved[_EMBEDDING][before[key]]
+    saved[_EMBEDDING] = embedding
+
+
+def _columns(spec: AttributeSpec) -> list[tuple[str, Source]]:
+    categories = [(column.name, column.source) for column in spec.categories]
+    return categories + [(column.name, column.source) for column in spec.numbers]
+
+
+def _embedding_rows(spec: AttributeSpec) -> dict[tuple[str, str | int], int]:
+    """(column, value) -> row of the embedding; missing and unseen go by their number."""
+    rows: dict[tuple[str, str | int], int] = {}
+    for category in spec.categories:
+        for value in (*range(FIRST_VALUE), *category.values):
+            rows[category.name, value] = len(rows)
+    return rows

@@ -1,0 +1,123 @@
+"""Running model.onnx on texts and attributes: tokenizer, batches sorted by length, raw outputs. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import release as names
+from models.attributes import AttributeRow, AttributeSpec, encode_attributes, load_attributes
+from tickets.errors import ReleaseError
+
+INPUTS = ("input_ids", "attention_mask", "categories", "numbers", "missing")
+OUTPUTS = ("ticket_vector", "node_logits", "template_query", "token_weights")
+BATCH = 32  # tickets; larger ones gain nothing on a CPU and wait for the longest text
+
+
+@dataclass(frozen=True, slots=True)
+class TokenWeights:
+    """One ticket's tokens: character spans, each one's word (None: no word), its weight for the top leaf."""
+
+    offsets: list[tuple[int, int]]
+    word_ids: list[int | None]
+    weights: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Raw outputs of n tickets in the order given; vectors have length 1; `tokens` is empty unless asked for."""
+
+    vectors: NDArray[np.float32]  # (n, width)
+    node_logits: NDArray[np.float32]  # (n, N)
+    template_queries: NDArray[np.float32]  # (n, width)
+    tokens: list[TokenWeights]
+
+
+class OnnxModel:
+    """model.onnx with its tokenizer and attribute specification, loaded."""
+
+    def __init__(self, session: Any, tokenizer: Any, attributes: AttributeSpec, *, threads: int) -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+        self._attributes = attributes
+        self._threads = threads
+        self._pad = next((i for i in map(tokenizer.token_to_id, ("[PAD]", "<pad>")) if i is not None), 0)
+
+    @classmethod
+    def load(cls, folder: Path, *, max_tokens: int, threads: int = 1, graph: str = names.ONNX) -> OnnxModel:
+        """Load from a model directory; `threads` work inside one batch. Raises ReleaseError when that fails."""
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Idle threads must sleep: spinning ones starve the other processes of a small machine.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            session = onnxruntime.InferenceSession(str(folder / graph), options, providers=["CPUExecutionProvider"])
+            tokenizer = Tokenizer.from_file(str(folder / names.TOKENIZER))
+        except Exception as error:  # both libraries raise bare Exceptions of their own making
+            raise ReleaseError(f"cannot load {folder}: {error}.", hint="Train again, or roll back.") from error
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_tokens)
+        return cls(session, tokenizer, load_attributes(folder / names.ATTRIBUTES), threads=threads)
+
+    def run(self, texts: Sequence[str], rows: Sequence[AttributeRow], *, explain: bool = False) -> Outputs:
+        """Texts as pipeline.features.model_text makes them, and their attributes, in one order."""
+        encodings = self._encode(texts)
+        encoded = encode_attributes(self._attributes, rows)
+        lengths = np.array([len(encoding.ids) for encoding in encodings], dtype=np.int64)
+        order = np.argsort(lengths, kind="stable")
+        parts: list[list[NDArray[np.float32]]] = []
+        tokens: list[TokenWeights] = [TokenWeights([], [], [])] * (len(texts) if explain else 0)
+        for start in range(0, len(order), BATCH):
+            batch = order[start : start + BATCH]
+            ids, mask = _pad_ids([encodings[i].ids for i in batch], self._pad)
+            fed = (ids, mask, encoded.categories[batch], encoded.numbers[batch], encoded.missing[batch])
+            *vectors, weights = self._session.run(list(OUTPUTS), self._feed(fed))
+            parts.append(vectors)
+            if explain:
+                for row, i in enumerate(batch):
+                    tokens[i] = _tokens(encodings[i], weights[row])
+        if not parts:
+            parts = [self._nothing(encoded.categories.shape[1], encoded.numbers.shape[1])]
+        back = np.argsort(order)
+        vectors, logits, queries = (np.concatenate(column)[back] for column in zip(*parts, strict=True))
+        return Outputs(vectors, logits, queries, tokens)
+
+    def _encode(self, texts: Sequence[str]) -> list[Any]:
+        if self._threads == 1:  # encode_batch starts threads of its own
+            return [self._tokenizer.encode(text) for text in texts]
+        return list(self._tokenizer.encode_batch(list(texts)))
+
+    def _feed(self, arrays: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        return dict(zip(INPUTS, arrays, strict=True))
+
+    def _nothing(self, categories: int, numbers: int) -> list[NDArray[np.float32]]:
+        """Outputs of no tickets, with the right widths: one padded row is run and dropped."""
+        one = np.ones((1, 2), np.int64)
+        blank = np.zeros((1, numbers), np.float32)
+        fed = (one, one, np.zeros((1, categories), np.int64), blank, blank)
+        return [output[:0] for output in self._session.run(list(OUTPUTS[:3]), self._feed(fed))]
+
+
+def _pad_ids(ids: list[list[int]], pad: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    width = max(map(len, ids))
+    padded = np.full((len(ids), width), pad, np.int64)
+    mask = np.zeros((len(ids), width), np.int64)
+    for row, tokens in enumerate(ids):
+        padded[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = 1
+    return padded, mask
+
+
+def _tokens(encoding: Any, weights: NDArray[np.float32]) -> TokenWeights:
+    special = encoding.special_tokens_mask
+    word_ids = [None if hidden else word for word, hidden in zip(encoding.word_ids, special, strict=True)]
+    return TokenWeights(encoding.offsets, word_ids, weights[: len(word_ids)].tolist())

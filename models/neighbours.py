@@ -1,0 +1,90 @@
+"""The training tickets a release remembers: similar ones to show, and how far from known ground a ticket lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from models import release as names
+from tickets.records import SimilarTicket
+
+MOST = 50_000  # the most recent ones; brute force over them takes about 2 ms
+SNIPPET = 120  # characters
+CLOSEST = 10  # a ticket's distance is the mean over this many; one odd training ticket must not vouch for it
+_ROWS = 64  # queries at a time: their cosines to MOST tickets take 13 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """vectors (n, width) float32, rows of length 1; and for each row its ticket."""
+
+    vectors: NDArray[np.float32]
+    ticket_ids: list[str]
+    snippets: list[str]
+    contact_types: list[str]
+
+    @classmethod
+    def load(cls, folder: Path) -> Neighbours:
+        """From a model directory. Kept as float16 on disk, float32 in memory: numpy multiplies that far faster."""
+        from safetensors.numpy import load_file
+
+        table = pq.ParquetFile(folder / names.NEIGHBOURS).read()  # read_table would import pandas
+        return cls(
+            np.ascontiguousarray(load_file(folder / names.VECTORS)["neighbours"], dtype=np.float32),
+            table["ticket_id"].to_pylist(),
+            table["snippet"].to_pylist(),
+            table["contact_type"].to_pylist(),
+        )
+
+    def search(
+        self, queries: NDArray[np.float32], count: int = CLOSEST
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """(m, width) unit vectors -> rows and cosines, both (m, k), closest first; k = count, or all there are."""
+        count = min(count, len(self.vectors))
+        if not count or not len(queries):
+            return np.zeros((len(queries), count), np.int64), np.zeros((len(queries), count), np.float32)
+        parts = [self._search(queries[start : start + _ROWS], count) for start in range(0, len(queries), _ROWS)]
+        return np.concatenate([rows for rows, _ in parts]), np.concatenate([found for _, found in parts])
+
+    def _search(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        cosines = queries @ self.vectors.T
+        rows = np.argpartition(cosines, -count, axis=1)[:, -count:]
+        found = np.take_along_axis(cosines, rows, axis=1)
+        order = np.argsort(-found, axis=1, kind="stable")
+        return np.take_along_axis(rows, order, axis=1), np.take_along_axis(found, order, axis=1)
+
+    def similar(
+        self, rows: NDArray[np.int64], cosines: NDArray[np.float32], *, count: int
+    ) -> tuple[SimilarTicket, ...]:
+        """Records of one ticket's neighbours, closest first."""
+        return tuple(
+            SimilarTicket(
+                ticket_id=self.ticket_ids[row],
+                snippet=self.snippets[row],
+                contact_type=self.contact_types[row],
+                similarity=round(float(cosine), 4),
+            )
+            for row, cosine in zip(rows[:count].tolist(), cosines[:count].tolist(), strict=True)
+        )
+
+
+def distance(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(m, k) cosines of the closest training tickets -> (m,) distances 0 to 2 (nearest neighbours, Sun et al. 2022)."""
+    if not cosines.shape[1]:
+        return np.zeros(len(cosines), np.float32)
+    result: NDArray[np.float32] = (1.0 - cosines.mean(axis=1)).astype(np.float32)
+    return result
+
+
+def write_neighbours(folder: Path, ticket_ids: list[str], texts: list[str], contact_types: list[str]) -> None:
+    """The rows beside the vectors: neighbours.parquet."""
+    snippets = [" ".join(text.split())[:SNIPPET] for text in texts]
+    pq.write_table(
+        pa.table({"ticket_id": ticket_ids, "snippet": snippets, "contact_type": contact_types}),
+        folder / names.NEIGHBOURS,
+    )

@@ -1,0 +1,94 @@
+"""The nightly batch: suggestions for every ticket without an outcome, by the current release on Spark's executors."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from models.release import Release, current_release, open_release
+from pipeline.lake import count_rows, latest_tickets, read_table, spark_schema, write
+from pipeline.steps import Report, run_step
+from tickets.manifests import Manifest
+from tickets.records import Suggestion, Ticket, to_json
+from tickets.tables import BACKLOG, OUTCOMES
+from tickets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_ROWS = 256  # tickets handed to the model at once; it sorts them by length
+
+
+def score(workspace: Workspace, spark: SparkSession, *, as_of: date, report: Report) -> Manifest:
+    """Write BACKLOG for `as_of` from the tickets that arrived up to it and have no outcome; a rerun replaces it.
+
+    Executors read the release from the workspace, so on a cluster it lies on a disk that all of them see. Raises
+    ReleaseError before the first promotion, MissingStepError before the first cleaning.
+    """
+    release = current_release(workspace)
+    with run_step(workspace, "score", as_of, report) as step:
+        waiting = _without_outcome(workspace, spark, as_of)
+        scored = waiting.mapInArrow(_scorer(release.folder, as_of), spark_schema(BACKLOG.schema))
+        with workspace.aside("backlog") as aside:
+            write(scored, aside / f"{BACKLOG.partition}={as_of.isoformat()}", BACKLOG)
+            step.counts["backlog"] = count_rows(aside)
+            workspace.publish(aside, BACKLOG, [as_of.isoformat()])
+        step.inputs["release"] = release.version
+        step.summary = f"{step.counts['backlog']:,} open tickets scored by {release.version}"
+    return step.done
+
+
+def _without_outcome(workspace: Workspace, spark: SparkSession, as_of: date) -> DataFrame:
+    tickets = latest_tickets(spark, workspace, as_of)
+    if not workspace.table_path(OUTCOMES).is_dir():
+        return tickets
+    return tickets.join(read_table(spark, workspace, OUTCOMES).select("ticket_id"), "ticket_id", "left_anti")
+
+
+def _scorer(folder: Path, as_of: date) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """What each task runs. The release is loaded once a task, with one thread: Spark runs a task on every core."""
+    at = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC)
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from models.suggest import Suggester
+
+        release: Release = open_release(folder, verify=False)  # the driver has verified it
+        suggester = Suggester.load(release, threads=1)
+        for batch in batches:
+            for start in range(0, batch.num_rows, _ROWS):
+                tickets = _tickets(batch.slice(start, _ROWS))
+                yield _rows(suggester.suggest(tickets, now=at))
+
+    return run
+
+
+def _tickets(batch: pa.RecordBatch) -> list[Ticket]:
+    """Rows of the TICKETS table as records."""
+    names = [field.name for field in dataclasses.fields(Ticket)]
+    rows = batch.select(names).to_pylist()
+    return [
+        Ticket(**{**row, "created_at": row["created_at"].astimezone(UTC), "attributes": json.loads(row["attributes"])})
+        for row in rows
+    ]
+
+
+def _rows(suggestions: list[Suggestion]) -> pa.RecordBatch:
+    """Suggestions as rows of the BACKLOG table."""
+    rows = [
+        {
+            "ticket_id": suggestion.ticket_id,
+            "model_version": suggestion.model_version,
+            "contact_type": suggestion.contact_types[0].contact_type,
+            "probability": suggestion.contact_types[0].probability,
+            "abstained": suggestion.abstained,
+            "suggestion": json.dumps(to_json(suggestion), ensure_ascii=False),
+        }
+        for suggestion in suggestions
+    ]
+    return pa.RecordBatch.from_pylist(rows, schema=BACKLOG.schema)

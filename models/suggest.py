@@ -1,0 +1,141 @@
+"""The Suggester: the one seam between a trained model and all that uses it. No torch, transformers, pandas, Spark."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import release as names
+from models.attributes import AttributeRow
+from models.predictions import ModelInputs, Predictions, Predictor
+from models.release import Release
+from models.templates import rank_templates
+from models.tree_index import top_leaves
+from models.words import word_weights
+from pipeline.clean import clean_ticket
+from pipeline.features import model_text, text_statistics
+from tickets.catalogue import load_templates, load_tree
+from tickets.contact_types import ContactTypeTree
+from tickets.records import RankedContactType, RankedTemplate, ReplyTemplate, Suggestion, Ticket
+
+SIMILAR = 3  # resolved tickets shown beside a suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Suggester:
+    """A loaded release that suggests. Safe to call from several threads: nothing changes after loading."""
+
+    release: Release
+    tree: ContactTypeTree
+    templates: tuple[ReplyTemplate, ...]
+    template_vectors: NDArray[np.float32]  # (T, width), one row a template, the inactive ones too
+    predictor: Predictor
+
+    @classmethod
+    def load(cls, release: Release, *, threads: int = 1) -> Suggester:
+        """`threads` work inside one batch. Raises ReleaseError when a file cannot be read as what it should be."""
+        from safetensors.numpy import load_file
+
+        return cls(
+            release,
+            load_tree(release.path(names.TREE)),
+            load_templates(release.path(names.TEMPLATES)),
+            load_file(release.path(names.VECTORS))["templates"].astype(np.float32),
+            Predictor.load(release, threads=threads),
+        )
+
+    @property
+    def version(self) -> str:
+        return self.release.version
+
+    def suggest(
+        self, tickets: Sequence[Ticket], *, top_types: int = 3, top_templates: int = 3, now: datetime | None = None
+    ) -> list[Suggestion]:
+        """One suggestion a ticket, in order. `now` is the time written on them.
+
+        Raises pipeline.clean.Refused for a ticket that cleaning refuses, such as one without text.
+        """
+        cleaned = self._clean(tickets)
+        inputs = _inputs(cleaned)
+        predictions = self.predictor.predict(inputs, explain=True)
+        leaves = top_leaves(self.predictor.index, predictions.node_probabilities, top_types)
+        at = now or datetime.now(UTC)
+        return [
+            Suggestion(
+                suggestion_id=uuid.uuid4().hex,
+                ticket_id=ticket.ticket_id,
+                model_version=self.version,
+                created_at=at,
+                contact_types=self._contact_types(leaves[row], predictions.node_probabilities[row]),
+                templates=self._templates(ticket, predictions.template_queries[row], top_templates),
+                abstained=bool(predictions.abstained[row]),
+                abstain_reason=predictions.abstain_reason(row),
+                out_of_scope=round(float(predictions.out_of_scope[row]), 4),
+                similar=self.predictor.neighbours.similar(
+                    predictions.neighbours[row], predictions.cosines[row], count=SIMILAR
+                ),
+                words=word_weights(
+                    inputs.texts[row],
+                    predictions.tokens[row].offsets,
+                    predictions.tokens[row].word_ids,
+                    predictions.tokens[row].weights,
+                ),
+            )
+            for row, ticket in enumerate(cleaned)
+        ]
+
+    def detail(self, tickets: Sequence[Ticket]) -> Predictions:
+        """The arrays behind suggestions, for batch scoring and monitoring. Raises pipeline.clean.Refused."""
+        return self.predictor.predict(_inputs(self._clean(tickets)))
+
+    def embed(self, tickets: Sequence[Ticket]) -> NDArray[np.float32]:
+        """Ticket vectors, (n, width) float32 of length 1. Raises pipeline.clean.Refused."""
+        return self.detail(tickets).embeddings
+
+    def _clean(self, tickets: Sequence[Ticket]) -> list[Ticket]:
+        return [clean_ticket(ticket, self.release.languages) for ticket in tickets]
+
+    def _contact_types(
+        self, leaves: NDArray[np.int64], probabilities: NDArray[np.float32]
+    ) -> tuple[RankedContactType, ...]:
+        ids = self.predictor.index.ids
+        return tuple(
+            RankedContactType(
+                contact_type=ids[leaf],
+                path=self.tree.path(ids[leaf]),
+                probability=round(float(probabilities[leaf]), 4),
+                band=self.release.calibration.band(float(probabilities[leaf])),
+            )
+            for leaf in leaves.tolist()
+        )
+
+    def _templates(self, ticket: Ticket, query: NDArray[np.float32], count: int) -> tuple[RankedTemplate, ...]:
+        order, scores = rank_templates(self.templates, self.template_vectors, query[None, :], [ticket.language])
+        chosen = [int(column) for column in order[0] if self.templates[column].active][:count]
+        return tuple(
+            RankedTemplate(
+                template_id=self.templates[column].template_id,
+                title=self.templates[column].title,
+                score=round(float(scores[0, column]), 4),
+            )
+            for column in chosen
+        )
+
+
+def _inputs(tickets: Sequence[Ticket]) -> ModelInputs:
+    texts = [model_text(ticket) for ticket in tickets]
+    rows = [
+        AttributeRow(
+            channel=ticket.channel,
+            language=ticket.language or "",
+            attributes=ticket.attributes,
+            statistics=text_statistics(text),
+        )
+        for ticket, text in zip(tickets, texts, strict=True)
+    ]
+    return ModelInputs(texts, rows)

@@ -1,0 +1,130 @@
+"""Alarms: limits over all detectors together, and only for what lasts.
+
+A result counts as drifted when its p-value, corrected over all detectors of the night (Holm), is below the
+family-wise level and its effect is large enough to matter. An alarm needs that on several nights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from monitoring.policy import Limits
+from tickets.monitor_log import Alarm, DetectorResult
+
+ALWAYS_CRITICAL = frozenset({"feedback.acceptance"})  # agents already feel it
+_WORDS: Mapping[str, str] = {
+    "embeddings.domain": "What tickets say can be told from the reference period",
+    "embeddings.mmd": "What tickets say is distributed differently from the reference period",
+    "predictions.types": "The mix of predicted contact types changed",
+    "confidence.probability": "The model's confidence changed",
+    "confidence.out_of_scope": "Tickets lie farther from what the model was trained on, or nearer",
+    "confidence.abstained": "The model abstains at another rate",
+    "text.length": "The length of tickets changed",
+    "text.language": "The mix of languages changed",
+    "text.unseen_words": "Customers use words that the reference period did not",
+    "attributes": "Attributes of tickets changed",
+    "feedback.acceptance": "Agents accept fewer suggestions",
+    "volume": "The number of tickets changed",
+}
+
+
+def judge(results: Sequence[DetectorResult], limits: Limits) -> list[DetectorResult]:
+    """Set limit and status of each result; `unknown` stays unknown and takes no part in the correction."""
+    adjusted = holm({r.detector: r.p_value for r in results if r.status != "unknown" and r.p_value is not None})
+    judged = []
+    for result in results:
+        least = limits.least_effects.get(result.detector, 0.0)
+        if result.detector not in adjusted or result.statistic is None:
+            judged.append(replace(result, limit=least))
+            continue
+        p_value = adjusted[result.detector]
+        drifted = p_value <= limits.family_wise and result.statistic >= least
+        details = {**result.details, "p_adjusted": p_value, "p_limit": limits.family_wise}
+        judged.append(replace(result, limit=least, status="drifted" if drifted else "ok", details=details))
+    return judged
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """p-values corrected for their number: Holm 1979, which keeps the chance of any false call without assumptions."""
+    ordered = sorted(p_values.items(), key=lambda item: item[1])
+    adjusted, so_far = {}, 0.0
+    for rank, (name, p_value) in enumerate(ordered):
+        so_far = max(so_far, min(1.0, p_value * (len(ordered) - rank)))
+        adjusted[name] = so_far
+    return adjusted
+
+
+def raise_alarms(
+    results: Sequence[DetectorResult],
+    earlier: Sequence[Set[str]],
+    already_open: Set[str],
+    limits: Limits,
+    *,
+    run_id: str,
+    at: datetime,
+) -> list[Alarm]:
+    """Alarms for detectors that drifted tonight and often enough before. `earlier` names what drifted on the nights
+    before of the same model, newest first; a detector whose alarm is still open raises no second one."""
+    tonight = [result for result in results if result.drifted]
+    before = earlier[: limits.of - 1]
+    alarms = []
+    for result in tonight:
+        nights = 1 + sum(result.detector in night for night in before)
+        if nights < limits.persist or result.detector in already_open:
+            continue
+        critical = result.detector in ALWAYS_CRITICAL or len(tonight) >= limits.agree
+        alarms.append(
+            Alarm(
+                # The same night gives the same alarm the same id, so a rerun replaces it.
+                alarm_id=hashlib.blake2b(f"{run_id}:{result.detector}".encode(), digest_size=12).hexdigest(),
+                run_id=run_id,
+                detector=result.detector,
+                severity="critical" if critical else "warning",
+                message=_message(result, nights, len(before) + 1),
+                raised_at=at,
+                details={**result.details, "nights": nights, "statistic": result.statistic},
+            )
+        )
+    return alarms
+
+
+def recovered(
+    results: Sequence[DetectorResult], earlier: Sequence[Set[str]], already_open: Set[str], limits: Limits
+) -> list[str]:
+    """Detectors with an open alarm that were quiet tonight and on the nights before: as many as can raise one."""
+    before = earlier[: limits.of - 1]
+    if len(before) < limits.of - 1:
+        return []
+    quiet = {result.detector for result in results if result.status == "ok"}
+    return sorted(name for name in already_open & quiet if not any(name in night for night in before))
+
+
+def _message(result: DetectorResult, nights: int, looked: int) -> str:
+    words = _WORDS.get(result.detector, result.detector)
+    parts = [_moved(result.details), f"{nights} of the last {looked} nights" if looked > 1 else ""]
+    told = "; ".join(part for part in parts if part)
+    return f"{words} ({told})." if told else f"{words}."
+
+
+def _moved(details: Mapping[str, Any]) -> str:
+    """What moved most, in a few words."""
+    match details:
+        case {"share": {"reference": before, "current": now}}:
+            words = f"{before:.0%} before, {now:.0%} now"
+        case {"moved": [{"name": name, "current": now, "reference": before}, *_]}:
+            words = f"{name}: {before:.1%} before, {now:.1%} now"
+        case {"moved": [{"name": name}, *_]}:
+            words = str(name)
+        case {"new": [_, *_]}:
+            words = f"new: {', '.join(details['new'][:5])}"
+        case {"expected": expected, "tickets": tickets}:
+            words = f"{tickets} tickets, about {expected:.0f} expected"
+        case {"median": {"reference": before, "current": now}}:
+            words = f"median {before:.3g} before, {now:.3g} now"
+        case _:
+            words = ""
+    return words

@@ -1,0 +1,75 @@
+"""Is it time to train again? A policy in plain settings and a decision with its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from monitoring.policy import Policy
+from tickets.monitor_log import Alarm
+
+NO_REASON_TO_RETRAIN = frozenset({"volume"})  # more tickets are no different tickets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the decision looks at. Labels are new ones and agents' corrections since the champion was trained."""
+
+    as_of: date
+    open_alarms: Sequence[Alarm]
+    new_labels: int
+    judged_until: date | None  # the newest ticket of the champion's validation period
+    trained_on: date | None  # when the last training took place
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether to retrain, and why or why not, each reason a sentence."""
+
+    retrain: bool
+    reasons: tuple[str, ...]
+
+
+def decide(situation: Situation, policy: Policy) -> Decision:
+    """Any one reason suffices; an alarm alone needs enough new labels to learn from."""
+    reasons = [
+        *_by_labels(situation, policy),
+        *_by_age(situation, policy),
+        *_by_schedule(situation, policy),
+    ]
+    moved = sorted({alarm.detector for alarm in situation.open_alarms} - NO_REASON_TO_RETRAIN)
+    if moved and policy.retrain_on_alarm:
+        told = f"alarms are open: {', '.join(moved)}"
+        if situation.new_labels >= policy.labels_to_learn_from:
+            reasons.insert(0, f"{told}; {situation.new_labels} new labels to learn from.")
+        elif not reasons:
+            few = f"only {situation.new_labels} of {policy.labels_to_learn_from} new labels to learn from"
+            return Decision(False, (f"{told}, but {few}.",))
+    if reasons:
+        return Decision(True, tuple(reasons))
+    return Decision(False, ("no alarm, too few new labels, and the model is young enough.",))
+
+
+def _by_labels(situation: Situation, policy: Policy) -> list[str]:
+    if 0 < policy.retrain_after_labels <= situation.new_labels:
+        return [f"{situation.new_labels} new labels; {policy.retrain_after_labels} are worth a training."]
+    return []
+
+
+def _by_age(situation: Situation, policy: Policy) -> list[str]:
+    if situation.judged_until is None or policy.retrain_after_days <= 0:
+        return []
+    age = (situation.as_of - situation.judged_until).days
+    if age < policy.retrain_after_days:
+        return []
+    return [f"the model was last judged on tickets {age} days old; {policy.retrain_after_days} is the limit."]
+
+
+def _by_schedule(situation: Situation, policy: Policy) -> list[str]:
+    if policy.retrain_every_days <= 0 or situation.trained_on is None:
+        return []
+    days = (situation.as_of - situation.trained_on).days
+    if days < policy.retrain_every_days:
+        return []
+    return [f"the last training is {days} days ago; the schedule says every {policy.retrain_every_days}."]

@@ -1,0 +1,95 @@
+"""Have the attributes of tickets changed? Chi-square for categories, Kolmogorov-Smirnov for numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.detectors.numbers import ks_distance
+from monitoring.detectors.sample import LEAST, seen, too_small, unknown
+from monitoring.detectors.shares import compare_shares
+from tickets.monitor_log import DetectorResult
+from tickets.records import AttributeValue
+
+NAME = "attributes"
+MISSING = "(missing)"
+_NUMBERS_NEEDED = 20  # values in both windows; with fewer, only whether the value is there is compared
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    attribute: str
+    effect: float
+    p_value: float
+    what: dict[str, object]
+
+
+def attribute_drift(
+    reference: Sequence[Mapping[str, AttributeValue]],
+    current: Sequence[Mapping[str, AttributeValue]],
+    *,
+    least: int = LEAST,
+) -> DetectorResult:
+    """Attributes of each ticket -> the effect of the one that changed most surely; p corrected over them (Holm).
+
+    A missing value is a category of its own. An attribute that no current ticket has at all is a broken feed, not a
+    drift of customers: it is named under `vanished` and left out of the test. Numbers are compared by rank.
+    """
+    if small := too_small(NAME, len(reference), len(current), least):
+        return small
+    before, after = _present(reference), _present(current)
+    changes: list[_Change] = []
+    for attribute in sorted(before & after):
+        changes += _compare(
+            attribute, [row.get(attribute) for row in reference], [row.get(attribute) for row in current]
+        )
+    details: dict[str, object] = {
+        "reference": len(reference),
+        "current": len(current),
+        "vanished": sorted(before - after),
+        "appeared": sorted(after - before),
+    }
+    if not changes:
+        return unknown(NAME, "no attribute has values in both windows", details)
+    surest = min(changes, key=lambda change: (change.p_value, -change.effect))
+    details["moved"] = [
+        {"name": change.attribute, "effect": change.effect, "p_value": change.p_value, **change.what}
+        for change in sorted(changes, key=lambda change: (change.p_value, -change.effect))[:5]
+    ]
+    # Holm's first step is Bonferroni's: the smallest p-value, times the number of tests.
+    return seen(NAME, surest.effect, min(1.0, surest.p_value * len(changes)), details)
+
+
+def _present(rows: Sequence[Mapping[str, AttributeValue]]) -> set[str]:
+    """Attributes that have a value somewhere."""
+    return {name for row in rows for name, value in row.items() if value is not None}
+
+
+def _compare(attribute: str, before: list[AttributeValue], after: list[AttributeValue]) -> list[_Change]:
+    """A category gives one test; a number two: whether it is there, and its values where it is."""
+    if not any(isinstance(value, str) for value in (*before, *after)) and any(_is_number(v) for v in (*before, *after)):
+        there = compare_shares([str(_is_number(v)) for v in before], [str(_is_number(v)) for v in after])
+        changes = [_Change(f"{attribute} present", there.effect, there.p_value, {})]
+        left, right = _numbers(before), _numbers(after)
+        if min(len(left), len(right)) >= _NUMBERS_NEEDED:
+            distance, p_value = ks_distance(left, right)
+            medians = {"reference": float(np.median(left)), "current": float(np.median(right))}
+            changes.append(_Change(attribute, distance, p_value, {"median": medians}))
+        return changes
+    test = compare_shares([_category(value) for value in before], [_category(value) for value in after])
+    return [_Change(attribute, test.effect, test.p_value, {"categories": test.moved[:3], "new": test.new})]
+
+
+def _is_number(value: AttributeValue) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _numbers(values: Sequence[AttributeValue]) -> NDArray[np.float64]:
+    return np.array([value for value in values if _is_number(value)], dtype=np.float64)
+
+
+def _category(value: AttributeValue) -> str:
+    return MISSING if value is None else str(value)

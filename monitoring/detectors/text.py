@@ -1,0 +1,81 @@
+"""Do people write differently? Length, language, and words that the reference never used."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.detectors.numbers import compare_numbers
+from monitoring.detectors.sample import LEAST, seen, too_small
+from monitoring.detectors.shares import compare_shares
+from tickets.monitor_log import DetectorResult
+
+LENGTH = "text.length"
+LANGUAGE = "text.language"
+UNSEEN = "text.unseen_words"
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_SHOWN = 10
+_OFTEN = 3  # tickets; a word that one person typed wrongly says nothing
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in small letters; numbers, which are new every day, are none."""
+    return _WORD.findall(text.casefold())
+
+
+def length(reference: Sequence[str], current: Sequence[str], *, least: int = LEAST) -> DetectorResult:
+    """Words a ticket -> KS distance."""
+    before, after = (
+        np.array([len(words_of(text)) for text in texts], dtype=np.float64) for texts in (reference, current)
+    )
+    return compare_numbers(LENGTH, before, after, least=least)
+
+
+def language(reference: Sequence[str], current: Sequence[str], *, least: int = LEAST) -> DetectorResult:
+    """Languages -> Cramér's V."""
+    if small := too_small(LANGUAGE, len(reference), len(current), least):
+        return small
+    test = compare_shares(reference, current)
+    return seen(
+        LANGUAGE,
+        test.effect,
+        test.p_value,
+        {"reference": len(reference), "current": len(current), "moved": test.moved, "new": test.new},
+    )
+
+
+def unseen_words(
+    reference: Sequence[str], current: Sequence[str], *, seed: int = 0, least: int = LEAST
+) -> DetectorResult:
+    """The share of each ticket's words that a vocabulary lacks -> KS distance, with new words that many use.
+
+    The vocabulary comes from one half of the reference and the other half is what the current tickets are compared
+    with: no ticket may be judged by a vocabulary that it helped to make.
+    """
+    if small := too_small(UNSEEN, len(reference) // 2, len(current), least):
+        return small
+    order = np.random.default_rng(seed).permutation(len(reference))
+    half = len(reference) // 2
+    vocabulary = {word for row in order[:half] for word in words_of(reference[row])}
+    held_out = [words_of(reference[row]) for row in order[half:]]
+    arrived = [words_of(text) for text in current]
+    result = compare_numbers(
+        UNSEEN, _unseen_shares(held_out, vocabulary), _unseen_shares(arrived, vocabulary), least=least
+    )
+    known = vocabulary.union(*held_out)
+    tickets_using = Counter(word for words in arrived for word in set(words) - known)
+    new = [word for word, tickets in tickets_using.most_common(_SHOWN) if tickets >= _OFTEN]
+    return replace(result, details={**result.details, "new": new})
+
+
+def _unseen_shares(tickets: Iterable[Sequence[str]], vocabulary: set[str]) -> NDArray[np.float64]:
+    """(n,) share of unseen words; not a number for a ticket without words."""
+    return np.array(
+        [sum(word not in vocabulary for word in words) / len(words) if words else np.nan for words in tickets],
+        dtype=np.float64,
+    )

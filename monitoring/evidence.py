@@ -1,0 +1,95 @@
+"""What one night looks at: both windows, what agents said, how many tickets came. Gathered once, then handed to
+detectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import sqlalchemy as sa
+
+from monitoring.current import Logged, Reads, daily_tickets, look_at, period_of, read_period
+from monitoring.detectors import attributes, confidence, domain_classifier, feedback, mmd, predictions, text, volume
+from monitoring.performance import Judged, accepted, read_judged, read_labelled
+from monitoring.policy import Policy
+from monitoring.windows import Window, match_weekdays, read_reference, sample
+from tickets.monitor_log import DetectorResult
+
+_EVER = datetime(9000, 1, 1, tzinfo=UTC)
+AGENTS_DISAGREE = (
+    0.05  # accepted less often than right: agents err and differ, also about a model that is as good as ever
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """`whole_reference` is the validation period as it was; `reference` its tickets on equal weekdays, sampled."""
+
+    whole_reference: Window
+    reference: Window
+    weekdays_matched: bool
+    current: Window
+    logged: Sequence[Logged]  # the tickets of `current`, in its order
+    judged: Sequence[Judged]  # feedback in the window on suggestions of this model
+    judged_before: Sequence[Judged]  # the same for the days before the window
+    judged_after: Sequence[Judged]  # feedback since the window began, on any model: whose answer is known already
+    labelled: Sequence[Judged]
+    days: Mapping[date, int]
+    days_before: Mapping[date, int]
+
+
+def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy) -> Evidence:
+    """Read everything of the night. Raises ReleaseError when the reference cannot be read."""
+    start, end = period_of(as_of, policy.window_days)
+    before = start - timedelta(days=policy.history_days)
+    period = read_period(engine, start, end, clock=policy.clock, size=policy.sample, seed=policy.seed)
+    current, logged = look_at(period, reads)
+    whole = read_reference(reads.release)
+    matched, could = match_weekdays(whole, current, seed=policy.seed)
+    version = reads.release.version
+    since = read_judged(engine, start, _EVER, clock=policy.clock)
+    daily = daily_tickets(engine, before, end, clock=policy.clock)
+    return Evidence(
+        whole_reference=whole,
+        reference=sample(matched, policy.sample, seed=policy.seed),
+        weekdays_matched=could,
+        current=current,
+        logged=logged,
+        judged=[item for item in since if item.at < end and item.model_version == version],
+        judged_before=[
+            item for item in read_judged(engine, before, start, clock=policy.clock) if item.model_version == version
+        ],
+        judged_after=since,
+        labelled=read_labelled(engine, start, end, clock=policy.clock),
+        days={day: count for day, count in daily.items() if day >= start.date()},
+        days_before={day: count for day, count in daily.items() if day < start.date()},
+    )
+
+
+def detect(evidence: Evidence, policy: Policy) -> list[DetectorResult]:
+    """Every detector once. Their results are still to be judged together (monitoring.alarms.judge)."""
+    before, now, least = evidence.reference, evidence.current, policy.least
+    drawn = {"seed": policy.seed, "permutations": policy.permutations, "least": least}
+    right = evidence.whole_reference.correct
+    return [
+        domain_classifier.domain_classifier(before.embeddings, now.embeddings, ids=now.ticket_ids, **drawn),
+        mmd.mmd(before.embeddings, now.embeddings, **drawn),
+        predictions.predicted_types(before.predicted, now.predicted, least=least),
+        confidence.probability(before.probability, now.probability, least=least),
+        confidence.out_of_scope(before.out_of_scope, now.out_of_scope, least=least),
+        confidence.abstained(before.abstained, now.abstained, least=least),
+        text.length(before.texts, now.texts, least=least),
+        text.language(before.languages, now.languages, least=least),
+        text.unseen_words(before.texts, now.texts, seed=policy.seed, least=least),
+        attributes.attribute_drift(before.attributes, now.attributes, least=least),
+        feedback.acceptance(
+            np.array(accepted(evidence.judged_before), dtype=np.bool_),
+            np.array(accepted(evidence.judged), dtype=np.bool_),
+            expected=max(0.0, float(right.mean()) - AGENTS_DISAGREE) if len(right) >= least else None,
+            least=least,
+        ),
+        volume.volume(evidence.days_before, evidence.days),
+    ]

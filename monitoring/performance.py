@@ -1,0 +1,159 @@
+"""How good is the model now? From agents' feedback, from labels of randomly chosen tickets, and estimated without
+either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from scipy.stats import norm
+
+from monitoring.policy import Clock
+from monitoring.windows import Window
+from tickets.feedback_log import feedback_with_suggestions
+from tickets.label_queue import labels_with_suggestions
+
+_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
+_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A suggestion beside what a person said of its ticket. `contact_type` is the person's, None when it was not
+    given.
+    """
+
+    ticket_id: str
+    at: datetime
+    model_version: str
+    action: str  # accepted | corrected | ignored, or the share a label was asked for
+    contact_type: str | None
+    suggested: tuple[str, ...]  # best first
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A share with its 95 % interval, all 0 to 1, from `tickets` tickets."""
+
+    share: float
+    low: float
+    high: float
+    tickets: int
+
+
+def read_judged(engine: sa.Engine, start: datetime, end: datetime, *, clock: Clock) -> list[Judged]:
+    """Feedback of a period, the latest of each suggestion. With the clock `opened`, feedback on tickets opened in
+    it.
+    """
+    whole = _EVER if clock == "opened" else (start, end)
+    latest: dict[str, Judged] = {}
+    for row in feedback_with_suggestions(engine, *whole):
+        at = _opened(row) if clock == "opened" else row["at"]
+        if start <= at < end:
+            latest[row["suggestion_id"]] = _judged(row, action=row["action"], at=at)
+    return list(latest.values())
+
+
+def read_labelled(engine: sa.Engine, start: datetime, end: datetime, *, clock: Clock) -> list[Judged]:
+    """Labels of a period whose ticket had a suggestion when it was queued; `action` is the share it was asked for."""
+    whole = _EVER if clock == "opened" else (start, end)
+    labelled = []
+    for row in labels_with_suggestions(engine, *whole):
+        at = _opened(row) if clock == "opened" else row["at"]
+        if row["suggestion"] and start <= at < end:
+            version = row["suggestion"]["model_version"]
+            labelled.append(_judged({**row, "model_version": version}, action=row["share"], at=at))
+    return labelled
+
+
+def accepted(judged: Iterable[Judged]) -> list[bool]:
+    """Whether each suggestion that an agent acted on was accepted; one that was ignored says nothing."""
+    return [item.action == "accepted" for item in judged if item.action in {"accepted", "corrected"}]
+
+
+def feedback_figures(judged: Sequence[Judged]) -> dict[str, Estimate | None]:
+    """Acceptance, accuracy of the first contact type, and hits@3, from agents' feedback. Agents lean towards what
+    they are shown, so these flatter the model; the random labels do not."""
+    known = [item for item in judged if item.action in {"accepted", "corrected"} and _truth(item) is not None]
+    return {
+        "acceptance": proportion(accepted(judged)),
+        "accuracy_feedback": proportion([_truth(item) in item.suggested[:1] for item in known]),
+        "hits_at_3": proportion([_truth(item) in item.suggested[:3] for item in known]),
+    }
+
+
+def label_figures(labelled: Sequence[Judged]) -> dict[str, Estimate | None]:
+    """Accuracy and hits@3 on the random share of labels, the only one that stands for all tickets."""
+    audit = [item for item in labelled if item.action == "random"]
+    return {
+        "accuracy_labels": proportion([item.contact_type in item.suggested[:1] for item in audit]),
+        "hits_at_3_labels": proportion([item.contact_type in item.suggested[:3] for item in audit]),
+    }
+
+
+def estimate_accuracy(reference: Window, current: Window, *, least: int) -> Estimate | None:
+    """Accuracy in the current window without any label: accuracy on the reference, plus how much confidence moved.
+
+    The difference takes out what calibration gets wrong everywhere alike. It holds while probabilities mean what they
+    meant; when what is right for the same words changes, it cannot see it. None when either window is smaller than
+    `least`.
+    """
+    known = np.array([true is not None for true in reference.contact_types], dtype=np.bool_)
+    right = reference.correct.astype(np.float64)
+    if min(len(right), len(current)) < least:
+        return None
+    gap = right - reference.probability[known]
+    share = float(gap.mean() + current.probability.mean())
+    spread = float(np.sqrt(gap.var(ddof=1) / len(gap) + current.probability.var(ddof=1) / len(current)))
+    reach = float(norm.ppf(0.5 + _CONFIDENCE / 2)) * spread
+    share, low, high = (float(np.clip(x, 0, 1)) for x in (share, share - reach, share + reach))
+    return Estimate(share, low, high, len(current))
+
+
+def proportion(outcomes: Sequence[bool]) -> Estimate | None:
+    """A share with its Wilson interval; None of nothing."""
+    if not outcomes:
+        return None
+    n, share = len(outcomes), sum(outcomes) / len(outcomes)
+    z = float(norm.ppf(0.5 + _CONFIDENCE / 2))
+    center = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
+    return Estimate(share, max(0.0, center - reach), min(1.0, center + reach), n)
+
+
+def flat(figures: Mapping[str, Estimate | None]) -> dict[str, float | int | None]:
+    """Figures as the flat names that a run's summary keeps: `x`, `x_low`, `x_high`, `x_tickets`."""
+    rows: dict[str, float | int | None] = {}
+    for name, figure in figures.items():
+        rows[name] = figure.share if figure else None
+        rows[f"{name}_low"] = figure.low if figure else None
+        rows[f"{name}_high"] = figure.high if figure else None
+        rows[f"{name}_tickets"] = figure.tickets if figure else 0
+    return rows
+
+
+def _truth(item: Judged) -> str | None:
+    """What the agent took it to be; accepting without naming one means the first."""
+    if item.contact_type is not None:
+        return item.contact_type
+    return item.suggested[0] if item.action == "accepted" and item.suggested else None
+
+
+def _judged(row: Mapping[str, Any], *, action: str, at: datetime) -> Judged:
+    return Judged(
+        ticket_id=row["ticket_id"],
+        at=at,
+        model_version=row["model_version"],
+        action=action,
+        contact_type=row["contact_type"],
+        suggested=tuple(entry["contact_type"] for entry in row["suggestion"]["contact_types"]),
+    )
+
+
+def _opened(row: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(row["ticket"]["created_at"])

@@ -1,0 +1,69 @@
+"""The knobs of a night: what is compared, when it is an alarm, how many labels are asked, when it is time to train
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Clock = Literal["suggested", "opened"]
+
+# The least statistic that matters, by detector: below it a change is real perhaps, and not worth a person's time.
+LEAST_EFFECTS: Mapping[str, float] = {
+    "embeddings.domain": 0.53,  # AUC; 0.5 is chance
+    "embeddings.mmd": 0.0005,  # MMD²; about the square of the share of tickets that moved, times 0.2
+    "predictions.types": 0.10,  # Cramér's V; a type that grows from 0 to 5 % of tickets gives about 0.15
+    "confidence.probability": 0.08,  # KS distance: at most the share of tickets that moved
+    "confidence.out_of_scope": 0.08,
+    "confidence.abstained": 0.03,  # change of a share
+    "text.length": 0.08,
+    "text.language": 0.05,
+    "text.unseen_words": 0.08,
+    "attributes": 0.08,
+    "feedback.acceptance": 0.03,  # drop of a share
+    "volume": 0.30,  # change against what the weekdays foretell
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When a result is called drifted, and when drift becomes an alarm."""
+
+    family_wise: float = 0.01  # chance of any false call in one quiet night, over all detectors together (Holm 1979)
+    least_effects: Mapping[str, float] = field(default_factory=lambda: dict(LEAST_EFFECTS))
+    persist: int = 2  # an alarm needs drift in `persist` of the last `of` nights, tonight among them
+    of: int = 3
+    agree: int = 3  # detectors that drift on one night for the alarm to be critical
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Everything `run_night` may be told. The defaults suit a team with some hundred tickets a day."""
+
+    # Windows
+    window_days: int = 7  # the current window: whole weeks, so that weekdays weigh alike
+    clock: Clock = "suggested"  # what dates a ticket: its suggestion, or when it was opened (replays)
+    sample: int = 2000  # tickets of either window that are looked at; more sharpens little and costs time
+    least: int = 50  # tickets a window needs; with fewer a detector says `unknown`
+    history_days: int = 28  # before the window: for volume by weekday and for acceptance
+    permutations: int = 1999
+    seed: int = 0
+    evidently: bool = True  # write the Evidently report; most of a night's seconds, so replays may do without
+
+    # Alarms
+    limits: Limits = field(default_factory=Limits)
+
+    # Labels asked each night, and how they are shared out
+    label_budget: int = 50
+    unsure_share: float = 0.5
+    diverse_share: float = 0.25  # the rest is random, which measures accuracy without bias
+
+    # Retraining: reasons for it, any one suffices; 0 switches one off
+    retrain_on_alarm: bool = True
+    retrain_after_labels: int = 500  # new labels and corrections since the champion was trained
+    retrain_after_days: int = 90  # age of the newest ticket the champion was judged on
+    retrain_every_days: int = 0  # a fixed schedule, counted from the last training
+    # An alarm alone teaches nothing: so many new labels and corrections must be there to learn from.
+    labels_to_learn_from: int = 50

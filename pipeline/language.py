@@ -1,0 +1,34 @@
+"""Telling the language of a ticket, among those the dataset names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+UNKNOWN = "und"  # ISO 639-2: undetermined
+_SHORTEST = 20  # characters; every detector misreads shorter texts
+_READ = 2_000  # characters are plenty, and keep a 5 MB ticket cheap
+
+
+def tell_language(text: str, languages: Sequence[str]) -> str:
+    """One of `languages`, or `und` when the text is too short to tell. A single language needs no telling."""
+    if len(languages) == 1:
+        return languages[0]
+    if len(text) < _SHORTEST:
+        return UNKNOWN
+    identifier = _identifier(tuple(sorted(languages)))
+    return str(identifier.classify(text[:_READ])[0]) if identifier is not None else UNKNOWN
+
+
+@lru_cache(maxsize=8)
+def _identifier(languages: tuple[str, ...]) -> Any:
+    """The detector, restricted to the languages it knows; None when it knows none of them."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
+    known = [language for language in languages if language in identifier.labels]
+    if languages and not known:
+        return None
+    identifier.set_languages(known or None)
+    return identifier

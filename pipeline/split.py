@@ -1,0 +1,174 @@
+"""Split labelled tickets into train, validation and test without a leak: by time, then by customer and near-duplicate
+cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from pipeline.duplicates import clusters
+from pipeline.lake import count_rows, latest_tickets, read_table, write
+from pipeline.steps import Report, run_step, silent
+from tickets.errors import InputError, MissingStepError
+from tickets.manifests import Manifest
+from tickets.tables import OUTCOMES, SPLITS, TICKETS
+from tickets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+STEP = "split"
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+LEAK = "leak"  # a near-duplicate of it, or its customer, stands in an earlier split
+LATER = "later"  # created at or after SplitPlan.test_until
+_ORDER = (TRAIN, VALIDATION, TEST)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitPlan:
+    """Where time is cut. By shares of the tickets (they sum to 1), or at fixed moments, which win: validation from
+    `validation_from`, test from `test_from` and before `test_until` (None: to the end). Raises InputError when they
+    clash."""
+
+    train: float = 0.8
+    validation: float = 0.1
+    test: float = 0.1
+    validation_from: datetime | date | None = None
+    test_from: datetime | date | None = None
+    test_until: datetime | date | None = None
+
+    def __post_init__(self) -> None:
+        shares = (self.train, self.validation, self.test)
+        if min(shares) < 0 or self.train == 0 or abs(sum(shares) - 1) > 1e-6:
+            raise InputError(f"the shares of a split are {shares}; they must sum to 1, with some for training.")
+        if (self.validation_from is None) != (self.test_from is None):
+            raise InputError("a split by date needs both validation_from and test_from.")
+        moments = [moment for moment in self.moments if moment is not None]
+        if moments != sorted(moments):
+            raise InputError(
+                "the dates of a split are out of order.", hint="validation_from <= test_from <= test_until."
+            )
+
+    @property
+    def moments(self) -> tuple[datetime | None, datetime | None, datetime | None]:
+        """validation_from, test_from, test_until in UTC; a date means its midnight."""
+        return _moment(self.validation_from), _moment(self.test_from), _moment(self.test_until)
+
+
+def split(
+    workspace: Workspace, *, as_of: date, spark: SparkSession, plan: SplitPlan | None = None, report: Report = silent
+) -> Manifest:
+    """Write `splits`: each ticket with an outcome, its split and its near-duplicate cluster. Raises MissingStepError.
+
+    A split given by the dataset wins and is never a leak; when it gives train and test alone, the plan's share of
+    train's clusters becomes validation. Where tickets have no times to cut at, clusters are dealt out by their hash.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    plan = plan or SplitPlan()
+    for table in (TICKETS, OUTCOMES):
+        if not workspace.table_path(table).is_dir():
+            raise MissingStepError(f"the table `{table.name}` has not been written yet.", hint="Run `triage features`.")
+    with run_step(workspace, STEP, as_of, report) as step, workspace.aside(STEP) as aside:
+        outcomes = read_table(spark, workspace, OUTCOMES).select("ticket_id")
+        tickets = latest_tickets(spark, workspace, as_of).join(outcomes, "ticket_id", "left_semi")
+        text = F.concat_ws("\n", F.when(F.col("subject") != "", F.col("subject")), "body")
+        clustered = clusters(tickets.select("ticket_id", text.alias("text")))
+        narrow = tickets.select("ticket_id", "created_at", "customer_key", F.col("split").alias("given"))
+        labelled = narrow.join(clustered, "ticket_id").persist()
+        try:
+            write(_without_leaks(_by_plan(labelled, plan)), aside / "splits", SPLITS)
+        finally:
+            labelled.unpersist()
+        written = spark.read.parquet(str(aside / "splits")) if count_rows(aside / "splits") else None
+        step.counts = (
+            {row[0]: row[1] for row in written.groupBy("split").count().collect()} if written is not None else {}
+        )
+        workspace.publish(aside / "splits", SPLITS)
+        step.summary = ", ".join(
+            f"{step.counts.get(name, 0):,} {name}" for name in (*_ORDER, LEAK, LATER) if step.counts.get(name, 0)
+        )
+        step.summary = step.summary or "no ticket has an outcome yet"
+    return step.done
+
+
+def _by_plan(labelled: DataFrame, plan: SplitPlan) -> DataFrame:
+    """Adds `split` by the dataset's own, by time, or by chance; leaks are still in it."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    given = {row[0] for row in labelled.select("given").distinct().collect()} - {None}
+    free = labelled.filter("given is null")
+    planned = _free_split(free, plan)
+    own: Column = F.col("given")
+    if given and VALIDATION not in given:
+        share = plan.validation / (plan.train + plan.validation)
+        own = F.when((own == TRAIN) & (_chance() < share), VALIDATION).otherwise(own)
+    return labelled.withColumn("split", F.when(F.col("given").isNotNull(), own).otherwise(planned))
+
+
+def _free_split(free: DataFrame, plan: SplitPlan) -> Column:
+    """The split of tickets that have none given, as a column."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    validation_from, test_from, test_until = plan.moments
+    created = F.col("created_at")
+    if validation_from is None or test_from is None:
+        before = free.filter(created < F.lit(test_until)) if test_until else free
+        micros = before.select(F.unix_micros("created_at").alias("at"))
+        cuts = micros.select(
+            F.min("at"),
+            F.expr(f"percentile_disc({plan.train}) within group (order by at)"),
+            F.expr(f"percentile_disc({min(1.0, plan.train + plan.validation)}) within group (order by at)"),
+        ).collect()[0]
+        earliest, validation_from, test_from = (_at(micros) for micros in cuts)
+        if earliest is None or validation_from is None or test_from is None:
+            return F.lit(TRAIN)
+        if not earliest < validation_from < test_from:
+            dealt = (
+                F.when(_chance() < plan.train, TRAIN)
+                .when(_chance() < plan.train + plan.validation, VALIDATION)
+                .otherwise(TEST)
+            )
+            return F.when(created >= F.lit(test_until), LATER).otherwise(dealt) if test_until else dealt
+    cut = F.when(created < F.lit(validation_from), TRAIN).when(created < F.lit(test_from), VALIDATION)
+    return (cut.when(created < F.lit(test_until), TEST).otherwise(LATER)) if test_until else cut.otherwise(TEST)
+
+
+def _without_leaks(planned: DataFrame) -> DataFrame:
+    """A ticket of a later split goes to `leak` when its cluster or its customer stands in an earlier one."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    place = F.when(F.col("split") == TRAIN, 0).when(F.col("split") == VALIDATION, 1).when(F.col("split") == TEST, 2)
+    placed = planned.withColumn("place", place)
+    by_cluster = placed.groupBy("cluster").agg(F.min("place").alias("cluster_place"))
+    known = placed.filter("customer_key is not null")
+    by_customer = known.groupBy("customer_key").agg(F.min("place").alias("customer_place"))
+    joined = placed.join(by_cluster, "cluster").join(by_customer, "customer_key", "left")
+    earlier = F.least("cluster_place", F.coalesce("customer_place", "cluster_place")) < F.col("place")
+    leaks = F.col("given").isNull() & F.col("place").isNotNull() & earlier
+    return joined.withColumn("split", F.when(leaks, LEAK).otherwise(F.col("split"))).sortWithinPartitions("ticket_id")
+
+
+def _chance() -> Column:
+    """A number from 0 to 1 that follows from the cluster's name alone."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    return F.pmod(F.xxhash64("cluster"), F.lit(1_000_003)) / F.lit(1_000_003)
+
+
+def _at(micros: float | None) -> datetime | None:
+    return None if micros is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(micros))
+
+
+def _moment(moment: datetime | date | None) -> datetime | None:
+    if moment is None or isinstance(moment, datetime):
+        return _utc(moment)
+    return datetime.combine(moment, time(), tzinfo=UTC)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """In UTC; a time without a zone (Spark's rows have none) is UTC already."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

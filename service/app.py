@@ -1,0 +1,86 @@
+"""The service, put together: routers, pages, the boundary around them, and the watch on the current release."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import sqlalchemy as sa
+from anyio import CapacityLimiter, to_thread
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import RedirectResponse
+from fastapi.staticfiles import StaticFiles
+
+from service import console, dashboard, feedback, health, labels, problems, suggestions, taxonomy
+from service.boundary import Boundary
+from service.choices import Choices
+from service.options import ServiceOptions
+from service.pages import person, picker
+from service.releases import Releases
+from service.server import running, serve
+from service.serving import Serving
+from service.telemetry import Metrics
+from tickets.workspace import Workspace
+
+__all__ = ["create_app", "running", "serve"]
+
+_DESCRIPTION = """Contact types and reply templates for every new ticket.
+
+Post a ticket to `/v1/suggestions`, show what comes back, and post what the agent did to `/v1/feedback`: the model
+learns from that. Errors are problem+json (RFC 9457): `detail` says what was found, `hint` what to do."""
+
+
+def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions | None = None) -> FastAPI:
+    """The app over a workspace and its database. It starts without a release and takes one up when it is promoted."""
+    options = options or ServiceOptions()
+    metrics = Metrics()
+    releases = Releases(workspace, threads=options.threads, changed=metrics.served)
+    app = FastAPI(
+        title="Ticket triage",
+        version="1",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.workspace, app.state.engine = workspace, engine
+    app.state.options, app.state.releases = options, releases
+    app.state.serving = Serving(
+        workspace, engine, options, releases, Choices(workspace, releases), metrics, CapacityLimiter(1)
+    )
+    problems.register(app)
+    app.add_middleware(Boundary, metrics=metrics, max_body_bytes=options.max_body_bytes)
+    for part in (suggestions, feedback, taxonomy, health, console, labels, dashboard, person, picker):
+        app.include_router(part.router)
+    app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
+    app.add_api_route("/", _to_console, include_in_schema=False)
+    app.openapi = lambda: _describe(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Load the release before the first request, then watch for the next one."""
+    releases: Releases = app.state.releases
+    await to_thread.run_sync(releases.refresh)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(releases.watch, app.state.options.release_check_seconds)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+def _to_console() -> RedirectResponse:
+    return RedirectResponse("/console")
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI description, with the shape of a problem among its schemas."""
+    if app.openapi_schema is None:
+        described = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        described["components"]["schemas"]["Problem"] = dict(problems.SCHEMA)
+        app.openapi_schema = described
+    return app.openapi_schema

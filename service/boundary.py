@@ -1,0 +1,132 @@
+"""The edge of the service: request ids, security headers, a log line a request, the size limit, no fault left uncaught.
+
+Plain ASGI, so that it costs microseconds. Log lines carry the route, never a query, a body or an exception's message:
+each may hold what a customer wrote.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import traceback
+import uuid
+
+import structlog
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.problems import Problem, respond, unexpected
+from service.telemetry import Metrics
+
+log = structlog.get_logger()
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+
+class Boundary:
+    """Wraps the app: see the module. An exception that nobody handled becomes a 500 problem and a log line."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int) -> None:
+        self.app = app
+        self.metrics = metrics
+        self.max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        scope["request_id"] = request_id = _request_id(Headers(scope=scope))
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _add_headers(MutableHeaders(scope=message), request_id, scope["path"])
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._pass_on(scope, receive, send_with_headers)
+            except Exception as error:
+                _log_fault(error)
+                if status:
+                    return  # The answer had begun; the server closes the connection on the short body.
+                await respond(Request(scope), unexpected())(scope, receive, send_with_headers)
+            finally:
+                seconds = time.perf_counter() - started
+                route = getattr(scope.get("route"), "path", "other")
+                self.metrics.request(scope["method"], route, status, seconds)
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    route=route,
+                    status=status,
+                    milliseconds=round(1000 * seconds, 2),
+                )
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request inward unless it is, or turns out to be, larger than the limit."""
+        limit = self.max_body_bytes
+        if _content_length(scope) > limit:
+            await respond(Request(scope), _too_large(limit))(scope, receive, send)
+            return
+        seen = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise _too_large(limit)
+            return message
+
+        await self.app(scope, receive_within_limit, send)
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(
+        413,
+        "too-large",
+        f"the request is larger than {limit:,} bytes.",
+        hint="Send fewer tickets at once, or only the part of the text that the customer wrote.",
+        headers={"Connection": "close"},
+    )
+
+
+def _content_length(scope: Scope) -> int:
+    written = Headers(scope=scope).get("content-length", "")
+    return int(written) if written.isascii() and written.isdigit() else 0
+
+
+def _request_id(headers: Headers) -> str:
+    """The client's id where it is short and plain, so that it cannot forge log lines; otherwise a new one."""
+    given = headers.get("x-request-id", "")
+    return given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _add_headers(headers: MutableHeaders, request_id: str, path: str) -> None:
+    headers["X-Request-ID"] = request_id
+    # Scripts and styles may be kept but are asked about each time, so a new version is seen at once; tickets may not.
+    headers.setdefault("Cache-Control", "no-cache" if path.startswith("/static/") else "no-store")
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
+
+
+def _log_fault(error: Exception) -> None:
+    frames = traceback.extract_tb(error.__traceback__)
+    log.error(
+        "unexpected error",
+        kind=type(error).__qualname__,
+        at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:]],
+    )

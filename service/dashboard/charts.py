@@ -1,0 +1,122 @@
+"""Charts as Vega-Lite specifications with the numbers inside; the same numbers stand beside each chart as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tickets.monitor_log import DetectorResult, MonitorRun
+
+_SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+_QUALITY = {
+    "acceptance": "accepted by agents",
+    "accuracy_labels": "right, by random labels",
+    "estimated_accuracy": "right, estimated",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A specification, and its rows (column -> value) as the table shows them. Without rows there is nothing to
+    draw.
+    """
+
+    spec: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+
+
+def quality(runs: Sequence[MonitorRun]) -> Chart:
+    """Shares over time with their intervals: what agents accept, what labels say, what confidence foretells."""
+    rows = [
+        {
+            "date": run.as_of,
+            "model": run.model_version,
+            "figure": name,
+            "share": run.summary[key],
+            "low": run.summary.get(f"{key}_low"),
+            "high": run.summary.get(f"{key}_high"),
+        }
+        for run in reversed(runs)
+        for key, name in _QUALITY.items()
+        if run.summary.get(key) is not None
+    ]
+    date = {"field": "date", "type": "temporal", "title": None, "axis": {"format": "%d %b", "tickCount": 6}}
+    color = {"field": "figure", "type": "nominal", "title": None, "legend": {"orient": "bottom", "columns": 1}}
+    share = {
+        "type": "quantitative",
+        "axis": {"format": ".0%"},
+        "title": "share of tickets",
+        "scale": {"domain": [0, 1]},
+    }
+    spec = {
+        "$schema": _SCHEMA,
+        "description": "Quality over time",
+        "width": "container",
+        "height": 220,
+        "data": {"values": rows},
+        "encoding": {"x": date, "color": color},
+        "layer": [
+            {
+                "mark": {"type": "area", "opacity": 0.18},
+                "encoding": {"y": {"field": "low", **share}, "y2": {"field": "high"}},
+            },
+            {"mark": {"type": "line", "point": True}, "encoding": {"y": {"field": "share", **share}}},
+        ],
+    }
+    return Chart(spec, rows)
+
+
+def drift(runs: Sequence[MonitorRun], results: Mapping[str, Sequence[DetectorResult]]) -> Chart:
+    """How large each detector's statistic is beside its limit: 1 is the least effect that matters."""
+    rows = [
+        {
+            "date": run.as_of,
+            "detector": result.detector,
+            "over_limit": over_limit(result),
+            "statistic": result.statistic,
+            "limit": result.limit,
+            "status": result.status,
+        }
+        for run in reversed(runs)
+        for result in results[run.run_id]
+        if over_limit(result) is not None
+    ]
+    spec = {
+        "$schema": _SCHEMA,
+        "description": "Drift statistics beside their limits",
+        "width": "container",
+        "height": 260,
+        "data": {"values": rows},
+        "layer": [
+            {
+                "mark": {"type": "point", "filled": True, "size": 70},
+                "encoding": {
+                    "x": {"field": "over_limit", "type": "quantitative", "title": "statistic over its limit"},
+                    "y": {"field": "detector", "type": "nominal", "title": None},
+                    "color": {
+                        "field": "status",
+                        "type": "nominal",
+                        "title": None,
+                        "scale": {"domain": ["ok", "drifted"], "range": ["#5b8def", "#d4572f"]},
+                        "legend": {"orient": "bottom"},
+                    },
+                    "opacity": {"field": "date", "type": "temporal", "legend": None, "scale": {"range": [0.25, 1]}},
+                },
+            },
+            {
+                "data": {"values": [{"limit": 1}]},
+                "mark": {"type": "rule", "strokeDash": [4, 4], "color": "#8a94a3"},
+                "encoding": {"x": {"field": "limit", "type": "quantitative"}},
+            },
+        ],
+    }
+    return Chart(spec, rows)
+
+
+def over_limit(result: DetectorResult) -> float | None:
+    """The statistic in units of its limit, both counted from chance level where the detector has one; at least 0."""
+    if result.statistic is None or not result.limit:
+        return None
+    chance = float(result.details.get("chance", 0.0))
+    return max(0.0, (result.statistic - chance) / (result.limit - chance)) if result.limit != chance else None

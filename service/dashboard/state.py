@@ -1,0 +1,111 @@
+"""What the dashboard says in words and single figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tickets.monitor_log import Alarm, MonitorRun
+from tickets.workspace import Workspace
+
+Tone = Literal["good", "bad", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusLine:
+    """The first thing one reads: a tone, a few words, a sentence."""
+
+    tone: Tone
+    words: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A share with its interval and how many tickets it comes from; `share` is None while nothing is known."""
+
+    name: str
+    share: float | None
+    low: float | None
+    high: float | None
+    tickets: int
+    meaning: str
+
+
+_FIGURES = (
+    ("acceptance", "Accepted", "suggestions that agents took as they were, of those they acted on"),
+    ("accuracy_labels", "Right, by random labels", "first contact type, on tickets drawn at random and labelled"),
+    ("estimated_accuracy", "Right, estimated", "first contact type, foretold from confidence alone"),
+    ("hits_at_3", "Among the first three", "the contact type agents chose was among the first three"),
+    ("abstained", "Abstained", "tickets where the model pre-selects nothing"),
+)
+
+
+def status_line(runs: Sequence[MonitorRun], alarms: Sequence[Alarm], *, serving: str | None) -> StatusLine:
+    """`runs` newest first; `alarms` are the open ones; `serving` is the release in service."""
+    if serving is None and not runs:
+        return StatusLine("unknown", "Nothing to watch yet", "No model is served and no monitoring has run.")
+    if not runs:
+        return StatusLine(
+            "unknown", "Not watched yet", f"{serving} is served; run `triage monitor` or `triage nightly` to watch it."
+        )
+    last = runs[0]
+    looked = f"Last looked at {last.as_of}: {last.windows['current']['tickets']} tickets, model {last.model_version}."
+    if alarms:
+        critical = sum(alarm.severity == "critical" for alarm in alarms)
+        many = "1 alarm is open" if len(alarms) == 1 else f"{len(alarms)} alarms are open"
+        return StatusLine("bad", many, f"{critical} critical. {looked}" if critical else looked)
+    if last.status == "unknown":
+        return StatusLine("unknown", "Too little to tell", f"{looked} Detectors need more tickets in the window.")
+    if serving is not None and serving != last.model_version:
+        return StatusLine("unknown", "New model, not watched yet", f"{serving} is served. {looked}")
+    return StatusLine("good", "All is well", looked)
+
+
+def figures(run: MonitorRun) -> list[Figure]:
+    """The shares that a run's summary keeps."""
+    summary: Mapping[str, Any] = run.summary
+    return [
+        Figure(
+            name,
+            summary.get(key),
+            summary.get(f"{key}_low"),
+            summary.get(f"{key}_high"),
+            int(summary.get(f"{key}_tickets") or 0),
+            meaning,
+        )
+        for key, name, meaning in _FIGURES
+    ]
+
+
+def report_page(workspace: Workspace, run: MonitorRun) -> Path | None:
+    """The HTML page of a run's report, where it is kept."""
+    page = _report(workspace, run, ".html")
+    return page if page is not None and page.is_file() else None
+
+
+def report_figures(workspace: Workspace, run: MonitorRun) -> list[tuple[str, float]]:
+    """Metric names and values of a run's Evidently report; [] without one."""
+    path = _report(workspace, run, ".json")
+    if path is None or not path.is_file():
+        return []
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"]
+        return [
+            (str(metric["metric_name"]), float(metric["value"]))
+            for metric in metrics
+            if isinstance(metric["value"], int | float)
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # a damaged report must not take the page down that says how things are
+
+
+def _report(workspace: Workspace, run: MonitorRun, suffix: str) -> Path | None:
+    """A file of the report, only from inside the workspace's reports."""
+    if run.report is None:
+        return None
+    path = (workspace.root / run.report).with_suffix(suffix).resolve()
+    return path if path.is_relative_to(workspace.reports.resolve()) else None

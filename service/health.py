@@ -1,0 +1,51 @@
+"""/livez, /readyz and /metrics, for whatever watches over the service; /docs, which works without the internet."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+
+from service.pages import render
+from service.problems import Problem, documented
+from service.schemas import HealthAnswer
+from service.serving import Held
+
+router = APIRouter()
+
+
+@router.get("/livez", tags=["health"])
+def alive() -> HealthAnswer:
+    """The process answers."""
+    return HealthAnswer(status="alive")
+
+
+@router.get("/readyz", tags=["health"], responses=documented(503))
+def ready(held: Held) -> HealthAnswer:
+    """A release is loaded and the database answers; otherwise 503 with the reason."""
+    held.releases.require(retry_after=held.options.retry_after_seconds)
+    try:
+        with held.engine.connect() as connection:
+            connection.execute(sa.select(1))
+    except sa.exc.SQLAlchemyError as error:
+        raise Problem(
+            503,
+            "database-unavailable",
+            f"the database does not answer ({type(error).__name__}).",
+            hint="Check that it runs, and TRIAGE_DATABASE_URL.",
+            retry_after=held.options.retry_after_seconds,
+        ) from error
+    return HealthAnswer(status="ready")
+
+
+@router.get("/metrics", tags=["health"], response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def metrics(held: Held) -> Response:
+    """Prometheus' text format."""
+    held.metrics.nightly(held.workspace, held.engine)
+    return Response(held.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@router.get("/docs", include_in_schema=False)
+def docs(request: Request) -> HTMLResponse:
+    """The API, to read and to try."""
+    return render(request, "docs.html")

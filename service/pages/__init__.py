@@ -1,0 +1,60 @@
+"""What every page shares: the one Jinja environment, the base template, and small words for times and confidence.
+
+A page module calls `render(request, "name.html", ...)`; its template extends `base.html` and is escaped throughout. The
+content security policy forbids inline scripts, inline styles and eval: scripts and styles live in static/.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from service.pages.person import person_of
+
+_SERVICE = Path(__file__).resolve().parents[1]
+_TEMPLATE_FOLDERS = ("pages", "console/templates", "labels/templates", "dashboard/templates")
+_BAND_WORDS = {"high": "very likely", "medium": "likely", "low": "a guess"}
+
+
+def render(request: Request, name: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
+    """The template `name` as a page. `here` (the path) and `person` (who works) are given to each."""
+    given = {
+        "here": request.url.path,
+        "person": person_of(request),
+    }
+    return HTMLResponse(environment().get_template(name).render(given | context), status_code=status_code)
+
+
+@cache
+def environment() -> Environment:
+    """One environment for all pages. Template names are unique across the folders of pages."""
+    made = Environment(
+        loader=FileSystemLoader([_SERVICE / folder for folder in _TEMPLATE_FOLDERS]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(percent=percent, when=when, confidence=confidence)
+    return made
+
+
+def percent(share: float | None) -> str:
+    """0.834 -> `83 %`"""
+    return "unknown" if share is None else f"{share:.0%}".replace("%", " %")
+
+
+def when(time: datetime | None) -> str:
+    """A time in UTC, to the minute."""
+    return "" if time is None else time.strftime("%Y-%m-%d %H:%M")
+
+
+def confidence(band: str) -> str:
+    """The band of a probability in words that an agent uses."""
+    return _BAND_WORDS[band]

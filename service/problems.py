@@ -1,0 +1,212 @@
+"""Errors as people and programs read them: RFC 9457 problem+json for the API, a page for a browser.
+
+No answer carries the input it refuses: ticket text stays out of errors and logs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from service.pages import render
+from tickets.errors import InputError, TriageError
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "title": "Problem",
+    "description": "RFC 9457: what went wrong, and in `hint` what to do about it.",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string", "examples": ["about:blank"]},
+        "title": {"type": "string", "description": "The phrase of the status code."},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What was found and what was expected."},
+        "code": {"type": "string", "description": "A short fixed word for programs, such as `no-release`."},
+        "hint": {"type": "string", "description": "What to do."},
+        "instance": {"type": "string", "description": "The path that was asked for."},
+        "request_id": {
+            "type": "string",
+            "description": "The same as the header X-Request-ID; look for it in the logs.",
+        },
+        "errors": {
+            "type": "array",
+            "description": "One entry for each field that was refused.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "in": {"type": "string", "description": "body, query, path or header"},
+                    "pointer": {"type": "string", "description": "JSON Pointer (RFC 6901) of the field"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldError:
+    """One refused field: `where` is body, query, path or header; `pointer` a JSON Pointer (RFC 6901)."""
+
+    where: str
+    pointer: str
+    detail: str
+
+
+class Problem(HTTPException):
+    """An answer that is an error. `retry_after` is in seconds. (An HTTPException passes through FastAPI untouched.)"""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        hint: str = "",
+        errors: Sequence[FieldError] = (),
+        retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        waiting = {} if retry_after is None else {"Retry-After": str(math.ceil(retry_after))}
+        super().__init__(status, detail, {**(headers or {}), **waiting})
+        self.code = code
+        self.hint = hint
+        self.errors = tuple(errors)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route that may answer these error codes."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def register(app: FastAPI) -> None:
+    """Make every error of the app a problem: ours, FastAPI's, the database's."""
+
+    def answer(request: Request, error: Exception) -> Response:
+        problem = _as_problem(error, retry_after=request.app.state.options.retry_after_seconds)
+        return respond(request, problem)
+
+    for kind in (Problem, HTTPException, RequestValidationError, TriageError, sa.exc.SQLAlchemyError):
+        app.add_exception_handler(kind, answer)
+
+
+def respond(request: Request, problem: Problem) -> Response:
+    """The problem as JSON, or as a page where a browser asked for one."""
+    request_id = request.scope.get("request_id", "")
+    if _wants_page(request):
+        page = render(request, "problem.html", status_code=problem.status_code, problem=problem, request_id=request_id)
+        page.headers.update(problem.headers or {})
+        return page
+    content = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status_code).phrase,
+        "status": problem.status_code,
+        "detail": problem.detail,
+        "code": problem.code,
+        "hint": problem.hint,
+        "instance": request.url.path,
+        "request_id": request_id,
+        "errors": [{"in": e.where, "pointer": e.pointer, "detail": e.detail} for e in problem.errors],
+    }
+    given = {name: value for name, value in content.items() if value not in ("", [])}
+    return JSONResponse(given, status_code=problem.status_code, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+def unexpected() -> Problem:
+    """What a client is told of a fault of ours."""
+    return Problem(
+        500, "unexpected", "the service failed on this request.", hint="Look for the request id in the service's log."
+    )
+
+
+def _wants_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/v1/")
+
+
+def _as_problem(error: Exception, *, retry_after: float) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case HTTPException():
+            phrase = HTTPStatus(error.status_code).phrase
+            detail = error.detail if error.detail != phrase else f"{phrase.lower()}."
+            code = phrase.lower().replace(" ", "-")
+            return Problem(error.status_code, code, detail, hint=_hint(error.status_code), headers=error.headers)
+        case RequestValidationError():
+            return _invalid(error)
+        case TriageError():
+            return _on_purpose(error, retry_after=retry_after)
+        case sa.exc.OperationalError() | sa.exc.InterfaceError() | sa.exc.TimeoutError():
+            return _database_away(error, retry_after=retry_after)
+        case _:
+            # The message may carry ticket text (a database error repeats its parameters), so only the kind is logged.
+            log.error("unexpected error", kind=type(error).__qualname__)
+            return unexpected()
+
+
+def _on_purpose(error: TriageError, *, retry_after: float) -> Problem:
+    """An error of a lower room: the client's to mend when the input is at fault, the operator's otherwise."""
+    if isinstance(error, InputError):
+        return Problem(422, "invalid", error.message, hint=error.hint)
+    return Problem(503, "not-ready", error.message, hint=error.hint, retry_after=retry_after)
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    errors = [_field_error(entry) for entry in error.errors()]
+    first = errors[0] if errors else FieldError(where="body", pointer="", detail="invalid")
+    place = f"{first.where} {first.pointer}".strip()
+    return Problem(
+        422,
+        "invalid",
+        f"{place}: {first.detail}"
+        if len(errors) == 1
+        else f"{len(errors)} fields are wrong; the first is {place}: {first.detail}",
+        hint="The page /docs shows the fields that are expected.",
+        errors=errors[:20],
+    )
+
+
+def _field_error(entry: Mapping[str, Any]) -> FieldError:
+    where, *steps = entry["loc"] or ("body",)
+    # RFC 6901 escapes; names come from the request and may hold anything, half a surrogate pair included.
+    escaped = [str(step)[:100].replace("~", "~0").replace("/", "~1") for step in steps]
+    pointer = "".join(f"/{step}" for step in escaped).encode("utf-8", "replace").decode("utf-8")
+    detail = {"missing": "is required and was not given", "extra_forbidden": "is no known field"}.get(
+        entry["type"], str(entry["msg"])
+    )
+    if entry["type"] == "json_invalid":  # its place is an offset, which is no pointer
+        return FieldError(where="body", pointer="", detail=f"is no valid JSON: {entry['ctx']['error']}")
+    if entry["type"] == "model_attributes_type":
+        detail = "must be a JSON object, sent with Content-Type: application/json"
+    return FieldError(where=str(where), pointer=pointer, detail=detail.encode("utf-8", "replace").decode("utf-8"))
+
+
+def _database_away(error: sa.exc.SQLAlchemyError, *, retry_after: float) -> Problem:
+    log.error("database unavailable", kind=type(error).__qualname__)
+    return Problem(
+        503,
+        "database-unavailable",
+        "the database does not answer, so nothing was kept of this request.",
+        hint="Send it again, with the same Idempotency-Key if it had one.",
+        retry_after=retry_after,
+    )
+
+
+def _hint(status: int) -> str:
+    return {404: "The page /docs lists the addresses there are.", 405: "The page /docs lists the methods."}.get(
+        status, ""
+    )

@@ -1,0 +1,106 @@
+"""Temperatures, limits and calibration error, on numbers whose answers are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.calibrate import (
+    NEVER,
+    Targets,
+    expected_calibration_error,
+    fit_calibration,
+    fit_temperature,
+    fit_temperatures,
+    limit_for_abstaining,
+    limit_for_precision,
+)
+
+
+def overconfident(count: int, classes: int, *, factor: float, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Logits whose truths were drawn from softmax(logits), then multiplied: their right temperature is `factor`."""
+    rng = np.random.default_rng(seed)
+    honest = rng.normal(size=(count, classes)) * 1.5
+    shares = np.exp(honest) / np.exp(honest).sum(axis=1, keepdims=True)
+    truth = (shares.cumsum(axis=1) > rng.random((count, 1))).argmax(axis=1)
+    return (honest * factor).astype(np.float32), truth
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def test_the_temperature_that_made_logits_overconfident_is_found():
+    logits, truth = overconfident(4000, 8, factor=3.0)
+    assert fit_temperature(logits, truth) == pytest.approx(3.0, rel=0.1)
+
+
+def test_calibration_reduces_the_error_on_other_tickets():
+    logits, truth = overconfident(3000, 8, factor=3.0)
+    fresh, fresh_truth = overconfident(3000, 8, factor=3.0, seed=4)
+    temperature = fit_temperature(logits, truth)
+
+    def error(scores: np.ndarray) -> float:
+        shares = softmax(scores)
+        return expected_calibration_error(shares.max(axis=1), shares.argmax(axis=1) == fresh_truth)
+
+    assert error(fresh) > 0.15
+    assert error(fresh / temperature) < 0.04
+
+
+def test_each_level_gets_its_own_temperature():
+    top, top_truth = overconfident(2000, 3, factor=2.0)
+    low, low_truth = overconfident(2000, 4, factor=5.0, seed=9)
+    logits = np.concatenate([top, low], axis=1)
+    siblings = np.array([0, 0, 0, 1, 1, 1, 1])  # four children of one of the three
+    paths = np.stack([top_truth, low_truth + 3], axis=1)
+    temperatures = fit_temperatures(logits, paths, siblings)
+    assert temperatures == pytest.approx((2.0, 5.0), rel=0.15)
+
+
+def test_a_choice_of_one_leaves_the_temperature_alone():
+    logits = np.where(np.eye(1, 4, dtype=bool), 9.0, -np.inf).repeat(50, axis=0).astype(np.float32)
+    assert fit_temperature(logits, np.zeros(50, np.int64)) == 1.0
+
+
+def test_calibration_error_of_perfect_and_of_hopeless_confidence():
+    sure = np.ones(10, np.float32)
+    assert expected_calibration_error(sure, np.ones(10, bool)) == 0.0
+    assert expected_calibration_error(sure, np.zeros(10, bool)) == 1.0
+
+
+def test_a_precision_limit_keeps_its_promise_and_is_the_lowest_that_does():
+    probability = np.linspace(0.0, 1.0, 1001, dtype=np.float32)
+    correct = np.random.default_rng(1).random(1001) < probability
+    limit = limit_for_precision(probability, correct, 0.9)
+    assert correct[probability >= limit].mean() >= 0.9
+    assert all(correct[probability >= lower].mean() < 0.9 for lower in probability[probability < limit])
+
+
+def test_a_limit_that_cannot_be_reached_or_rests_on_too_few_is_never():
+    probability = np.linspace(0, 1, 100, dtype=np.float32)
+    assert limit_for_precision(probability, np.zeros(100, bool), 0.5) == NEVER
+    assert limit_for_precision(probability[:10], np.ones(10, bool), 0.5) == NEVER
+
+
+def test_tickets_that_are_mostly_wrong_are_abstained_on():
+    probability = np.linspace(0, 1, 400, dtype=np.float32)
+    correct = probability > 0.5
+    limit = limit_for_abstaining(probability, correct, 0.25)
+    assert 0.5 < limit < 0.7
+    assert limit_for_abstaining(probability, np.ones(400, bool), 0.25) == 0.0
+
+
+def test_bands_are_ordered_and_out_of_scope_means_farther_than_validation_was():
+    rng = np.random.default_rng(2)
+    probability = rng.random(800).astype(np.float32)
+    correct = rng.random(800) < probability
+    distance = rng.normal(0.3, 0.05, 800).astype(np.float32)
+    found = fit_calibration((1.0,), probability, correct, distance, Targets())
+    assert found.abstain_below <= found.medium <= found.high
+    assert [found.band(p) for p in (found.high, found.medium, found.abstain_below - 0.01)] == ["high", "medium", "low"]
+    near, far = found.out_of_scope(np.array([0.3, 0.9], np.float32))
+    assert near < 0.1
+    assert far > 0.5
+    assert np.mean(found.out_of_scope(distance) > 0.5) <= 0.011

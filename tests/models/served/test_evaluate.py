@@ -1,0 +1,74 @@
+"""Scoring a release on a later window, the reference of monitoring, and the baselines."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from models.baselines import majority, tfidf
+from models.evaluate import score_release
+from models.release import open_release
+from tickets.tables import FEATURES
+
+
+@pytest.fixture(scope="module")
+def window(made_up) -> pa.Table:
+    return made_up.read(FEATURES, where=pc.field("split") == "test")
+
+
+def test_scores_match_the_figures_of_training(trained, window):
+    scores = score_release(open_release(trained.model.folder), window)
+    assert len(scores) == window.num_rows
+    assert scores.correct.mean() == pytest.approx(trained.model.metrics["model"]["test"]["accuracy"], abs=0.02)
+    assert np.all(scores.hit_at_3 >= scores.correct)
+    assert scores.correct.tolist() == [a == b for a, b in zip(scores.truth, scores.predicted, strict=True)]
+
+
+def test_unlabelled_tickets_are_left_out_and_unknown_types_count_as_wrong(trained, window):
+    types = [None, "brand new", *window["contact_type"].to_pylist()[2:]]
+    changed = window.set_column(window.schema.get_field_index("contact_type"), "contact_type", pa.array(types))
+    scores = score_release(open_release(trained.model.folder), changed)
+    assert len(scores) == window.num_rows - 1
+    assert scores.truth[0] == "brand new"
+    assert not scores.correct[0]
+    assert not scores.hit_at_3[0]
+
+
+def test_the_reference_holds_the_validation_period(trained, made_up):
+    reference = pq.read_table(trained.model.folder / "reference.parquet")
+    validation = made_up.read(FEATURES, where=pc.field("split") == "validation")
+    assert sorted(reference["ticket_id"].to_pylist()) == sorted(validation["ticket_id"].to_pylist())
+    assert len(reference["embedding"][0]) == 384
+    paths = dict(zip(reference["predicted"].to_pylist(), reference["level_1"].to_pylist(), strict=True))
+    assert paths["refund"] == "pay"
+    assert paths["account"] == "account"
+    assert set(reference["level_2"].to_pylist()) <= {"refund", "double", "lost", "route", "account"}
+    agreement = pc.mean(pc.equal(reference["predicted"], reference["contact_type"]).cast(pa.float64())).as_py()
+    assert agreement == pytest.approx(trained.model.metrics["model"]["validation"]["accuracy"], abs=0.02)
+
+
+def test_metrics_json_has_a_row_a_contact_type(trained):
+    metrics = json.loads((trained.model.folder / "metrics.json").read_text())
+    rows = metrics["contact_types"]["test"]
+    assert {row["contact_type"] for row in rows} == {"refund", "double", "lost", "route", "account"}
+    assert sum(row["tickets"] for row in rows) == 60
+
+
+def test_the_majority_is_the_share_of_each_leaf():
+    baseline = majority.fit(["x"] * 4, np.array([0, 0, 0, 2]), 3, seed=0)
+    assert baseline.predict(["y", "z"]).tolist() == [[0.75, 0.0, 0.25]] * 2
+
+
+def test_tfidf_learns_words_and_leaves_unseen_leaves_at_zero():
+    texts = ["refund money back", "money refund please", "lost my phone", "phone lost in car"] * 5
+    baseline = tfidf.fit(texts, np.array([0, 0, 3, 3] * 5), 5, seed=0)
+    shares = baseline.predict(["refund the money", "my phone is lost"])
+    assert shares.shape == (2, 5)
+    assert shares.argmax(axis=1).tolist() == [0, 3]
+    assert shares[:, [1, 2, 4]].sum() == 0
+    assert baseline.predict([]).shape == (0, 5)

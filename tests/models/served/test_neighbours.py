@@ -1,0 +1,46 @@
+"""Brute-force search over remembered tickets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.neighbours import Neighbours, distance
+
+
+def remembered(count: int, width: int = 8) -> Neighbours:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(count, width)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    ids = [f"T{number}" for number in range(count)]
+    return Neighbours(vectors, ids, [f"about {name}" for name in ids], ["refund"] * count)
+
+
+def test_search_finds_what_sorting_all_finds():
+    neighbours = remembered(500)
+    queries = remembered(150).vectors[::-1].copy()
+    rows, cosines = neighbours.search(queries, 5)
+    expected = np.argsort(-(queries @ neighbours.vectors.T), axis=1)[:, :5]
+    assert np.array_equal(rows, expected)
+    assert np.all(np.diff(cosines, axis=1) <= 0)
+
+
+def test_a_remembered_ticket_is_its_own_neighbour():
+    neighbours = remembered(30)
+    rows, cosines = neighbours.search(neighbours.vectors[7:8])
+    (first, *_) = neighbours.similar(rows[0], cosines[0], count=3)
+    assert (first.ticket_id, first.snippet) == ("T7", "about T7")
+    assert first.similarity == pytest.approx(1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_fewer_tickets_than_asked_for(count: int):
+    rows, cosines = remembered(count).search(remembered(2).vectors, 10)
+    assert rows.shape == cosines.shape == (2, count)
+    assert distance(cosines).shape == (2,)
+
+
+def test_distance_grows_with_strangeness():
+    near, far = distance(np.array([[0.9, 0.8], [0.2, 0.1]], np.float32))
+    assert near == pytest.approx(0.15)
+    assert far == pytest.approx(0.85)

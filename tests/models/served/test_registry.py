@@ -1,0 +1,70 @@
+"""MLflow, on a real SQLite store: what a training leaves there, and who is champion."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from models.registry import EXPERIMENT, MODEL, TrainingRecord, aliased, record_training, set_alias
+
+
+@pytest.fixture(autouse=True)
+def quiet_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+def test_a_training_is_one_run_with_parameters_curves_and_figures(trained):
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(trained.tracking_uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["batch_size"] == "16"
+    assert run.data.params["train_tickets"] == "260"
+    assert run.data.tags["version"] == trained.model.version
+    assert len(run.data.tags["data_hash"]) == 64
+    assert run.data.metrics["test/accuracy"] == trained.model.metrics["model"]["test"]["accuracy"]
+    assert "tfidf/test/hits_at_3" in run.data.metrics
+    curve = client.get_metric_history(run.info.run_id, "training/validation_mrr")
+    assert len(curve) == 8
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} >= {
+        "metrics.json",
+        "README.md",
+        "release.json",
+    }
+
+
+def test_the_store_is_a_sqlite_file_with_the_registered_model(trained):
+    with sqlite3.connect(trained.tracking_uri.removeprefix("sqlite:///")) as store:
+        assert store.execute("select name from registered_models").fetchall() == [(MODEL,)]
+
+
+def test_the_newest_training_is_challenger_and_promotion_makes_a_champion(tmp_path):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    for version in ("v1", "v2"):
+        record = TrainingRecord(
+            version=version, folder=tmp_path, parameters={"epochs": 1}, metrics={"test/accuracy": 0.5}
+        )
+        record_training(record, tracking_uri=uri, artifact_folder=tmp_path / "artifacts")
+    assert aliased("challenger", tracking_uri=uri) == "v2"
+    assert aliased("champion", tracking_uri=uri) is None
+    set_alias("v1", "champion", tracking_uri=uri)
+    assert aliased("champion", tracking_uri=uri) == "v1"
+    set_alias("trained elsewhere", "champion", tracking_uri=uri)
+    assert aliased("champion", tracking_uri=uri) == "v1"
+
+
+def test_a_run_that_fails_to_be_written_is_not_left_running(tmp_path):
+    from mlflow.tracking import MlflowClient
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    record = TrainingRecord(
+        version="v1", folder=tmp_path, parameters={}, metrics={}, artifacts=[tmp_path / "does not exist"]
+    )
+    with pytest.raises(OSError, match="does not exist"):
+        record_training(record, tracking_uri=uri, artifact_folder=tmp_path / "artifacts")
+    client = MlflowClient(uri)
+    (run,) = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    assert run.info.status == "FAILED"

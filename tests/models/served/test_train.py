@@ -1,0 +1,86 @@
+"""Training end to end: a complete model directory, recorded, and better than guessing."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import pytest
+
+from models.config import TrainConfig
+from models.release import EXPECTED_FILES, open_release
+from models.suggest import Suggester
+from models.train import train
+from tickets.errors import TrainingDataError
+from tickets.tables import FEATURES
+from tickets.workspace import Workspace
+
+
+def silent(*_anything: object) -> None:
+    """No report, no progress."""
+
+
+def test_training_leaves_a_complete_directory_that_opens(trained):
+    release = open_release(trained.model.folder)
+    assert release.version == trained.model.version == trained.model.folder.name
+    assert set(EXPECTED_FILES) <= set(release.hashes)
+    assert release.languages == ("en", "de")
+    assert release.windows["train"]["tickets"] == 260
+    assert release.windows["train"]["to"] < release.windows["validation"]["from"]
+
+
+def test_nothing_is_left_beside_it(trained):
+    assert [path.name for path in trained.workspace.models.iterdir()] == [trained.model.version]
+    assert not list(trained.workspace.aside_root.iterdir())
+
+
+def test_the_model_learned_and_stands_beside_its_baselines(trained):
+    metrics = trained.model.metrics
+    assert metrics["model"]["test"]["accuracy"] > 0.7
+    assert metrics["model"]["test"]["accuracy"] > metrics["majority"]["test"]["accuracy"] + 0.3
+    assert metrics["model"]["test"]["hits@3"] >= metrics["model"]["test"]["accuracy"]
+    assert set(metrics) == {"model", "majority", "tfidf"}
+    assert all({"train_seconds", "ms_per_ticket", "megabytes"} <= set(figures["cost"]) for figures in metrics.values())
+
+
+def test_templates_are_ranked_better_than_by_frequency(trained):
+    metrics = trained.model.metrics
+    assert metrics["model"]["test"]["template_hits@3"] > metrics["majority"]["test"]["template_hits@3"]
+
+
+def test_the_card_has_the_figures_and_the_encoder_loads_by_itself(trained):
+    from transformers import AutoModel, AutoTokenizer
+
+    card = (trained.model.folder / "README.md").read_text()
+    assert f"{trained.model.metrics['model']['test']['accuracy']:.3g}" in card
+    assert "| train | 260 | 2026-01-01 |" in card
+    assert AutoModel.from_pretrained(trained.model.folder / "encoder").config.hidden_size == 32
+    assert AutoTokenizer.from_pretrained(trained.model.folder / "encoder")("refund")["input_ids"]
+
+
+@pytest.fixture
+def copied(made_up: Workspace, workspace: Workspace) -> Workspace:
+    """The same tickets and catalogue in a workspace that a test may change."""
+    for name in ("lake", "catalogue"):
+        shutil.copytree(made_up.root / name, workspace.root / name, dirs_exist_ok=True)
+    return workspace
+
+
+def test_training_goes_on_from_an_earlier_model_and_needs_no_test_split(trained, copied, tiny_config: TrainConfig):
+    shutil.rmtree(copied.table_path(FEATURES) / "split=test")
+    (copied.catalogue / "templates.json").write_text("[]")
+    short = dataclasses.replace(tiny_config, epochs=1, learning_rate=1e-5, head_learning_rate=1e-5)
+    model = train(copied, short, report=silent, progress=silent, initial=trained.model.folder, ladder={})
+    assert set(model.metrics["model"]) == {"validation", "cost"}
+    assert model.metrics["model"]["validation"]["accuracy"] > 0.7  # one gentle epoch from nothing would not do
+    release = open_release(model.folder)
+    assert "test" not in release.windows
+    assert release.data_hash != open_release(trained.model.folder).data_hash
+    assert Suggester.load(release).templates == ()
+
+
+def test_without_validation_tickets_training_says_so_before_it_starts(copied, tiny_config: TrainConfig):
+    shutil.rmtree(copied.table_path(FEATURES) / "split=validation")
+    with pytest.raises(TrainingDataError, match="validation split"):
+        train(copied, tiny_config, report=silent, progress=silent, ladder={})
+    assert not list(copied.models.iterdir())

@@ -1,0 +1,288 @@
+"""Training: it learns, resumes as if nothing had happened, starts from an earlier model, and says what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from models.batches import Tokens, TrainingData, batch_of, evaluation_batches, template_text
+from models.checkpoint import BEST, CHECKPOINT
+from models.config import TrainConfig
+from models.debug import check_training, overfits_one_batch, permuted_labels
+from models.fit import FitResult, fit
+from models.heads import load_heads, save_heads
+from models.network import TriageNetwork
+from models.state_cache import cache_states
+from models.training_run import start_network, start_run, take_step, tensors_of, validate
+from models.tree_index import path_probabilities, top_leaves
+from tickets.catalogue import read_tree, write_tree
+from tickets.contact_types import ContactType, ContactTypeTree
+from tickets.errors import MachineError, WorkspaceError
+from tickets.workspace import Workspace
+
+Load = Callable[..., TrainingData]
+CPU = torch.device("cpu")
+
+
+class StoppedError(Exception):
+    pass
+
+
+def fitted(data: TrainingData, config: TrainConfig, folder: Path, **options: Any) -> FitResult:
+    options = {"report": lambda _line: None, "progress": lambda _step, _total, _loss: None, **options}
+    return fit(data, config, folder=folder, **options)
+
+
+def same_weights(one: TriageNetwork, two: TriageNetwork) -> bool:
+    pairs = zip(one.state_dict().values(), two.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_training_learns_contact_types_and_templates(load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path) -> None:
+    data = load_tiny()
+    config = dataclasses.replace(tiny_config, epochs=8, patience=8)
+    steps: list[tuple[int, int, float]] = []
+    result = fitted(data, config, tmp_path, progress=lambda *step: steps.append(step))
+    assert [step for step, _, _ in steps] == list(range(1, 121))
+    assert {total for _, total, _ in steps} == {120}
+    assert len(result.history) == 8
+    assert result.history[-1]["loss"] < result.history[0]["loss"] / 2
+    assert result.seconds > 0
+    assert not result.network.training
+    assert validate(result.network, data.test, batch_size=16)["validation_accuracy"] > 0.7
+    vectors = result.network.encode_templates(data.tokenizer, [template_text(template) for template in data.templates])
+    with torch.no_grad():
+        batches = list(evaluation_batches(data.test, 64))
+        right = [
+            (result.network(*tensors_of(batch, CPU)).template_query @ vectors.T).argmax(dim=1).numpy() == batch.template
+            for batch in batches
+        ]
+    assert np.concatenate(right).mean() > 0.7
+
+
+@pytest.mark.parametrize("trainable_layers", [None, 1])
+def test_an_interrupted_training_ends_like_one_that_was_not(
+    load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path, trainable_layers: int | None
+) -> None:
+    data = load_tiny()
+    config = dataclasses.replace(tiny_config, checkpoint_every=7, trainable_layers=trainable_layers)
+    whole = fitted(data, config, tmp_path / "whole")
+
+    def stop(step: int, _total: int, _loss: float) -> None:
+        if step == 25:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        fitted(data, config, tmp_path / "cut", progress=stop)
+    seen: list[int] = []
+    resumed = fitted(data, config, tmp_path / "cut", progress=lambda step, _total, _loss: seen.append(step))
+    assert seen[0] == 22
+    assert same_weights(whole.network, resumed.network)
+    assert whole.history == resumed.history
+
+
+def test_a_finished_training_is_not_repeated(load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path) -> None:
+    data = load_tiny()
+    config = dataclasses.replace(tiny_config, epochs=1)
+    first = fitted(data, config, tmp_path)
+    seen: list[int] = []
+    again = fitted(data, config, tmp_path, progress=lambda step, _total, _loss: seen.append(step))
+    assert seen == []
+    assert same_weights(first.network, again.network)
+
+
+def test_a_checkpoint_of_other_settings_is_set_aside(load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path) -> None:
+    data = load_tiny()
+    config = dataclasses.replace(tiny_config, epochs=1)
+    fitted(data, config, tmp_path)
+    lines: list[str] = []
+    fitted(data, dataclasses.replace(config, seed=5), tmp_path, report=lines.append)
+    assert any("starts from the beginning" in line for line in lines)
+
+
+def test_a_damaged_checkpoint_is_named(load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path) -> None:
+    data = load_tiny()
+    config = dataclasses.replace(tiny_config, epochs=1)
+    fitted(data, config, tmp_path)
+    whole = (tmp_path / CHECKPOINT).read_bytes()
+    (tmp_path / CHECKPOINT).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WorkspaceError, match="is damaged"):
+        fitted(data, config, tmp_path)
+
+
+def test_a_place_where_nothing_can_be_written_is_named(
+    load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises((MachineError, WorkspaceError), match="checkpoint"):
+        fitted(load_tiny(), tiny_config, tmp_path / "file")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_training_on_a_gpu_that_is_not_there_is_refused(
+    load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(MachineError, match="--device auto"):
+        fitted(load_tiny(), dataclasses.replace(tiny_config, device="cuda"), tmp_path)
+
+
+def test_the_best_weights_are_kept_and_training_stops_when_they_stay_best(
+    load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    data = load_tiny()
+    config = dataclasses.replace(tiny_config, epochs=20, patience=2)
+    result = fitted(data, config, tmp_path)
+    best = max(entry["validation_mrr"] for entry in result.history)
+    assert len(result.history) < 20
+    assert validate(result.network, data.validation, batch_size=8)["validation_mrr"] == pytest.approx(best)
+
+
+def test_without_a_validation_split_the_last_weights_count(
+    load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    data = load_tiny()
+    data = dataclasses.replace(data, validation=data.validation.take(np.zeros(0, np.int64)))
+    result = fitted(data, dataclasses.replace(tiny_config, epochs=2), tmp_path)
+    assert len(result.history) == 2
+    assert not (tmp_path / BEST).exists()
+
+
+def test_kept_states_train_the_same_network_as_the_whole_encoder(
+    load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    data = load_tiny()
+    config = dataclasses.replace(tiny_config, trainable_layers=1)
+    lines: list[str] = []
+    kept = fitted(data, config, tmp_path / "kept", report=lines.append)
+    whole = fitted(data, dataclasses.replace(config, state_cache_gb=0.0), tmp_path / "whole")
+    assert any("once through 2 frozen layers" in line for line in lines)
+    for one, two in zip(kept.network.parameters(), whole.network.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=0.02)  # float16 rounds
+
+
+def test_kept_states_stay_within_their_memory(load_tiny: Load, tiny_config: TrainConfig) -> None:
+    data = load_tiny()
+    network = start_network(data, dataclasses.replace(tiny_config, trainable_layers=1))
+    needed = len(data.train.tokens.values) * 32 * 2
+    for most, there in ((needed - 1, False), (needed, True)):
+        cache = cache_states(network.encoder, data.train, most_bytes=most, bf16=False, report=lambda _line: None)
+        assert (cache is not None) is there
+
+
+def test_bfloat16_learns_too(load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path) -> None:
+    config = dataclasses.replace(tiny_config, precision="bf16", epochs=4, patience=4)
+    result = fitted(load_tiny(), config, tmp_path)
+    assert result.history[-1]["validation_accuracy"] > 0.6
+    assert all(parameter.dtype == torch.float32 for parameter in result.network.parameters())
+
+
+def test_retraining_starts_from_the_earlier_model(
+    load_tiny: Load, tiny_config: TrainConfig, tiny_workspace: Workspace, tmp_path: Path
+) -> None:
+    data = load_tiny()
+    first = fitted(data, dataclasses.replace(tiny_config, epochs=8, patience=8), tmp_path / "first").network
+    earlier = tmp_path / "model"
+    first.encoder.model.save_pretrained(earlier / "encoder")  # type: ignore[operator]  # transformers is untyped
+    save_heads(first, earlier / "heads.safetensors")
+    tree = read_tree(tiny_workspace)
+    stolen = ContactType(id="stolen", name="Stolen", parent="delivery")
+    write_tree(tiny_workspace, ContactTypeTree(nodes=(*tree.nodes, stolen), version=2))
+    wider = load_tiny()
+    before = validate(start_network(wider, tiny_config), wider.test, batch_size=16)
+    warm = validate(start_network(wider, tiny_config, earlier), wider.test, batch_size=16)
+    assert warm["validation_accuracy"] > before["validation_accuracy"] + 0.2
+    gentle = dataclasses.replace(tiny_config, epochs=1, head_learning_rate=1e-3)
+    again = fitted(wider, gentle, tmp_path / "second", initial=earlier)
+    assert again.history[0]["validation_accuracy"] > before["validation_accuracy"] + 0.2
+
+
+def test_a_new_node_is_found_by_its_words_before_its_first_example(
+    load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    """Trained without it, told its text only: tickets in its words rank it higher than other tickets do."""
+    data = load_tiny()
+    config = dataclasses.replace(tiny_config, epochs=8, patience=8, node_dropout=0.3)
+    result = fitted(data, config, tmp_path)
+    save_heads(result.network, tmp_path / "heads.safetensors")
+    stolen = ContactType(id="stolen", name="Stolen", parent="payments", description="stolen stolen money")
+    wider = ContactTypeTree(nodes=(*data.tree.nodes, stolen), version=2)
+    network = start_network(dataclasses.replace(data, tree=wider), config)
+    network.load_state_dict(
+        {name: tensor for name, tensor in result.network.state_dict().items() if name.startswith("encoder.")},
+        strict=False,
+    )
+    load_heads(network, tmp_path / "heads.safetensors")
+    network.refresh_nodes(data.tokenizer)
+    with torch.no_grad():
+        logits = network.eval()(*tensors_of(batch_of(data.test, np.arange(40)), CPU)).node_logits.numpy()
+    probabilities = path_probabilities(network.index, logits)
+    new = network.index.position("stolen")
+    money = data.test.node[:40] == data.index.position("refund")
+    assert probabilities[money, new].mean() > 2 * probabilities[~money, new].mean()
+    assert top_leaves(network.index, probabilities, 1).shape == (40, 1)
+
+
+def test_one_step_changes_only_what_may_learn(load_tiny: Load, tiny_config: TrainConfig) -> None:
+    data = load_tiny()
+    run = start_run(data, dataclasses.replace(tiny_config, trainable_layers=1))
+    before = {name: parameter.detach().clone() for name, parameter in run.network.named_parameters()}
+    take_step(run, batch_of(data.train, np.arange(8)))
+    changed = {name for name, parameter in run.network.named_parameters() if not torch.equal(before[name], parameter)}
+    assert not any(name.startswith(("encoder.model.embeddings", "encoder.model.encoder.layer.0")) for name in changed)
+    assert {"decoder.difference", "decoder.bias", "fusion.gate.weight", "ranker.template.weight"} <= changed
+    assert any(name.startswith("encoder.model.encoder.layer.2") for name in changed)
+
+
+def test_the_checks_pass_on_sound_data_and_return_figures(load_tiny: Load, tiny_config: TrainConfig) -> None:
+    lines: list[str] = []
+    findings = check_training(load_tiny(), tiny_config, report=lines.append)
+    assert [finding.passed for finding in findings] == [True] * 4, lines
+    assert len(lines) == 4
+    assert findings[0].figures["memory_mb"] > 0
+    assert findings[1].figures["loss"] == pytest.approx(findings[1].figures["unknowing"], rel=0.3)
+
+
+def test_the_checks_notice_an_answer_among_the_inputs(
+    load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    """Labels dealt at random that stand in the attributes too are learned: the check must say so."""
+    data = load_tiny()
+    leaves = data.index.leaves
+    parts = {}
+    for name, part in (("train", data.train), ("validation", data.validation)):
+        dealt = np.random.default_rng(7).choice(leaves, len(part))
+        parts[name] = dataclasses.replace(part, node=dealt, numbers=_told(part.numbers, dealt))
+    leaking = dataclasses.replace(data, **parts)
+    config = dataclasses.replace(tiny_config, epochs=8, patience=8, attribute_dropout=0.0)
+    leak = fitted(leaking, config, tmp_path).history[-1]["validation_accuracy"]
+    assert leak > permuted_labels(data, tiny_config).figures["limit"]
+
+
+def _told(numbers: NDArray[np.float32], node: NDArray[np.int64]) -> NDArray[np.float32]:
+    told = numbers.copy()
+    told[:, 0] = node - node.mean()
+    told[:, 1] = (node % 2) * 4
+    return told
+
+
+def test_the_checks_notice_a_network_that_cannot_learn(load_tiny: Load, tiny_config: TrainConfig) -> None:
+    """Texts and attributes that are all alike cannot tell the tickets of a batch apart."""
+    data = load_tiny()
+    same = np.zeros_like(data.train.numbers)
+    alike = dataclasses.replace(
+        data.train,
+        tokens=Tokens(data.train.tokens.values * 0 + 4, data.train.tokens.offsets),
+        numbers=same,
+        missing=same,
+        categories=np.zeros_like(data.train.categories),
+    )
+    finding = overfits_one_batch(dataclasses.replace(data, train=alike), tiny_config)
+    assert not finding.passed
+    assert finding.advice

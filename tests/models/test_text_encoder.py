@@ -1,0 +1,95 @@
+"""Encoders come from the installed default or a folder, can be split at a layer, and fail with a clear sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.batches import tokenise
+from models.config import DEFAULT_ENCODER, TrainConfig, preset
+from models.device import choose_device
+from models.encoder import MINILM_SHA256, encoder_source, load_encoder, load_tokenizer
+from tickets.errors import InputError, MachineError
+from tickets.manifests import file_hash
+
+
+def test_the_default_encoder_is_the_published_minilm_and_knows_what_is_alike() -> None:
+    assert file_hash(Path(encoder_source(DEFAULT_ENCODER)) / "model.safetensors") == MINILM_SHA256
+    encoder, tokenizer = load_encoder(DEFAULT_ENCODER).eval(), load_tokenizer(DEFAULT_ENCODER, 32)
+    texts = ["where is my parcel", "  My PARCEL has\nnot arrived", "please close my bank account"]
+    ids, mask = (torch.from_numpy(array) for array in tokenise(tokenizer, texts).padded(np.arange(3)))
+    with torch.no_grad():
+        states = encoder(ids, mask)
+        assert torch.allclose(encoder.upper(4, encoder.lower(4, ids, mask), mask), states, atol=1e-4)
+    vectors = torch.nn.functional.normalize((states * mask.unsqueeze(2)).sum(1), dim=1)
+    likeness = vectors @ vectors.T
+    assert encoder.width == 384
+    assert likeness[0, 1] > likeness[0, 2] + 0.2
+
+
+def test_frozen_layers_get_no_gradient_and_no_dropout(tiny_encoder: Path) -> None:
+    encoder = load_encoder(str(tiny_encoder))
+    encoder.freeze_below(1)
+    encoder.train()
+    ids, mask = torch.full((2, 5), 6), torch.ones(2, 5, dtype=torch.long)
+    assert torch.equal(encoder.lower(2, ids, mask), encoder.lower(2, ids, mask))
+    assert not torch.equal(encoder(ids, mask), encoder(ids, mask))  # the top layer drops out
+    encoder(ids, mask).sum().backward()
+    learned = [name for name, parameter in encoder.named_parameters() if parameter.grad is not None]
+    assert learned
+    assert all(".layer.2." in name for name in learned)
+    assert len(encoder.layers) == 3
+
+
+def test_a_split_encoder_says_what_the_whole_one_says(tiny_encoder: Path) -> None:
+    encoder = load_encoder(str(tiny_encoder)).eval()
+    assert encoder.can_split(2)
+    ids = torch.randint(4, 20, (3, 7))
+    mask = torch.ones_like(ids)
+    mask[0, 4:] = 0
+    split = encoder.upper(2, encoder.lower(2, ids, mask), mask)
+    assert torch.allclose(split[mask.bool()], encoder(ids, mask)[mask.bool()], atol=1e-5)
+
+
+def test_texts_are_cut_at_the_limit(tiny_encoder: Path) -> None:
+    tokens = tokenise(load_tokenizer(str(tiny_encoder), 10), ["hello " * 500])
+    assert tokens.lengths.tolist() == [10]
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "./nothing-here", "a/b/c"])
+def test_a_folder_that_is_not_there_is_named(name: str) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        load_encoder(name)
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot load the encoder"):
+        load_encoder(str(tmp_path))
+    with pytest.raises(InputError, match="cannot load the encoder"):
+        load_tokenizer(str(tmp_path), 32)
+
+
+def test_more_tokens_than_the_encoder_reads_are_refused(tiny_encoder: Path) -> None:
+    with pytest.raises(InputError, match="reads 64 at most"):
+        load_tokenizer(str(tiny_encoder), 65)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(MachineError, match="this machine has 0 of that kind"):
+        choose_device("cuda")
+
+
+def test_a_word_that_is_no_device_is_refused() -> None:
+    with pytest.raises(InputError, match="no device"):
+        choose_device("gpu please")
+
+
+def test_a_knob_that_cannot_work_is_refused() -> None:
+    with pytest.raises(InputError, match="epochs is 0"):
+        TrainConfig(epochs=0)
+    with pytest.raises(InputError, match="no preset 'huge'"):
+        preset("huge")

@@ -1,0 +1,148 @@
+"""Alarms: one correction over all detectors, nothing for trifles, nothing for what does not last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.release import Release
+from monitoring.alarms import holm, judge, raise_alarms, recovered
+from monitoring.current import Logged, Period, look_at
+from monitoring.evidence import Evidence, detect
+from monitoring.policy import Limits, Policy
+from monitoring.windows import Window
+from tickets.monitor_log import Alarm, DetectorResult
+from tickets.records import Suggestion, Ticket
+
+AT = datetime(2026, 3, 9, tzinfo=UTC)
+LIMITS = Limits(family_wise=0.05, least_effects={"a": 0.1, "b": 0.1, "c": 0.1}, persist=2, of=3)
+
+
+def result(name: str, *, p: float | None, effect: float | None = 0.5, unknown: bool = False) -> DetectorResult:
+    return DetectorResult(detector=name, statistic=effect, limit=None, p_value=p, status="unknown" if unknown else "ok")
+
+
+def test_holm_gives_the_published_values() -> None:
+    adjusted = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
+    assert adjusted == pytest.approx({"d": 0.02, "a": 0.03, "c": 0.06, "b": 0.06})
+
+
+def test_a_small_p_value_alone_is_not_enough() -> None:
+    (trifle,) = judge([result("a", p=1e-9, effect=0.01)], LIMITS)
+    (real,) = judge([result("a", p=1e-9, effect=0.2)], LIMITS)
+    assert (trifle.status, real.status) == ("ok", "drifted")
+    assert real.limit == 0.1
+
+
+def test_the_correction_grows_with_the_number_of_detectors_that_looked() -> None:
+    alone = judge([result("a", p=0.03)], LIMITS)
+    among = judge([result("a", p=0.03), result("b", p=0.5), result("c", p=0.9)], LIMITS)
+    with_blind = judge([result("a", p=0.03), result("b", p=None, effect=None, unknown=True)], LIMITS)
+    assert [r.status for r in (alone[0], among[0], with_blind[0])] == ["drifted", "ok", "drifted"]
+    assert with_blind[1].status == "unknown"
+
+
+def test_quiet_nights_are_called_drifted_as_seldom_as_promised() -> None:
+    rng = np.random.default_rng(1)
+    names = list(Limits().least_effects)
+    nights = [judge([result(name, p=float(rng.random()), effect=9.0) for name in names], LIMITS) for _ in range(1000)]
+    share = np.mean([any(r.drifted for r in night) for night in nights])
+    assert 0.03 < share < 0.07  # 5 % promised; independent p-values, every effect large enough
+
+
+def raised(names: list[str], earlier: list[set[str]], already: set[str] | None = None) -> list[Alarm]:
+    tonight = judge([result(name, p=1e-9) for name in names], LIMITS)
+    return raise_alarms(tonight, earlier, already or set(), LIMITS, run_id="run", at=AT)
+
+
+def test_an_alarm_needs_several_nights() -> None:
+    assert raised(["a"], []) == []
+    assert raised(["a"], [set(), set(), {"a"}]) == []  # too long ago
+    assert [alarm.detector for alarm in raised(["a"], [{"a"}])] == ["a"]
+    assert [alarm.detector for alarm in raised(["a", "b"], [{"b"}, {"a"}])] == ["a", "b"]
+
+
+def test_a_detector_whose_alarm_is_open_raises_no_second_one() -> None:
+    assert raised(["a"], [{"a"}], {"a"}) == []
+
+
+def test_the_same_night_gives_the_same_alarm_the_same_id() -> None:
+    assert raised(["a"], [{"a"}])[0].alarm_id == raised(["a"], [{"a"}])[0].alarm_id
+
+
+def test_agreeing_detectors_and_unhappy_agents_are_critical() -> None:
+    assert raised(["a"], [{"a"}])[0].severity == "warning"
+    assert raised(["a", "b", "c"], [{"a"}])[0].severity == "critical"
+    assert raised(["feedback.acceptance"], [{"feedback.acceptance"}])[0].severity == "critical"
+
+
+def test_an_alarm_says_what_moved() -> None:
+    seen = DetectorResult(
+        detector="predictions.types",
+        statistic=0.4,
+        limit=None,
+        p_value=1e-9,
+        status="ok",
+        details={"moved": [{"name": "scooter", "reference": 0.0, "current": 0.12}]},
+    )
+    (alarm,) = raise_alarms(judge([seen], LIMITS), [{"predictions.types"}], set(), LIMITS, run_id="run", at=AT)
+    assert alarm.message == (
+        "The mix of predicted contact types changed (scooter: 0.0% before, 12.0% now; 2 of the last 2 nights)."
+    )
+
+
+def test_an_alarm_is_over_after_quiet_nights_and_not_after_blind_ones() -> None:
+    quiet, blind = judge([result("a", p=0.5)], LIMITS), [result("a", p=None, effect=None, unknown=True)]
+    assert recovered(quiet, [set(), set()], {"a"}, LIMITS) == ["a"]
+    assert recovered(quiet, [set(), {"a"}], {"a"}, LIMITS) == []
+    assert recovered(quiet, [set()], {"a"}, LIMITS) == []
+    assert recovered(blind, [set(), set()], {"a"}, LIMITS) == []
+
+
+@pytest.mark.slow
+def test_all_detectors_together_stay_quiet_on_nights_like_the_reference(
+    release: Release, reader_of: Callable[[Release], Any], draw: Callable[..., list[tuple[Ticket, str]]]
+) -> None:
+    """An A/A test with the default limits: 40 nights, 1 % promised for any drift in a night."""
+    reader = reader_of(release)
+    policy = Policy(permutations=999)
+
+    def window(seed: int, count: int) -> Window:
+        drawn = tuple(
+            Logged(
+                ticket,
+                Suggestion(
+                    suggestion_id=ticket.ticket_id,
+                    ticket_id=ticket.ticket_id,
+                    model_version="v",
+                    created_at=ticket.created_at,
+                    contact_types=(),
+                    templates=(),
+                ),
+            )
+            for ticket, _ in draw(count, day=date(2026, 3, 2), days=7, seed=seed)
+        )
+        return look_at(Period(AT, AT, count, drawn), reader)[0]
+
+    nights = []
+    for seed in range(40):
+        reference, current = window(2 * seed, 400), window(2 * seed + 1, 250)
+        evidence = Evidence(
+            whole_reference=reference,
+            reference=reference,
+            weekdays_matched=True,
+            current=current,
+            logged=(),
+            judged=(),
+            judged_before=(),
+            judged_after=(),
+            labelled=(),
+            days={},
+            days_before={},
+        )
+        nights.append(any(result.drifted for result in judge(detect(evidence, policy), policy.limits)))
+    assert sum(nights) <= 3  # four or more has a chance of one in a thousand

@@ -1,0 +1,252 @@
+"""Each detector: quiet when nothing moved, awake when something did, and never a crash on windows that hold little."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from monitoring.detectors import attributes, confidence, domain_classifier, feedback, mmd, predictions, text, volume
+from tickets.monitor_log import DetectorResult
+from tickets.records import AttributeValue
+
+Vectors = NDArray[np.float64]
+RUNS = 100
+NOMINAL = 0.05
+# 100 tests at 5 %: more than 12 false alarms has a chance of one in a thousand.
+AT_MOST = 12
+WORDS = [
+    f"{first}{second}" for first in "bcdfghklmnprst" for second in ("anto", "eril", "imov", "ussa", "olde", "iptu")
+]
+
+
+def vectors(rng: np.random.Generator, count: int, *, moved: float = 0.0) -> Vectors:
+    """Unit vectors in eight clusters; a share `moved` of them in a ninth."""
+    centers = np.random.default_rng(7).normal(size=(9, 32))
+    cluster = np.where(rng.random(count) < moved, 8, rng.integers(0, 8, count))
+    rows: Vectors = centers[cluster] + rng.normal(size=(count, 32))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def types(rng: np.random.Generator, count: int, *, moved: float = 0.0) -> list[str]:
+    weights = 1 / np.arange(1, 31)
+    drawn = rng.choice(30, count, p=weights / weights.sum())
+    return ["new" if rng.random() < moved else f"type {number}" for number in drawn]
+
+
+def texts(rng: np.random.Generator, count: int, *, moved: float = 0.0) -> list[str]:
+    written = []
+    for _ in range(count):
+        words = list(rng.choice(WORDS, int(rng.integers(5, 15))))
+        written.append(" ".join([*words, *(["zzyzx", "quuxly", "frobnic"] if rng.random() < moved else [])]))
+    return written
+
+
+def ticket_attributes(
+    rng: np.random.Generator, count: int, *, moved: float = 0.0
+) -> list[Mapping[str, AttributeValue]]:
+    return [
+        {
+            "city": "Atlantis" if rng.random() < moved else str(rng.choice(["Lisbon", "Porto", "Faro"])),
+            "amount": float(rng.gamma(2, 10)) if rng.random() < 0.8 else None,
+            "vip": bool(rng.random() < 0.1),
+        }
+        for _ in range(count)
+    ]
+
+
+def shares(rng: np.random.Generator, count: int, *, moved: float = 0.0) -> Vectors:
+    values: Vectors = np.where(rng.random(count) < moved, rng.beta(2, 5, count), rng.beta(8, 2, count))
+    return values
+
+
+def flags(rng: np.random.Generator, count: int, *, moved: float = 0.0) -> NDArray[np.bool_]:
+    return np.asarray(rng.random(count) < 0.1 + moved)
+
+
+def judged(rng: np.random.Generator, count: int, *, moved: float = 0.0) -> NDArray[np.bool_]:
+    return np.asarray(rng.random(count) < 0.85 - moved)
+
+
+DETECTORS: dict[str, tuple[Callable[..., DetectorResult], Callable[..., object], float]] = {
+    "embeddings.domain": (lambda a, b: domain_classifier.domain_classifier(a, b, permutations=199), vectors, 0.2),
+    "embeddings.mmd": (lambda a, b: mmd.mmd(a, b, permutations=199), vectors, 0.2),
+    "predictions.types": (predictions.predicted_types, types, 0.1),
+    "confidence.probability": (confidence.probability, shares, 0.3),
+    "confidence.out_of_scope": (confidence.out_of_scope, shares, 0.3),
+    "confidence.abstained": (confidence.abstained, flags, 0.15),
+    "text.length": (text.length, texts, 0.6),
+    "text.language": (text.language, types, 0.1),
+    "text.unseen_words": (text.unseen_words, texts, 0.3),
+    "attributes": (attributes.attribute_drift, ticket_attributes, 0.15),
+    "feedback.acceptance": (feedback.acceptance, judged, 0.15),
+}
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_two_windows_of_the_same_kind_raise_no_more_false_alarms_than_promised(name: str) -> None:
+    detect, world, _ = DETECTORS[name]
+    rng = np.random.default_rng(11)
+    p_values = [detect(world(rng, 200), world(rng, 150)).p_value for _ in range(RUNS)]
+    assert sum(p is not None and p <= NOMINAL for p in p_values) <= AT_MOST
+    assert None not in p_values
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_real_change_is_seen(name: str) -> None:
+    detect, world, moved = DETECTORS[name]
+    rng = np.random.default_rng(12)
+    seen = 0
+    for _ in range(10):
+        result = detect(world(rng, 300), world(rng, 300, moved=moved))
+        assert result.detector == name
+        seen += result.p_value is not None and result.p_value <= 0.01
+    assert seen >= 9
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("size", [0, 1, 10])
+def test_too_few_tickets_are_unknown_and_no_crash(name: str, size: int) -> None:
+    detect, world, _ = DETECTORS[name]
+    rng = np.random.default_rng(13)
+    result = detect(world(rng, 300), world(rng, size))
+    assert result.status == "unknown"
+    assert result.p_value is None
+    assert result.details["why"]
+
+
+@pytest.mark.parametrize("detect", [domain_classifier.domain_classifier, mmd.mmd])
+def test_identical_embeddings_do_not_crash_and_show_no_drift(detect: Callable[..., DetectorResult]) -> None:
+    same = np.ones((80, 16)) / 4
+    result = detect(same, same, permutations=99)
+    assert result.p_value is not None
+    assert result.p_value > 0.5
+
+
+def test_the_domain_classifier_names_the_tickets_least_like_the_reference() -> None:
+    rng = np.random.default_rng(3)
+    current = np.concatenate([vectors(rng, 150), vectors(rng, 50, moved=1.0)])
+    ids = [f"old {row}" for row in range(150)] + [f"new {row}" for row in range(50)]
+    result = domain_classifier.domain_classifier(vectors(rng, 400), current, ids=ids, permutations=199)
+    assert all(example.startswith("new") for example in result.details["examples"])
+
+
+def test_one_predicted_type_in_both_windows_is_no_drift() -> None:
+    result = predictions.predicted_types(["a"] * 100, ["a"] * 100)
+    assert (result.status, result.statistic, result.p_value) == ("ok", 0.0, 1.0)
+
+
+def test_a_new_category_is_named() -> None:
+    result = predictions.predicted_types(["a", "b"] * 100, ["a", "b", "c", "b"] * 50)
+    assert result.details["new"] == ["c"]
+    assert result.details["moved"][0] == {"name": "a", "reference": 0.5, "current": 0.25}
+
+
+def test_many_rare_types_are_tested_together_without_false_certainty() -> None:
+    rng = np.random.default_rng(5)
+    small = [
+        predictions.predicted_types(
+            [str(n) for n in rng.integers(0, 500, 200)], [str(n) for n in rng.integers(0, 500, 60)]
+        )
+        for _ in range(30)
+    ]
+    assert sum(result.p_value is not None and result.p_value <= NOMINAL for result in small) <= 5
+
+
+def test_words_nobody_used_before_are_listed_when_several_tickets_use_them() -> None:
+    rng = np.random.default_rng(4)
+    once = [*texts(rng, 200, moved=0.3), "onlyonce word"]
+    result = text.unseen_words(texts(rng, 300), once)
+    assert {"zzyzx", "quuxly", "frobnic"} <= set(result.details["new"])
+    assert "onlyonce" not in result.details["new"]
+
+
+def test_tickets_without_words_are_left_out() -> None:
+    rng = np.random.default_rng(4)
+    result = text.unseen_words(texts(rng, 300), [*texts(rng, 100), *["12345"] * 20])
+    assert result.details["current"] == 100
+
+
+def test_an_attribute_that_is_null_everywhere_is_left_out() -> None:
+    rng = np.random.default_rng(6)
+    before = [{**row, "tenure": None} for row in ticket_attributes(rng, 200)]
+    now = [{**row, "tenure": None} for row in ticket_attributes(rng, 200)]
+    result = attributes.attribute_drift(before, now)
+    assert result.status == "ok"
+    assert "tenure" not in str(result.details["moved"])
+
+
+def test_a_vanished_attribute_is_named_and_is_no_drift() -> None:
+    rng = np.random.default_rng(6)
+    now = [{name: value for name, value in row.items() if name != "city"} for row in ticket_attributes(rng, 200)]
+    result = attributes.attribute_drift(ticket_attributes(rng, 200), now)
+    assert result.details["vanished"] == ["city"]
+    assert result.p_value is not None
+    assert result.p_value > 0.001
+
+
+def test_without_any_attribute_the_answer_is_unknown() -> None:
+    assert attributes.attribute_drift([{}] * 100, [{}] * 100).status == "unknown"
+
+
+def test_a_number_that_goes_missing_more_often_is_drift() -> None:
+    before = [{"amount": float(n % 17)} for n in range(200)]
+    now = [{"amount": float(n % 17) if n % 2 else None} for n in range(200)]
+    result = attributes.attribute_drift(before, now)
+    assert result.p_value is not None
+    assert result.p_value < 1e-6
+    assert result.details["moved"][0]["name"] == "amount present"
+
+
+def test_text_and_numbers_mixed_in_one_attribute_do_not_crash() -> None:
+    mixed = [{"code": value} for value in ("12", 12.0, None, True, float("nan"), "x")] * 30
+    assert attributes.attribute_drift(mixed, mixed).status == "ok"
+
+
+def test_acceptance_that_rises_is_no_drift() -> None:
+    result = feedback.acceptance(np.r_[np.ones(50), np.zeros(50)] > 0, np.ones(100) > 0)
+    assert result.p_value is not None
+    assert result.p_value > 0.9
+    assert result.statistic == -0.5
+
+
+def test_acceptance_is_held_against_the_accuracy_of_the_reference_while_there_is_no_earlier_period() -> None:
+    now = np.r_[np.ones(60), np.zeros(40)] > 0
+    result = feedback.acceptance(np.zeros(0, np.bool_), now, expected=0.8)
+    assert result.details["against"] == "its accuracy on the reference period"
+    assert result.p_value is not None
+    assert result.p_value < 0.001
+    assert feedback.acceptance(np.zeros(0, np.bool_), now).status == "unknown"
+
+
+def _days(rng: np.random.Generator, first: date, count: int, *, factor: float = 1.0) -> dict[date, int]:
+    """A weekly rhythm with half the traffic on weekends."""
+    days = [first + timedelta(days=n) for n in range(count)]
+    return {day: int(rng.poisson(factor * (50 if day.weekday() >= 5 else 100))) for day in days}
+
+
+def test_volume_knows_the_weekly_rhythm() -> None:
+    rng = np.random.default_rng(8)
+    monday = date(2026, 3, 2)
+    weekend = monday + timedelta(days=33)
+    quiet = [volume.volume(_days(rng, monday, 28), _days(rng, weekend, 2)) for _ in range(RUNS)]
+    assert sum(result.p_value is not None and result.p_value <= NOMINAL for result in quiet) <= AT_MOST
+    burst = volume.volume(_days(rng, monday, 28), _days(rng, monday + timedelta(days=28), 7, factor=1.5))
+    assert burst.p_value is not None
+    assert burst.p_value < 0.001
+    assert burst.statistic == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("history", "current"),
+    [
+        ({}, {}),
+        ({}, {date(2026, 3, 2): 5}),
+        ({date(2026, 1, 1) + timedelta(days=n): 0 for n in range(28)}, {date(2026, 3, 2): 5}),
+    ],
+)
+def test_volume_without_a_past_is_unknown(history: dict[date, int], current: dict[date, int]) -> None:
+    assert volume.volume(history, current).status == "unknown"

@@ -1,0 +1,156 @@
+"""A night from end to end on both databases: quiet, drifting, empty, repeated."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from models.release import promote
+from monitoring.current import period_of, read_period
+from monitoring.night import run_night
+from monitoring.policy import Policy
+from monitoring.reports import prune_pages, write_page
+from tickets import label_queue, monitor_log
+from tickets.errors import InputError, ReleaseError
+from tickets.workspace import Workspace
+
+FIRST = date(2026, 3, 2)
+NIGHT = FIRST + timedelta(days=13)  # the end of the second week
+POLICY = Policy(permutations=999, label_budget=20, evidently=False)
+
+
+def test_a_quiet_fortnight_is_quiet(world: Any) -> None:
+    world.arrive(800, day=FIRST, days=14, seed=1)
+    night = run_night(world.workspace, world.engine, as_of=NIGHT, policy=POLICY, suggester=world.reader)
+    assert night.run.status == "quiet"
+    assert not night.decision.retrain
+    assert night.run.windows["current"]["tickets"] == 400
+    assert night.run.summary["acceptance"] == pytest.approx(0.9, abs=0.06)
+    assert night.run.summary["estimated_accuracy"] == pytest.approx(night.run.summary["reference_accuracy"], abs=0.05)
+    (kept,) = monitor_log.recent_runs(world.engine)
+    assert kept.run_id == f"{NIGHT}-{world.reader.release.version}"
+    assert len(monitor_log.results_of(world.engine, kept.run_id)) == 12
+
+
+def test_a_night_writes_an_evidently_report(world: Any) -> None:
+    world.arrive(400, day=FIRST, days=7, seed=2)
+    night = run_night(
+        world.workspace,
+        world.engine,
+        as_of=FIRST + timedelta(days=6),
+        policy=replace(POLICY, evidently=True),
+        suggester=world.reader,
+    )
+    assert night.run.report == f"reports/{night.run.run_id}.json"
+    metrics = json.loads((world.workspace.root / night.run.report).read_text())["metrics"]
+    named = " ".join(metric["metric_name"] for metric in metrics)
+    for column in ("attribute: city", "attribute: amount", "text: words", "prediction: contact type"):
+        assert f"column={column}" in named
+    page = world.workspace.reports / f"{night.run.run_id}.html"
+    assert "<html" in page.read_text()[:2000]
+    prune_pages(world.workspace, keep=0)
+    assert not page.exists()
+    assert write_page(world.workspace, night.run.run_id).exists()
+    with pytest.raises(InputError):
+        write_page(world.workspace, "no such run")
+
+
+def test_a_new_topic_raises_alarms_on_the_second_night_asks_for_labels_and_retrains(world: Any) -> None:
+    world.arrive(800, day=FIRST, days=14, seed=3)
+    drift_from = FIRST + timedelta(days=14)
+    world.arrive(600, day=drift_from, days=8, seed=4, new_topic=0.3, accepted=0.5)
+    nights = [
+        run_night(
+            world.workspace,
+            world.engine,
+            as_of=drift_from + timedelta(days=day),
+            policy=POLICY,
+            suggester=world.reader,
+            now=datetime(2026, 4, day, tzinfo=UTC),
+        )
+        for day in (6, 7)
+    ]
+    assert nights[0].run.summary["drifted"]
+    assert nights[0].raised == []
+    detectors = {alarm.detector for alarm in nights[1].raised}
+    assert {"embeddings.domain", "text.unseen_words", "confidence.probability", "feedback.acceptance"} <= detectors
+    assert nights[1].run.status == "alarm"
+    assert nights[1].decision.retrain
+    assert "scooter" in str(nights[1].results)
+    assert nights[0].queued == nights[1].queued == 20
+    shares = [request.share for request in label_queue.claim(world.engine, "ada", at=datetime.now(UTC), count=99)]
+    assert (shares.count("unsure"), shares.count("diverse"), shares.count("random")) == (20, 10, 10)
+    assert [event.kind for event in monitor_log.model_timeline(world.engine)].count("retrain decided") == 1
+
+
+def test_the_same_night_twice_changes_nothing(world: Any) -> None:
+    world.arrive(600, day=FIRST, days=9, seed=5, new_topic=0.4)
+    for day in (6, 7):
+        night = run_night(
+            world.workspace, world.engine, as_of=FIRST + timedelta(days=day), policy=POLICY, suggester=world.reader
+        )
+    again = run_night(
+        world.workspace, world.engine, as_of=FIRST + timedelta(days=7), policy=POLICY, suggester=world.reader
+    )
+    assert again.raised
+    assert [alarm.alarm_id for alarm in again.raised] == [alarm.alarm_id for alarm in night.raised]
+    assert again.results == night.results
+    assert again.queued == 0
+    assert len(monitor_log.recent_runs(world.engine)) == 2
+    assert len(monitor_log.recent_alarms(world.engine)) == len(night.raised)
+    assert label_queue.counts(world.engine) == {"open": 40}
+
+
+@pytest.mark.parametrize("tickets", [0, 1, 10])
+def test_a_window_of_almost_nothing_is_unknown(world: Any, tickets: int) -> None:
+    world.arrive(tickets, day=FIRST, days=1, seed=6)
+    night = run_night(world.workspace, world.engine, as_of=FIRST, policy=POLICY, suggester=world.reader)
+    assert night.run.status == "unknown"
+    assert {result.status for result in night.results} == {"unknown"}
+    assert night.queued == label_queue.counts(world.engine).get("open", 0) <= tickets
+    assert night.run.summary["tickets"] == tickets
+
+
+def test_a_new_champion_makes_the_alarms_about_the_old_one_moot(world: Any, make: Any, reader_of: Any) -> None:
+    world.arrive(600, day=FIRST, days=9, seed=5, new_topic=0.4)
+    for day in (6, 7):
+        run_night(
+            world.workspace, world.engine, as_of=FIRST + timedelta(days=day), policy=POLICY, suggester=world.reader
+        )
+    assert monitor_log.recent_alarms(world.engine, only_open=True)
+    challenger = make(world.workspace, "20260310-000000-fedcba")
+    promote(world.workspace, challenger.version)
+    night = run_night(
+        world.workspace, world.engine, as_of=FIRST + timedelta(days=8), policy=POLICY, suggester=reader_of(challenger)
+    )
+    assert night.run.model_version == challenger.version
+    assert monitor_log.recent_alarms(world.engine, only_open=True) == []
+
+
+def test_replayed_history_is_dated_by_when_tickets_were_opened(world: Any) -> None:
+    world.arrive(300, day=FIRST, days=14, seed=7)
+    later = FIRST + timedelta(days=13)
+    start, end = period_of(later, 7)
+    opened = read_period(world.engine, start, end, clock="opened", size=1000, seed=0)
+    suggested = read_period(world.engine, start, end, clock="suggested", size=1000, seed=0)
+    assert opened.tickets == suggested.tickets == 150
+    assert [item.ticket.ticket_id for item in opened.logged] == [item.ticket.ticket_id for item in suggested.logged]
+
+
+def test_a_sample_of_a_period_is_the_same_each_time_and_counts_all_tickets(world: Any) -> None:
+    world.arrive(300, day=FIRST, days=7, seed=8)
+    start, end = period_of(FIRST + timedelta(days=6), 7)
+    first, second = (read_period(world.engine, start, end, clock="suggested", size=50, seed=1) for _ in range(2))
+    other = read_period(world.engine, start, end, clock="suggested", size=50, seed=2)
+    assert first.tickets == 300
+    assert len(first.logged) == 50
+    assert first == second != other
+
+
+def test_without_a_promoted_model_there_is_nothing_to_monitor(workspace: Workspace, engine: object) -> None:
+    with pytest.raises(ReleaseError, match="no model has been promoted"):
+        run_night(workspace, engine, as_of=FIRST)  # type: ignore[arg-type]

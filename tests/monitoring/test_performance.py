@@ -1,0 +1,106 @@
+"""How good the model is: what counts as right, intervals, and the estimate without labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from models.release import Release
+from monitoring.performance import Judged, estimate_accuracy, feedback_figures, label_figures, proportion
+from monitoring.windows import Window, match_weekdays, read_reference, sample
+from tickets.errors import ReleaseError
+
+AT = datetime(2026, 3, 9, tzinfo=UTC)
+
+
+def judged(action: str, contact_type: str | None, *suggested: str) -> Judged:
+    return Judged(
+        ticket_id="t", at=AT, model_version="v", action=action, contact_type=contact_type, suggested=suggested
+    )
+
+
+def test_figures_from_feedback() -> None:
+    figures = feedback_figures(
+        [
+            judged("accepted", None, "a", "b", "c"),
+            judged("accepted", "b", "a", "b", "c"),
+            judged("corrected", "c", "a", "b", "c"),
+            judged("corrected", "z", "a", "b", "c"),
+            judged("ignored", None, "a", "b", "c"),
+        ]
+    )
+    shares = {name: figure.share for name, figure in figures.items() if figure}
+    assert shares == {"acceptance": 0.5, "accuracy_feedback": 0.25, "hits_at_3": 0.75}
+
+
+def test_only_the_random_share_of_labels_measures_accuracy() -> None:
+    figures = label_figures([judged("random", "a", "a"), judged("unsure", "b", "a"), judged("diverse", "b", "a")])
+    assert figures["accuracy_labels"] is not None
+    assert figures["accuracy_labels"].share == 1.0
+    assert figures["accuracy_labels"].tickets == 1
+
+
+def test_nothing_judged_gives_no_figure() -> None:
+    assert set(feedback_figures([]).values()) == {None}
+
+
+def test_the_interval_of_a_share_is_wilsons() -> None:
+    estimate = proportion([True] * 8 + [False] * 2)
+    assert estimate is not None
+    assert (estimate.low, estimate.high) == pytest.approx((0.490, 0.943), abs=0.001)
+
+
+def with_accuracy(window: Window, rng: np.random.Generator, probability: np.ndarray) -> Window:
+    """The window with calibrated probabilities, and true types drawn from them."""
+    right = rng.random(len(window)) < probability
+    types = tuple(kind if yes else "other" for kind, yes in zip(window.predicted, right, strict=True))
+    return replace(window, probability=probability, contact_types=types)
+
+
+def test_the_estimate_follows_confidence_where_calibration_holds(release: Release) -> None:
+    rng = np.random.default_rng(4)
+    window = read_reference(release)
+    covered, errors = 0, []
+    for _ in range(40):
+        reference = with_accuracy(window, rng, rng.beta(8, 2, len(window)))
+        current = with_accuracy(window, rng, rng.beta(5, 4, len(window)))
+        estimate = estimate_accuracy(reference, current, least=50)
+        assert estimate is not None
+        truth = float(current.correct.mean())
+        errors.append(abs(estimate.share - truth))
+        covered += estimate.low - 0.02 <= truth <= estimate.high + 0.02
+    assert np.median(errors) < 0.03
+    assert covered >= 36
+
+
+def test_the_estimate_is_unknown_for_a_window_of_ten(release: Release) -> None:
+    window = read_reference(release)
+    assert estimate_accuracy(window, sample(window, 10, seed=0), least=50) is None
+
+
+def test_the_reference_is_matched_to_the_weekdays_of_the_window(release: Release) -> None:
+    reference = read_reference(release)
+    weekend = reference.take(np.flatnonzero([time.weekday() >= 5 for time in reference.created_at]))
+    matched, could = match_weekdays(reference, weekend, seed=0)
+    assert not could  # two days in seven leave too few of 800 tickets
+    assert matched is reference
+    workdays = reference.take(np.flatnonzero([time.weekday() < 5 for time in reference.created_at]))
+    matched, could = match_weekdays(reference, workdays, seed=0)
+    assert could
+    assert {time.weekday() for time in matched.created_at} == set(range(5))
+
+
+def test_a_sample_is_the_same_for_the_same_seed(release: Release) -> None:
+    reference = read_reference(release)
+    assert sample(reference, 30, seed=3).ticket_ids == sample(reference, 30, seed=3).ticket_ids
+    assert len(sample(reference, 30, seed=3)) == 30
+
+
+def test_a_damaged_reference_is_a_release_error(release: Release) -> None:
+    release.path("reference.parquet").unlink()
+    release.path("reference.parquet").write_bytes(b"not parquet")
+    with pytest.raises(ReleaseError, match=r"reference\.parquet"):
+        read_reference(release)

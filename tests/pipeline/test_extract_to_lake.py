@@ -1,0 +1,116 @@
+"""From the operational database to the lake and into outcomes, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from pipeline.cleaning import clean
+from pipeline.extract import extract
+from pipeline.importing import import_files
+from pipeline.outcomes import label
+from tickets.feedback_log import log_suggestions, record_feedback
+from tickets.label_queue import LabelRequest, answer, claim, enqueue
+from tickets.records import Feedback, RankedContactType, Suggestion, Ticket
+from tickets.tables import FEEDBACK, LABELS, OUTCOMES, RAW, SUGGESTIONS, TICKETS
+from tickets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+DAY = date(2026, 3, 2)
+MORNING = datetime(2026, 3, 2, 8, tzinfo=UTC)
+
+
+@pytest.fixture
+def history(make_row: Callable[..., dict[str, str]], write_csv: Callable[..., Path]) -> Path:
+    return write_csv([make_row(number) for number in range(1, 6)])
+
+
+def test_feedback_and_labels_reach_the_outcomes_of_imported_and_new_tickets(
+    workspace: Workspace, engine: sa.Engine, spark: SparkSession, dataset_file: Path, history: Path
+) -> None:
+    import_files(workspace, [history], dataset_file, as_of=DAY - timedelta(days=1))
+    clean(workspace, as_of=DAY - timedelta(days=1), spark=spark)
+    label(workspace, as_of=DAY - timedelta(days=1), spark=spark)
+    tickets = [_ticket(name) for name in ("T0001", "T0002", "N1", "N2")]
+    log_suggestions(engine, [(ticket, _suggestion(ticket)) for ticket in tickets])
+    _feedback(engine, "T0001", "corrected", "Payment::Refund")
+    _feedback(engine, "T0002", "ignored", "Delivery::Late")
+    _feedback(engine, "N1", "accepted", "Delivery::Late")
+    enqueue(engine, [LabelRequest(ticket=tickets[0], share="random", priority=1.0)], at=MORNING)
+    (item,) = claim(engine, "ann", at=MORNING)
+    answer(engine, item.item_id, contact_type="Delivery::Late", labeler="ann", at=MORNING)
+
+    extracted = extract(workspace, engine, as_of=DAY)
+    cleaned = clean(workspace, as_of=DAY, spark=spark)
+    label(workspace, as_of=DAY, spark=spark)
+
+    assert dict(extracted.counts) == {"suggestions": 4, "feedback": 3, "labels": 1, "tickets": 2}
+    assert cleaned.counts["tickets"] == 2
+    assert {found["ticket_id"] for found in workspace.read(TICKETS).to_pylist()} >= {"N1", "N2"}
+    outcomes = {found["ticket_id"]: found for found in workspace.read(OUTCOMES).to_pylist()}
+    assert (outcomes["T0001"]["contact_type"], outcomes["T0001"]["source"]) == ("Delivery::Late", "labeler")
+    assert outcomes["T0001"]["labeler"] == "ann"
+    assert outcomes["T0001"]["template_id"] == "late"  # imported, and on the same contact type
+    assert (outcomes["T0002"]["contact_type"], outcomes["T0002"]["source"]) == ("Payment::Refund", "import")
+    assert (outcomes["N1"]["contact_type"], outcomes["N1"]["source"]) == ("Delivery::Late", "agent")
+    assert "N2" not in outcomes
+
+
+def test_each_night_takes_what_no_other_has_and_a_rerun_changes_nothing(
+    workspace: Workspace, engine: sa.Engine
+) -> None:
+    first, late, second = _ticket("N1"), _ticket("N2"), _ticket("N3")
+    log_suggestions(engine, [(first, _suggestion(first))])
+    extract(workspace, engine, as_of=DAY)
+    before = workspace.read(RAW).to_pylist()
+    extract(workspace, engine, as_of=DAY)
+    assert workspace.read(RAW).to_pylist() == before
+
+    # One is committed after the first night, with a time of that day; the other the next day.
+    log_suggestions(engine, [(late, _suggestion(late, at=MORNING + timedelta(hours=12)))])
+    log_suggestions(engine, [(second, _suggestion(second, at=MORNING + timedelta(days=1)))])
+    extracted = extract(workspace, engine, as_of=DAY + timedelta(days=1))
+
+    assert extracted.counts["suggestions"] == 2
+    found = [(row["ticket_id"], row["arrived"]) for row in workspace.read(SUGGESTIONS).to_pylist()]
+    assert sorted(found) == [("N1", "2026-03-02"), ("N2", "2026-03-03"), ("N3", "2026-03-03")]
+    assert workspace.partitions(FEEDBACK) == []
+    assert workspace.partitions(LABELS) == []
+
+
+def _ticket(name: str) -> Ticket:
+    return Ticket(
+        ticket_id=name, created_at=MORNING, body=f"Where is my parcel {name}?", attributes={"product": "parcel"}
+    )
+
+
+def _suggestion(ticket: Ticket, *, at: datetime = MORNING) -> Suggestion:
+    ranked = RankedContactType(contact_type="Delivery::Late", path="Delivery::Late", probability=0.9, band="high")
+    return Suggestion(
+        suggestion_id=f"s-{ticket.ticket_id}",
+        ticket_id=ticket.ticket_id,
+        model_version="20260301-000000-abcdef",
+        created_at=at,
+        contact_types=(ranked,),
+        templates=(),
+    )
+
+
+def _feedback(engine: sa.Engine, name: str, action: str, contact_type: str) -> None:
+    given = Feedback(
+        feedback_id=f"f-{name}",
+        suggestion_id=f"s-{name}",
+        ticket_id=name,
+        action=action,  # type: ignore[arg-type]
+        at=MORNING + timedelta(minutes=5),
+        contact_type=contact_type,
+        agent="bob",
+    )
+    assert record_feedback(engine, given)

@@ -1,0 +1,255 @@
+"""The whole pipeline on real Spark: nothing is lost, a rerun changes nothing, a killed step leaves what was there."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.clean import clean_ticket
+from pipeline.cleaning import clean, ticket_row
+from pipeline.importing import import_files
+from pipeline.nightly import run_pipeline
+from pipeline.outcomes import label
+from pipeline.rows import ticket_from_row
+from tickets.catalogue import read_dataset, read_templates, read_tree
+from tickets.errors import InputError, MissingStepError, SourceError
+from tickets.manifests import read_manifest
+from tickets.tables import FEATURES, OUTCOMES, PAIRS, QUARANTINE, RAW, SPLITS, TABLES, TICKETS
+from tickets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+DAY = date(2026, 3, 2)
+MakeRow = Callable[..., dict[str, str]]
+WriteCsv = Callable[..., Path]
+
+
+def test_bad_rows_are_quarantined_with_their_reason_and_none_is_lost(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
+) -> None:
+    path = write_csv(
+        [
+            make_row(1),
+            make_row(2, opened="soon"),
+            make_row(3, text="   "),
+            make_row(4, text="first version"),
+            make_row(4, text="second version"),
+            make_row(5, text="word " * 200_000),
+            make_row(6, opened="2027-01-01"),
+            make_row(7, id=""),
+            make_row(8, amount="a lot", vip="perhaps"),
+            make_row(9, reason=""),
+        ]
+    )
+    with open(path, "ab") as file:
+        file.write(b"T0010,2026-01-01,caf\xe9,text" + b"," * 8 + b"\r\nT0011,too,short\r\n")
+
+    imported = import_files(workspace, [path], dataset_file, as_of=DAY)
+    cleaned = clean(workspace, as_of=DAY, spark=spark)
+
+    assert imported.counts == {"raw": 12, "unreadable": 2}
+    assert (cleaned.counts["raw"], cleaned.counts["tickets"], cleaned.counts["quarantine"]) == (12, 5, 7)
+    assert cleaned.counts["attribute values not understood"] == 2
+    refused = workspace.read(QUARANTINE).to_pylist()
+    assert Counter(found["reason"] for found in refused) == {
+        **{"broken date": 1, "empty body": 1, "duplicate ticket id": 1, "created in the future": 1, "no ticket id": 1},
+        **{"invalid UTF-8": 1, "wrong number of columns": 1},
+    }
+    assert all(found["detail"] and found["step"] == "clean" for found in refused)
+    raw = {(found["source"], found["row"]): found["fields"] for found in workspace.read(RAW).to_pylist()}
+    assert all(raw[found["source"], found["row"]] == found["fields"] for found in refused)
+    bodies = {found["ticket_id"]: found["body"] for found in workspace.read(TICKETS).to_pylist()}
+    assert bodies["T0004"] == "second version"
+    assert 90_000 < len(bodies["T0005"]) <= 100_000
+
+
+def test_spark_writes_the_very_bytes_of_the_pure_function(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
+) -> None:
+    texts = [
+        "<p>Hi John,</p>mail a@b.org",
+        "Größe “naïve” 😀\nOn 1 Mar 2026 x wrote:\n> no",
+        "tel 415-555-2671\n\nThanks,\nAnn",
+    ]
+    rows = [make_row(number, text=f"{texts[number % 3]} {number}", title="Re: <b>x</b>") for number in range(60)]
+    import_files(workspace, [write_csv(rows)], dataset_file, as_of=DAY)
+
+    clean(workspace, as_of=DAY, spark=spark)
+
+    dataset = read_dataset(workspace)
+    expected = []
+    for raw in workspace.read(RAW).to_pylist():
+        ticket, _ = ticket_from_row(raw["fields"], dataset, source=raw["source"], row=raw["row"])
+        expected.append(
+            {**ticket_row(clean_ticket(ticket, dataset.languages)), "split": None, "arrived": DAY.isoformat()}
+        )
+    assert _sorted(workspace.read(TICKETS).to_pylist()) == _sorted(expected)
+
+
+@pytest.mark.slow
+def test_a_rerun_gives_the_same_tables_and_new_days_are_added(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
+) -> None:
+    said: list[str] = []
+    import_files(workspace, [write_csv(make_row(number) for number in range(40))], dataset_file, as_of=DAY)
+    first = run_pipeline(workspace, as_of=DAY, spark=spark, report=said.append)
+    before = _contents(workspace)
+
+    import_files(workspace, [write_csv(make_row(number) for number in range(40))], dataset_file, as_of=DAY)
+    again = run_pipeline(workspace, as_of=DAY, spark=spark)
+
+    assert [manifest.step for manifest in first] == ["clean", "label", "split", "featurise", "pairs"]
+    assert _contents(workspace) == before
+    assert again[0].counts == {"days": 0}
+    assert any("40 rows -> 40 tickets, 0 quarantined" in line for line in said)
+    assert workspace.read(FEATURES).num_rows == 40
+    assert {template.template_id: template.body for template in read_templates(workspace)} == {
+        **{"late": "We look into it.", "refund": "The money is on its way."},
+    }
+    for table in TABLES[:7]:
+        read = workspace.read(table).schema
+        assert [read.field(field.name).type for field in table.schema] == [field.type for field in table.schema]
+
+    tomorrow = DAY + timedelta(days=1)
+    changed = write_csv([make_row(1, text="I wrote this later."), make_row(41)], name="new.csv")
+    import_files(workspace, [changed], dataset_file, as_of=tomorrow)
+    third = run_pipeline(workspace, as_of=tomorrow, spark=spark)
+
+    assert third[0].counts["days"] == 1
+    features = {found["ticket_id"]: found for found in workspace.read(FEATURES).to_pylist()}
+    assert len(features) == 41
+    assert features["T0001"]["text"].endswith("I wrote this later.")
+    assert not list(workspace.aside_root.iterdir())
+
+
+def test_pairs_hold_the_template_sent_and_others_that_were_not(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
+) -> None:
+    rows = [make_row(number, macro=f"m{number % 6}", answer=f"Answer {number % 6}") for number in range(60)]
+    import_files(workspace, [write_csv(rows)], dataset_file, as_of=DAY)
+    run_pipeline(workspace, as_of=DAY, spark=spark)
+
+    pairs = workspace.read(PAIRS).to_pylist()
+
+    sent = {found["ticket_id"]: found["template_id"] for found in pairs if found["relevant"]}
+    outcomes = {found["ticket_id"]: found for found in workspace.read(OUTCOMES).to_pylist()}
+    assert sent == {ticket: outcomes[ticket]["template_id"] for ticket in sent}
+    assert {found["negative"] for found in pairs if found["relevant"]} == {None}
+    serving = {template.template_id: set(template.contact_types) for template in read_templates(workspace)}
+    for found in pairs:
+        if not found["relevant"]:
+            assert found["template_id"] != sent[found["ticket_id"]]
+            hard = outcomes[found["ticket_id"]]["contact_type"] in serving[found["template_id"]]
+            assert found["negative"] == ("same contact type" if hard else "random")
+
+
+def test_an_import_that_fails_changes_nothing(
+    workspace: Workspace, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv, tmp_path: Path
+) -> None:
+    good = write_csv([make_row(1)])
+    wrong = write_csv([make_row(2)], name="wrong.csv", columns=["id", "opened"])
+
+    with pytest.raises(SourceError, match="lacks"):
+        import_files(workspace, [good, wrong], dataset_file, as_of=DAY)
+
+    assert workspace.partitions(RAW) == []
+    assert not (workspace.catalogue / "dataset.toml").exists()
+    import_files(workspace, [good], dataset_file, as_of=DAY)
+    other = tmp_path / "other.toml"
+    other.write_text(dataset_file.read_text(encoding="utf-8").replace("helpdesk", "shop"), encoding="utf-8")
+    with pytest.raises(InputError, match="own workspace"):
+        import_files(workspace, [good], other, as_of=DAY)
+
+
+def test_a_step_that_dies_leaves_its_table_as_it_was(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
+) -> None:
+    import_files(workspace, [write_csv(make_row(number) for number in range(10))], dataset_file, as_of=DAY)
+    clean(workspace, as_of=DAY, spark=spark)
+    before = workspace.read(TICKETS)
+    present = set(workspace.table_path(RAW).rglob("*.parquet"))
+    import_files(workspace, [write_csv([make_row(11)], name="more.csv")], dataset_file, as_of=DAY)
+    (part,) = set(workspace.table_path(RAW).rglob("*.parquet")) - present
+    sound = part.read_bytes()
+    part.write_bytes(sound[: len(sound) // 2])
+
+    with pytest.raises(Exception, match=r"(?i)parquet|footer|length"):
+        clean(workspace, as_of=DAY, spark=spark)
+
+    assert workspace.read(TICKETS).equals(before)
+    assert not list(workspace.aside_root.iterdir())
+    part.write_bytes(sound)
+    clean(workspace, as_of=DAY, spark=spark)
+    assert workspace.read(TICKETS).num_rows == 11
+
+
+def test_steps_say_which_step_is_missing(workspace: Workspace, spark: SparkSession, dataset_file: Path) -> None:
+    with pytest.raises(MissingStepError, match="triage import"):
+        run_pipeline(workspace, as_of=DAY, spark=spark)
+
+
+def test_contact_types_are_read_through_the_current_tree(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
+) -> None:
+    tree = {
+        "version": 3,
+        "nodes": [
+            {"id": "d", "name": "Delivery"},
+            {"id": "late", "name": "Late", "parent": "d"},
+            {"id": "lost", "name": "Lost", "parent": "d"},
+        ],
+        "mapping": {"slow": ["late"], "gone": ["late", "lost"], "fax": []},
+    }
+    (dataset_file.parent / "tree.json").write_text(json.dumps(tree), encoding="utf-8")
+    described = 'contact_types_file = "tree.json"\n' + dataset_file.read_text(encoding="utf-8")
+    dataset_file.write_text(described, encoding="utf-8")
+    reasons = ["Delivery::Late", "lost", "slow", "gone", "fax", "Delivery::Stolen"]
+    rows = [make_row(number, reason=reason) for number, reason in enumerate(reasons)]
+    import_files(workspace, [write_csv(rows)], dataset_file, as_of=DAY)
+    clean(workspace, as_of=DAY, spark=spark)
+
+    labelled = label(workspace, as_of=DAY, spark=spark)
+
+    outcomes = {found["ticket_id"]: found["contact_type"] for found in workspace.read(OUTCOMES).to_pylist()}
+    assert outcomes == {"T0000": "late", "T0001": "lost", "T0002": "late"}
+    refused = {json.loads(found["fields"])["id"]: found["reason"] for found in workspace.read(QUARANTINE).to_pylist()}
+    assert refused == {
+        **{"T0003": "contact type was split", "T0004": "contact type retired", "T0005": "unknown contact type"},
+    }
+    assert labelled.counts["quarantine"] == 3
+    assert read_tree(workspace).version == 3
+
+
+def test_manifests_record_what_a_step_read(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
+) -> None:
+    import_files(workspace, [write_csv([make_row(1), make_row(2)])], dataset_file, as_of=DAY)
+    clean(workspace, as_of=DAY, spark=spark)
+
+    imported, cleaned = (read_manifest(workspace, step, DAY.isoformat()) for step in ("import", "clean"))
+
+    assert imported is not None
+    assert cleaned is not None
+    assert len(imported.inputs["tickets.csv"]) == 64
+    assert list(cleaned.inputs) == [f"raw/arrived={DAY}"]
+    assert cleaned.seconds > 0
+
+
+def _contents(workspace: Workspace) -> dict[str, list[Any]]:
+    tables = (RAW, TICKETS, OUTCOMES, SPLITS, FEATURES, PAIRS)
+    return {
+        table.name: _sorted(workspace.read(table).to_pylist())
+        for table in tables
+        if workspace.table_path(table).is_dir()
+    }
+
+
+def _sorted(rows: list[Any]) -> list[Any]:
+    return sorted(rows, key=lambda found: json.dumps(found, sort_keys=True, default=str))

@@ -1,0 +1,231 @@
+"""A small real release for the service's tests, trained once a session, and a server over it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from pathlib import Path
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+import torch
+
+from models.config import TrainConfig
+from models.release import FACTS, promote
+from models.train import train
+from pipeline.features import model_text, text_statistics
+from service.app import create_app, running
+from service.options import ServiceOptions
+from tickets.catalogue import keep_dataset, write_templates, write_tree
+from tickets.contact_types import ContactType, ContactTypeTree
+from tickets.database import open_database
+from tickets.records import ReplyTemplate, Ticket, attributes_to_text
+from tickets.tables import FEATURES, PAIRS
+from tickets.workspace import Workspace
+
+TREE = ContactTypeTree(
+    nodes=(
+        ContactType(id="payments", name="Payments"),
+        ContactType(id="refund", name="Refund", parent="payments", description="Money is wanted back."),
+        ContactType(id="invoice", name="Invoice", parent="payments", description="A receipt or an invoice is wanted."),
+        ContactType(id="account", name="Account"),
+        ContactType(id="login", name="Login", parent="account", description="Signing in fails."),
+        ContactType(id="delete", name="Close account", parent="account", description="The account shall be closed."),
+    )
+)
+TEMPLATES = (
+    ReplyTemplate(template_id="t-refund", title="Refund on its way", body="Hello {{name}}, we refund {{amount}}."),
+    ReplyTemplate(template_id="t-invoice", title="Your invoice", body="Hello {{name}}, the invoice is attached."),
+    ReplyTemplate(template_id="t-login", title="Reset your password", body="Hello {{name}}, reset it at {{link}}."),
+    ReplyTemplate(template_id="t-delete", title="Account closed", body="Hello {{name}}, your account is closed."),
+)
+_DATASET = """
+name = "small"
+format = "jsonl"
+languages = ["en", "de"]
+[ticket]
+body = "body"
+created_at = "at"
+[attributes]
+categorical = ["city"]
+numeric = ["amount"]
+[outcome]
+contact_type = "type"
+"""
+_PROBLEMS = {
+    "refund": ("please refund my ride", "I was charged twice and want my money back", "give me back the cleaning fee"),
+    "invoice": ("please send me the invoice", "I need a receipt for my company", "the bill is missing the tax number"),
+    "login": ("I cannot sign in", "my password does not work any more", "the login code never arrives"),
+    "delete": ("please close my account", "delete all my data and my profile", "I want to leave, remove my account"),
+}
+_OPENINGS = ("Hello,", "Hi team,", "Good morning,", "Third time I write:")
+_CLOSINGS = ("Thanks.", "Please hurry, I travel tomorrow.", "This is urgent.", "Best regards", "What can I do?")
+
+
+Start = Callable[[Workspace, sa.Engine], AbstractContextManager[str]]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service and what stands behind it."""
+
+    address: str
+    workspace: Workspace
+    engine: sa.Engine
+    client: httpx.Client
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with one promoted model of four contact types and four templates. Read only: tests copy it."""
+    workspace = Workspace.create(tmp_path_factory.mktemp("trained") / "workspace")
+    described = workspace.root / "small.toml"
+    described.write_text(_DATASET, encoding="utf-8")
+    keep_dataset(workspace, described)
+    write_tree(workspace, TREE)
+    write_templates(workspace, TEMPLATES)
+    _write_features(workspace)
+    config = TrainConfig(
+        encoder=str(_write_encoder(workspace.root / "encoder")),
+        max_tokens=48,
+        epochs=10,
+        batch_size=16,
+        learning_rate=2e-3,
+        head_learning_rate=3e-3,
+        device="cpu",
+        patience=10,
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so small a network loses more by threads waiting for each other than it gains
+    try:
+        made = train(workspace, config, report=lambda text: None, progress=lambda step, steps, loss: None, ladder={})
+    finally:
+        torch.set_num_threads(threads)
+    promote(workspace, made.version)
+    return workspace
+
+
+@pytest.fixture
+def served(trained: Workspace, tmp_path: Path) -> Workspace:
+    """A workspace of its own for one test, with the small model promoted."""
+    root = tmp_path / "served"
+    # History and the release files are replaced, never written in place, so a second name for a file is a copy.
+    shutil.copytree(trained.root, root, copy_function=os.link)
+    return Workspace.open(root)
+
+
+@pytest.fixture(scope="session")
+def start() -> Start:
+    """Serve on a free port while a `with` lasts, looking for a new release often."""
+
+    def serve(workspace: Workspace, engine: sa.Engine) -> AbstractContextManager[str]:
+        return running(create_app(workspace, engine, ServiceOptions(release_check_seconds=0.05)))
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def answering(start: Start, trained: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of one service that lives as long as the session, for tests that look at answers alone."""
+    engine = open_database(f"sqlite:///{tmp_path_factory.mktemp('answering') / 'triage.db'}")
+    with start(trained, engine) as address, httpx.Client(base_url=address, timeout=30) as client:
+        yield client
+    engine.dispose()
+
+
+@pytest.fixture
+def service(start: Start, served: Workspace, engine: sa.Engine) -> Iterator[Service]:
+    """The service over HTTP, on both databases."""
+    with start(served, engine) as address, httpx.Client(base_url=address, timeout=30) as client:
+        yield Service(address, served, engine, client)
+
+
+@pytest.fixture
+def second_version(served: Workspace) -> str:
+    """Another model in models/, the same but for its name."""
+    version = "20990101-000000-000002"
+    (first,) = (path.parent for path in served.models.glob(f"*/{FACTS}"))
+    folder = served.models / version
+    shutil.copytree(first, folder)
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    (folder / FACTS).write_text(json.dumps({**facts, "version": version}), encoding="utf-8")
+    return version
+
+
+def _write_encoder(folder: Path) -> Path:
+    """A BERT of two layers and width 32, weights random, with words of its own: it trains and loads in a moment."""
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    texts = [*_OPENINGS, *_CLOSINGS, *(problem for problems in _PROBLEMS.values() for problem in problems)]
+    replies = [f"{template.title} {template.body}" for template in TEMPLATES]
+    tokenizer = BertWordPieceTokenizer()
+    tokenizer.train_from_iterator([*texts, *replies] * 5, vocab_size=600, min_frequency=1, show_progress=False)
+    torch.manual_seed(1)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=64, **shape)).save_pretrained(
+        folder
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer._tokenizer,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+    ).save_pretrained(folder)
+    return folder
+
+
+def _write_features(workspace: Workspace) -> None:
+    start_at = datetime(2026, 1, 1, tzinfo=UTC)
+    rows: dict[str, list[dict[str, object]]] = {"train": [], "validation": [], "test": []}
+    texts = [
+        (contact_type, f"{opening} {problem}. {closing}")
+        for opening, closing, (contact_type, problems) in product(_OPENINGS, _CLOSINGS, _PROBLEMS.items())
+        for problem in problems
+    ]
+    for number, (contact_type, body) in enumerate(texts):
+        ticket = Ticket(
+            ticket_id=f"h-{number}",
+            created_at=start_at + timedelta(hours=number),
+            body=body,
+            channel="email",
+            language="en",
+            attributes={"city": ("Lisbon", "Porto")[number % 2], "amount": float(number % 7)},
+        )
+        split = "train" if number < 0.6 * len(texts) else "validation" if number < 0.8 * len(texts) else "test"
+        text = model_text(ticket)
+        rows[split].append(
+            {
+                "ticket_id": ticket.ticket_id,
+                "created_at": ticket.created_at,
+                "text": text,
+                "language": "en",
+                "channel": ticket.channel,
+                "attributes": attributes_to_text(ticket.attributes),
+                "statistics": json.dumps(text_statistics(text)),
+                "contact_type": contact_type,
+                "template_id": f"t-{contact_type}",
+                "outcome_source": "import",
+            }
+        )
+    for split, part in rows.items():
+        folder = workspace.table_path(FEATURES) / f"split={split}"
+        folder.mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(part, schema=FEATURES.schema), folder / "part.parquet")
+    folder = workspace.table_path(PAIRS) / "split=train"
+    folder.mkdir(parents=True)
+    pairs = [
+        {"ticket_id": row["ticket_id"], "template_id": row["template_id"], "relevant": True, "negative": None}
+        for row in rows["train"]
+    ]
+    pq.write_table(pa.Table.from_pylist(pairs, schema=PAIRS.schema), folder / "part.parquet")

@@ -1,0 +1,204 @@
+"""The dashboard over HTTP, with and without runs, and a night of the real model behind it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitoring.night import run_night
+from monitoring.policy import Policy
+from service.dashboard.charts import drift, over_limit, quality
+from service.dashboard.state import status_line
+from tickets import monitor_log
+from tickets.label_queue import LabelRequest, enqueue
+from tickets.monitor_log import Alarm, DetectorResult, MonitorRun
+from tickets.records import Ticket
+
+if TYPE_CHECKING:
+    from tests.service.conftest import Service
+
+AT = datetime(2026, 3, 9, 4, tzinfo=UTC)
+
+
+def run_of(run_id: str = "2026-03-09-m1", **changes: object) -> MonitorRun:
+    facts: dict[str, object] = {
+        "run_id": run_id,
+        "as_of": run_id[:10],
+        "started_at": AT,
+        "seconds": 2.5,
+        "model_version": "m1",
+        "status": "quiet",
+        "windows": {"reference": {"tickets": 900, "looked_at": 800}, "current": {"tickets": 412, "looked_at": 412}},
+        "summary": {
+            "tickets": 412,
+            "acceptance": 0.81,
+            "acceptance_low": 0.76,
+            "acceptance_high": 0.85,
+            "acceptance_tickets": 210,
+            "estimated_accuracy": 0.7,
+            "drifted": [],
+            "retrain": False,
+            "reasons": ["no alarm."],
+        },
+    }
+    return MonitorRun(**(facts | changes))  # type: ignore[arg-type]
+
+
+def result_of(detector: str = "predictions.types", **changes: object) -> DetectorResult:
+    facts: dict[str, object] = {
+        "detector": detector,
+        "statistic": 0.2,
+        "limit": 0.1,
+        "p_value": 0.0004,
+        "status": "drifted",
+        "details": {"moved": [{"name": "<b>scooter</b>", "reference": 0.0, "current": 0.12}], "p_adjusted": 0.004},
+    }
+    return DetectorResult(**(facts | changes))  # type: ignore[arg-type]
+
+
+def alarm_of(run_id: str = "2026-03-09-m1") -> Alarm:
+    return Alarm(
+        alarm_id="a1",
+        run_id=run_id,
+        detector="predictions.types",
+        severity="critical",
+        message="The mix of predicted contact types changed.",
+        raised_at=AT,
+    )
+
+
+def test_before_the_first_night_every_part_says_so(service: Service) -> None:
+    answer = service.client.get("/dashboard")
+    assert answer.status_code == 200
+    for words in (
+        "Not watched yet",
+        "No night was monitored yet",
+        "Nothing was asked yet",
+        "No runs yet",
+        "No figure yet",
+    ):
+        assert words in answer.text
+
+
+def test_a_quiet_run_says_all_is_well_when_its_model_is_served(service: Service) -> None:
+    served = service.client.get("/v1/model").json()["version"]
+    monitor_log.record_run(service.engine, run_of(model_version=served), [result_of(status="ok")], [])
+    page = service.client.get("/dashboard").text
+    assert "All is well" in page
+    assert "81 %" in page
+    assert "76 % to 85 %, 210 tickets" in page
+    assert "2026-03-09" in page
+
+
+def test_alarms_detectors_models_and_labels_are_shown_as_text(service: Service) -> None:
+    monitor_log.record_run(service.engine, run_of(status="alarm"), [result_of()], [alarm_of()])
+    monitor_log.record_event(service.engine, "promoted", at=AT, model_version="m1", details={"reasons": ["by hand"]})
+    asked = Ticket(ticket_id="t1", created_at=AT, body="help")
+    enqueue(service.engine, [LabelRequest(ticket=asked, share="random", priority=1.0)], at=AT)
+    page = service.client.get("/dashboard").text
+    assert "1 alarm is open" in page
+    assert "The mix of predicted contact types changed." in page
+    assert "<b>scooter" not in page
+    assert "&lt;b&gt;scooter" in page
+    assert "by hand" in page
+    assert "<dt>open</dt><dd>1</dd>" in page
+
+
+def test_runs_stand_newest_first(service: Service) -> None:
+    for day in ("2026-03-07", "2026-03-09", "2026-03-08"):
+        monitor_log.record_run(service.engine, run_of(f"{day}-m1"), [], [])
+    page = service.client.get("/dashboard").text
+    rows = page[page.index('id="runs"') :]
+    assert rows.index("2026-03-09") < rows.index("2026-03-08") < rows.index("2026-03-07")
+
+
+def test_one_run_and_its_csv(service: Service) -> None:
+    blind = result_of(
+        "volume", statistic=None, p_value=None, status="unknown", details={"why": "needs 14 earlier days"}
+    )
+    monitor_log.record_run(service.engine, run_of(), [result_of(), blind], [alarm_of()])
+    page = service.client.get("/dashboard/runs/2026-03-09-m1").text
+    assert "needs 14 earlier days." in page
+    assert "No report was made" in page
+    answer = service.client.get("/dashboard/runs/2026-03-09-m1.csv")
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [(row["detector"], row["statistic"], row["status"]) for row in rows] == [
+        ("predictions.types", "0.2", "drifted"),
+        ("volume", "", "unknown"),
+    ]
+
+
+@pytest.mark.parametrize("path", ["nothing", "nothing.csv", "nothing/report", "%00", "..%2F..%2Ftriage.db"])
+def test_an_unknown_run_is_not_found(service: Service, path: str) -> None:
+    assert service.client.get(f"/dashboard/runs/{path}").status_code == 404
+
+
+def test_a_report_outside_the_reports_is_never_served(service: Service) -> None:
+    secret = service.workspace.root / "secret.html"
+    secret.write_text("secret")
+    monitor_log.record_run(service.engine, run_of(report="secret.json"), [], [])
+    assert service.client.get("/dashboard/runs/2026-03-09-m1/report").status_code == 404
+
+
+def test_a_damaged_report_leaves_the_page_standing(service: Service) -> None:
+    service.workspace.reports.mkdir(exist_ok=True)
+    (service.workspace.reports / "r.json").write_text("{broken")
+    monitor_log.record_run(service.engine, run_of(report="reports/r.json"), [], [])
+    assert service.client.get("/dashboard/runs/2026-03-09-m1").status_code == 200
+
+
+@pytest.mark.slow
+def test_a_night_of_the_real_model_shows_on_the_dashboard(service: Service) -> None:
+    bodies = ("please refund my ride", "please send me the invoice", "I cannot sign in", "please close my account")
+    tickets = [
+        {"ticket_id": f"n-{number}", "body": f"Hi team, {bodies[number % 4]}. Order {number}.", "language": "en"}
+        for number in range(80)
+    ]
+    for start in range(0, len(tickets), 20):
+        answer = service.client.post("/v1/suggestions/batch", json={"tickets": tickets[start : start + 20]})
+        assert answer.status_code == 200, answer.text
+    today = datetime.now(UTC).date()
+    empty = run_night(service.workspace, service.engine, as_of=date(2020, 1, 1))
+    assert (empty.run.status, empty.run.report, empty.queued) == ("unknown", None, 0)
+    night = run_night(service.workspace, service.engine, as_of=today, policy=Policy(label_budget=8, permutations=199))
+    assert night.run.summary["tickets"] == 80
+    assert night.queued == 8
+    assert {result.detector for result in night.results if result.status == "unknown"} >= {"volume"}
+    page = service.client.get("/dashboard").text
+    assert str(date.fromisoformat(night.run.as_of)) in page
+    detail = service.client.get(f"/dashboard/runs/{night.run.run_id}").text
+    assert "ValueDrift(column=text: words" in detail
+    report = service.client.get(f"/dashboard/runs/{night.run.run_id}/report")
+    assert report.status_code == 200
+    assert "sandbox" in report.headers["content-security-policy"]
+    assert len(report.content) == Path(service.workspace.reports / f"{night.run.run_id}.html").stat().st_size
+
+
+def test_the_status_line_tells_a_new_model_from_a_watched_one() -> None:
+    assert status_line([], [], serving=None).words == "Nothing to watch yet"
+    assert status_line([run_of()], [], serving="m2").words == "New model, not watched yet"
+    assert status_line([run_of(status="unknown")], [], serving="m1").words == "Too little to tell"
+    assert status_line([run_of()], [], serving="m1").tone == "good"
+    assert status_line([run_of()], [alarm_of(), alarm_of()], serving="m1").words == "2 alarms are open"
+
+
+def test_charts_hold_the_numbers_of_their_tables() -> None:
+    runs = [run_of("2026-03-09-m1"), run_of("2026-03-08-m1")]
+    shares = quality(runs)
+    assert shares.spec["data"]["values"] == shares.rows
+    assert [row["date"] for row in shares.rows] == ["2026-03-08", "2026-03-08", "2026-03-09", "2026-03-09"]
+    drawn = drift(runs, {run.run_id: [result_of(), result_of("volume", statistic=None)] for run in runs})
+    assert [row["over_limit"] for row in drawn.rows] == [2.0, 2.0]
+
+
+def test_a_statistic_is_measured_from_its_chance_level() -> None:
+    auc = result_of("embeddings.domain", statistic=0.56, limit=0.53, details={"chance": 0.5})
+    assert over_limit(auc) == pytest.approx(2.0)
+    assert over_limit(result_of(statistic=-0.1)) == 0.0
+    assert over_limit(result_of(limit=None)) is None
