@@ -40,7 +40,7 @@ class TrainConfig:
     checkpoint_every: int = 500  # steps between checkpoints, from which an interrupted run goes on
     seed: int = 17  # of weights, order and dropout
     device: str = "auto"  # auto | cpu | cuda | cuda:0 ... | mps
-    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto is bf16 where the GPU has it, fp32 on a CPU
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto is bf16 where GPU or CPU has units for it
 
     def __post_init__(self) -> None:
         at_least_one = ("max_tokens", "epochs", "batch_size", "patience", "checkpoint_every")

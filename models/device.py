@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 
@@ -31,10 +31,15 @@ def choose_device(name: str) -> torch.device:
 
 
 def chooses_bf16(precision: str, device: torch.device) -> bool:
-    """Whether the encoder computes in bfloat16 for this setting: `auto` does on CUDA devices that have it."""
-    if precision == "auto":
-        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return precision == "bf16"
+    """Whether the encoder computes in bfloat16 for this setting: `auto` does on CUDA devices and on CPUs whose matrix
+    units have it (Intel AMX; without such units bfloat16 is slower than float32)."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # The oldest torch that we take cannot tell.
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and bool(capabilities.get("amx_bf16"))
 
 
 @contextlib.contextmanager

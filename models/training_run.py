@@ -190,8 +190,8 @@ def _rate(step: int, total: int, warmup: float) -> float:
 
 
 def refresh_texts(run: TrainingRun) -> None:
-    """Node and template texts, read by the encoder as it has become. They carry no gradient: reading them with one at
-    every step took as long as the tickets themselves."""
+    """Node and template texts, read by the encoder as it has become. They carry no gradient: there are several times as
+    many of them as tickets in a step."""
     run.network.refresh_nodes(run.data.tokenizer)
     texts = [template_text(template) for template in run.data.templates]
     run.template_texts = run.network.encode_texts(run.data.tokenizer, texts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,9 @@ import sqlalchemy as sa
 
 from tickets.database import metadata, open_database
 from tickets.workspace import Workspace
+
+# Before anything loads torch: waiting threads sleep instead of spinning, as triage/settings.py has it too.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -80,7 +80,7 @@ OUTCOMES = Table(  # the latest outcome of each ticket, contact types migrated t
     ),
     partition=None,
 )
-SPLITS = Table(  # train | validation | test, or `leak`: kept out, its customer or text stands in an earlier split
+SPLITS = Table(  # train | validation | test; `leak`: its customer or text stands in an earlier one; `later`: after test
     "splits",
     pa.schema(
         [

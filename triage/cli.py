@@ -26,6 +26,7 @@ app = typer.Typer(
 AsOf = Annotated[
     dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day to run for; today when not given.")
 ]
+Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of that period.")]
 Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="The workspace folder (TRIAGE_WORKSPACE).")]
 Preset = Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: how much to spend.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -95,19 +96,19 @@ def import_(
 def features(
     workspace: Folder = None,
     as_of: AsOf = None,
-    validation_from: Annotated[str | None, typer.Option(help="First day of the validation period.")] = None,
-    test_from: Annotated[str | None, typer.Option(help="First day of the test period.")] = None,
-    test_until: Annotated[str | None, typer.Option(help="The day after the test period.")] = None,
+    validation_from: Day = None,
+    test_from: Day = None,
+    test_until: Annotated[
+        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day after the test period.")
+    ] = None,
 ) -> None:
     """Clean, label, split and featurise what was imported (Spark). Without days, the periods are fractions of time."""
     from triage import steps
     from triage.console import screen
 
-    days = [dt.date.fromisoformat(day) if day else None for day in (validation_from, test_from, test_until)]
+    periods = tuple(day.date() if day else None for day in (validation_from, test_from, test_until))
     with screen() as shown:
-        steps.features(
-            _settings(workspace), as_of=_day(as_of), periods=(days[0], days[1], days[2]), report=shown.report
-        )
+        steps.features(_settings(workspace), as_of=_day(as_of), periods=periods, report=shown.report)
 
 
 @app.command()

@@ -46,10 +46,17 @@ class Screen:
                 self.report(f"training: step {step} of {total}, loss {loss:.3f}")
             return
         if self._task is None:
+            self.bar.start()
             self._task = self.bar.add_task("training", total=total)
         self.bar.update(self._task, completed=step, total=total, description=f"training, loss {loss:.3f}")
         if step >= total:
+            self.end_bar()
+
+    def end_bar(self) -> None:
+        """Take the bar off the screen, also when training failed."""
+        if self._task is not None:
             self.bar.remove_task(self._task)
+            self.bar.stop()
             self._task = None
 
 
@@ -58,8 +65,11 @@ def screen() -> Iterator[Screen]:
     """The terminal, for the length of one command."""
     console = Console(highlight=False)
     columns = (TextColumn("      {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        yield Screen(console, bar)
+    shown = Screen(console, Progress(*columns, console=console, transient=True))
+    try:
+        yield shown
+    finally:
+        shown.end_bar()
 
 
 def show_metrics(trained: ModelVersion) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 Progress = Callable[[int, int, float], None]
 BY_HAND = "promoted by hand"
-Periods = tuple[dt.date | None, dt.date | None, dt.date | None]
+Periods = tuple[dt.date | None, ...]  # first day of validation, first day of test, the day after test
 
 
 @contextmanager
