@@ -1,4 +1,4 @@
-"""What the helpdesk knew beside the text, as arrays: vocabularies, means, deviations and missing flags. Numpy only.
+"""What the helpdesk knew beside the text, as arrays: vocabularies, means, deviations and missing flags. No torch.
 
 Training fits the specification on its own period, the release keeps it as attributes.json, and serving encodes with it,
 so a value means the same in both. A value never seen gets its own index, an absent one another: neither is an error.
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from tickets.dataset import Dataset
@@ -74,6 +75,17 @@ class EncodedAttributes:
     categories: NDArray[np.int64]  # (n, C)
     numbers: NDArray[np.float32]  # (n, M) standardised, 0 where missing
     missing: NDArray[np.float32]  # (n, M) 1 where missing
+
+
+def attribute_rows(features: pa.Table) -> list[AttributeRow]:
+    """What rows of the FEATURES table say beside the text: `channel`, `language`, `attributes`, `statistics`."""
+    columns = (features[name].to_pylist() for name in ("channel", "language", "attributes", "statistics"))
+    return [
+        AttributeRow(
+            channel=channel, language=language, attributes=json.loads(attributes), statistics=json.loads(numbers)
+        )
+        for channel, language, attributes, numbers in zip(*columns, strict=True)
+    ]
 
 
 def fit_attributes(rows: Sequence[AttributeRow], dataset: Dataset) -> AttributeSpec:

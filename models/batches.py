@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +12,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.attributes import AttributeRow, AttributeSpec, EncodedAttributes, encode_attributes, fit_attributes
+from models.attributes import (
+    AttributeSpec,
+    EncodedAttributes,
+    attribute_rows,
+    attributes_to_text,
+    encode_attributes,
+    fit_attributes,
+)
 from models.config import TrainConfig
 from models.tree_index import TreeIndex, index_tree
-from tickets.catalogue import read_dataset, read_templates, read_tree
-from tickets.contact_types import ContactTypeTree
+from tickets.catalogue import read_dataset, read_templates, read_tree, templates_to_text
+from tickets.contact_types import ContactTypeTree, tree_to_text
 from tickets.errors import TrainingDataError
 from tickets.records import ReplyTemplate
 from tickets.tables import FEATURES, PAIRS
@@ -62,7 +69,7 @@ class TicketArrays:
     missing: NDArray[np.float32]  # (n, M)
     node: NDArray[np.int64]  # (n,) the contact type's place in the tree; may be an inner node
     template: NDArray[np.int64]  # (n,) the template's place in TrainingData.templates, or NONE
-    negatives: NDArray[np.int64]  # (n, K) templates not sent, from PAIRS, padded with NONE
+    negatives: NDArray[np.int64]  # (n, K) templates not sent, from PAIRS, padded with NONE; K is 0 but for training
 
     def __len__(self) -> int:
         return len(self.node)
@@ -70,11 +77,6 @@ class TicketArrays:
     @property
     def ticket_ids(self) -> list[str]:
         return list(self.rows["ticket_id"].to_pylist())
-
-    @property
-    def created_at(self) -> NDArray[np.datetime64]:
-        """(n,) UTC, microseconds."""
-        return np.asarray(self.rows["created_at"].to_numpy())
 
     def take(self, rows: NDArray[np.int64]) -> TicketArrays:
         """Some of the tickets, in the given order."""
@@ -145,7 +147,7 @@ def load_training_data(
     if config.max_train_tickets is not None:
         known["train"] = _most_recent(*known["train"], config.max_train_tickets)
     _refuse_unteachable(known["train"][1], index)
-    rows = {split: _attribute_rows(table) for split, (table, _) in known.items()}
+    rows = {split: attribute_rows(table) for split, (table, _) in known.items()}
     spec = fit_attributes(rows["train"], dataset)
     for column in spec.categories:
         if column.source == "attribute" and not column.values:
@@ -263,22 +265,14 @@ def _refuse_unteachable(node: NDArray[np.int64], index: TreeIndex) -> None:
         )
 
 
-def _attribute_rows(table: pa.Table) -> list[AttributeRow]:
-    columns = (table[name].to_pylist() for name in ("channel", "language", "attributes", "statistics"))
-    return [
-        AttributeRow(
-            channel=channel, language=language, attributes=json.loads(attributes), statistics=json.loads(numbers)
-        )
-        for channel, language, attributes, numbers in zip(*columns, strict=True)
-    ]
-
-
 def _hard_negatives(workspace: Workspace, templates: Sequence[ReplyTemplate]) -> dict[str, list[int]]:
-    """Ticket id -> templates it was not answered with, those of the same contact type first. {} without PAIRS."""
+    """Training ticket id -> templates it was not answered with, those of the same contact type first. {} without
+    PAIRS."""
     if not templates or not workspace.table_path(PAIRS).is_dir():
         return {}
     place = {template.template_id: number for number, template in enumerate(templates)}
-    pairs = workspace.read(PAIRS, ["ticket_id", "template_id", "negative"], where=~pc.field("relevant"))
+    wanted = (pc.field("split") == "train") & ~pc.field("relevant")
+    pairs = workspace.read(PAIRS, ["ticket_id", "template_id", "negative"], where=wanted)
     pairs = pairs.sort_by([("ticket_id", "ascending"), ("negative", "descending"), ("template_id", "ascending")])
     negatives: dict[str, list[int]] = {}
     for ticket_id, template_id in zip(pairs["ticket_id"].to_pylist(), pairs["template_id"].to_pylist(), strict=True):
@@ -315,6 +309,14 @@ def _arrays(
     )
 
 
-def with_nodes(data: TrainingData, node: NDArray[np.int64]) -> TrainingData:
-    """The same data with other training targets; `triage debug` permutes them."""
-    return replace(data, train=replace(data.train, node=node))
+def hash_of(data: TrainingData) -> str:
+    """SHA-256 of everything the model learns from or is judged on: tickets, outcomes, tree, templates, negatives."""
+    digest = hashlib.sha256(tree_to_text(data.tree).encode())
+    digest.update(templates_to_text(data.templates).encode())
+    digest.update(attributes_to_text(data.attributes).encode())
+    for part in (data.train, data.validation, data.test):
+        digest.update("\n".join(part.ticket_ids).encode())
+        arrays = (part.tokens.values, part.categories, part.numbers, part.missing)
+        for array in (*arrays, part.node, part.template, part.negatives):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -70,11 +70,6 @@ def calibration_from_json(data: Mapping[str, object]) -> Calibration:
     return Calibration(temperatures=tuple(float(value) for value in temperatures), **limits)
 
 
-def negative_log_likelihood(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
-    """The mean over rows. logits (n, m), -inf where a column is no candidate; truth (n,) columns."""
-    return float(np.mean(_row_losses(logits.astype(np.float64), truth)))
-
-
 def fit_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
     """The T that makes softmax(logits / T) likeliest, by golden section over log T between 1/20 and 20.
 
@@ -102,10 +97,7 @@ def fit_temperatures(
     temperatures = []
     for level in range(paths.shape[1]):
         rows = np.flatnonzero(paths[:, level] >= 0)
-        truth = paths[rows, level]
-        candidates = siblings[truth][:, None] == siblings[None, :]
-        masked = np.where(candidates, node_logits[rows], -np.inf).astype(np.float32)
-        temperatures.append(fit_temperature(masked, truth))
+        temperatures.append(fit_temperature(*_choices(node_logits, rows, paths[rows, level], siblings)))
     return tuple(temperatures)
 
 
@@ -126,22 +118,16 @@ def limit_for_precision(probability: NDArray[np.float32], correct: NDArray[np.bo
     At least LEAST_SUPPORT tickets must stand above it.
     """
     order = np.argsort(-probability, kind="stable")
-    ranked = probability[order]
-    count = np.arange(1, len(ranked) + 1)
-    precision = np.cumsum(correct[order]) / count
-    last_of_tie = np.append(ranked[1:] != ranked[:-1], True) if len(ranked) else np.zeros(0, bool)
-    good = np.flatnonzero((precision >= target) & (count >= LEAST_SUPPORT) & last_of_tie)
+    ranked, precision, possible = _running_precision(probability, correct, order)
+    good = np.flatnonzero((precision >= target) & possible)
     return float(ranked[good[-1]]) if len(good) else NEVER
 
 
 def limit_for_abstaining(probability: NDArray[np.float32], correct: NDArray[np.bool_], share: float) -> float:
     """The greatest probability below which less than `share` of tickets are right; 0 (never abstain) without one."""
     order = np.argsort(probability, kind="stable")
-    ranked = probability[order]
-    count = np.arange(1, len(ranked) + 1)
-    precision = np.cumsum(correct[order]) / count
-    last_of_tie = np.append(ranked[1:] != ranked[:-1], True) if len(ranked) else np.zeros(0, bool)
-    poor = np.flatnonzero((precision < share) & (count >= LEAST_SUPPORT) & last_of_tie)
+    ranked, precision, possible = _running_precision(probability, correct, order)
+    poor = np.flatnonzero((precision < share) & possible)
     return float(np.nextafter(ranked[poor[-1]], np.float32(2.0))) if len(poor) else 0.0
 
 
@@ -166,6 +152,34 @@ def fit_calibration(
         # The median ticket scores sigmoid(-4) = 0.02; the floor keeps the curve finite when all distances agree.
         scope_scale=max(float(edge - middle) / 4.0, 1e-3),
     )
+
+
+def _choices(
+    node_logits: NDArray[np.float32], rows: NDArray[np.int64], truth: NDArray[np.int64], siblings: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The rows' logits of the true node and its siblings alone, (r, most siblings) -inf padded, and the true columns.
+
+    The tree may have hundreds of nodes and validation a hundred thousand tickets; a choice is among a few.
+    """
+    group = siblings[truth]
+    scores = np.full((len(rows), int(np.bincount(siblings).max(initial=1))), -np.inf, np.float32)
+    place = np.zeros(len(rows), np.int64)
+    for one in np.unique(group):
+        mine, columns = np.flatnonzero(group == one), np.flatnonzero(siblings == one)
+        scores[mine, : len(columns)] = node_logits[rows[mine]][:, columns]
+        place[mine] = np.searchsorted(columns, truth[mine])
+    return scores, place
+
+
+def _running_precision(
+    probability: NDArray[np.float32], correct: NDArray[np.bool_], order: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
+    """Probabilities in the given order, the share right up to each, and whether a limit may lie there: on enough
+    tickets, and not between equal probabilities."""
+    ranked = probability[order]
+    count = np.arange(1, len(ranked) + 1)
+    last_of_tie = np.append(ranked[1:] != ranked[:-1], True) if len(ranked) else np.zeros(0, bool)
+    return ranked, np.cumsum(correct[order]) / count, (count >= LEAST_SUPPORT) & last_of_tie
 
 
 def _row_losses(logits: NDArray[np.float64], truth: NDArray[np.int64]) -> NDArray[np.float64]:

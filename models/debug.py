@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.batches import TrainingData, batch_of, with_nodes
+from models.batches import TrainingData, batch_of
 from models.config import TrainConfig
 from models.fit import fit
 from models.training_run import start_run, take_step, tensors_of, validate
@@ -125,7 +125,7 @@ def permuted_labels(data: TrainingData, config: TrainConfig) -> Finding:
     """Trained on contact types dealt out at random, it must not beat guessing one: else labels leak into inputs."""
     part = np.random.default_rng(config.seed).permutation(len(data.train))[:_PERMUTED_TICKETS]
     shuffled = np.random.default_rng(config.seed + 1).permutation(data.train.node[part])
-    small = with_nodes(dataclasses.replace(data, train=data.train.take(part)), shuffled)
+    dealt = dataclasses.replace(data.train.take(part), node=shuffled)
     unseen = data.validation if len(data.validation) else data.test
     if len(unseen) == 0:
         return Finding(check="labels dealt at random teach nothing", passed=True, detail="No ticket to test on.")
@@ -133,7 +133,7 @@ def permuted_labels(data: TrainingData, config: TrainConfig) -> Finding:
     quick = dataclasses.replace(config, epochs=1, ranker_weight=0.0, patience=1)
     with tempfile.TemporaryDirectory() as folder:
         fitted = fit(
-            dataclasses.replace(small, validation=unseen),
+            dataclasses.replace(data, train=dealt, validation=unseen),
             quick,
             folder=Path(folder),
             report=lambda _line: None,

@@ -46,10 +46,11 @@ def parity_inputs(data: TrainingData) -> ModelInputs:
     return inputs_of(data.validation.rows.take(rows))
 
 
-def remember_neighbours(
-    model: OnnxModel, network: TriageNetwork, data: TrainingData, folder: Path
-) -> NDArray[np.float32]:
-    """Write the vectors of the templates and of the most recent training tickets; returns the templates' (T, width)."""
+def write_vectors(model: OnnxModel, network: TriageNetwork, data: TrainingData, folder: Path) -> NDArray[np.float32]:
+    """Write the vectors of the templates and of the most recent training tickets, and the rows of these tickets.
+
+    Returns the template vectors, (T, width).
+    """
     from safetensors.numpy import save_file
 
     recent = data.train.rows.slice(max(0, len(data.train) - MOST))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from models.baselines import Baseline, majority, tfidf
 from models.batches import TicketArrays, TrainingData
 from models.predictions import Predictions, Predictor, inputs_of
-from models.quality import contact_type_quality, leaf_columns, template_quality, true_ranks
+from models.quality import best_ranks, contact_type_quality, leaf_columns, template_quality
 from models.release import Release
 from models.templates import rank_templates
 
@@ -45,17 +45,19 @@ class Scores:
 
 
 def score_release(release: Release, features: pa.Table, *, threads: int = 1) -> Scores:
-    """Answers on the FEATURES rows that have a contact type. One that the release does not know counts as wrong."""
+    """Answers on the FEATURES rows that have a contact type.
+
+    For an inner node any leaf under it is right, as in training and calibration. A contact type that the release does
+    not know counts as wrong.
+    """
     labelled = features.filter(pc.is_valid(features["contact_type"]))
     predictor = Predictor.load(release, threads=threads)
     predictions = predictor.predict(inputs_of(labelled))
     index = predictor.index
     place = {contact_type: node for node, contact_type in enumerate(index.ids)}
     truth = labelled["contact_type"].to_pylist()
-    columns = leaf_columns(index, np.array([place.get(contact_type, -1) for contact_type in truth], np.int64))
-    known = columns >= 0
-    ranks = np.full(len(truth), len(index.leaves) + 1, np.int64)
-    ranks[known] = true_ranks(predictions.node_probabilities[known][:, index.leaves], columns[known])
+    nodes = np.array([place.get(contact_type, -1) for contact_type in truth], np.int64)
+    ranks = best_ranks(index, predictions.node_probabilities[:, index.leaves], nodes)
     return Scores(
         ticket_ids=labelled["ticket_id"].to_pylist(),
         truth=truth,
@@ -68,23 +70,20 @@ def score_release(release: Release, features: pa.Table, *, threads: int = 1) -> 
 
 
 def evaluate_model(
-    data: TrainingData, predictor: Predictor, template_vectors: NDArray[np.float32]
-) -> tuple[Figures, dict[str, Predictions]]:
-    """Figures of the model on validation and test, and the predictions they come from."""
+    data: TrainingData, predictions: Mapping[str, Predictions], template_vectors: NDArray[np.float32]
+) -> Figures:
+    """Figures of the model from its `predictions` of each of the `splits`."""
     figures: Figures = {}
-    made: dict[str, Predictions] = {}
     for split, tickets in splits(data).items():
-        predictions = predictor.predict(inputs_of(tickets.rows))
+        made = predictions[split]
         order, _ = rank_templates(
-            data.templates, template_vectors, predictions.template_queries, tickets.rows["language"].to_pylist()
+            data.templates, template_vectors, made.template_queries, tickets.rows["language"].to_pylist()
         )
-        leaves = predictions.node_probabilities[:, data.index.leaves]
-        figures[split] = contact_type_quality(data.index, leaves, tickets.node) | template_quality(
-            order, tickets.template
-        )
-        figures[split]["abstained"] = float(predictions.abstained.mean())
-        made[split] = predictions
-    return figures, made
+        leaves = made.node_probabilities[:, data.index.leaves]
+        contact_types = contact_type_quality(data.index, leaves, tickets.node)
+        figures[split] = contact_types | template_quality(order, tickets.template)
+        figures[split]["abstained"] = float(made.abstained.mean())
+    return figures
 
 
 def evaluate_baselines(
@@ -92,10 +91,14 @@ def evaluate_baselines(
 ) -> dict[str, Figures]:
     """Figures of each rung, fitted on the same training tickets and measured on the same splits, with its cost.
 
-    A rung ranks templates by how often they were sent for the contact types it expects.
+    A rung ranks templates by how often they were sent for the contact types it expects. {} when the training tickets
+    have fewer than two leaves among them: inner nodes teach a rung nothing.
     """
     leaves = leaf_columns(data.index, data.train.node)
     usable = leaves >= 0
+    if len(np.unique(leaves[usable])) < 2:
+        report("Baselines are left out: they need training tickets of two leaves of the tree.")
+        return {}
     texts = data.train.rows.filter(pa.array(usable))["text"].to_pylist()
     sent = _sent_for(leaves[usable], data.train.template[usable], len(data.index.leaves), len(data.templates))
     figures: dict[str, Figures] = {}

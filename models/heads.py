@@ -16,14 +16,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from models.attributes import FIRST_VALUE, AttributeSpec, Source, attributes_from_text, attributes_to_text
-from models.network import TriageNetwork
+from models.network import CATEGORY_WIDTH, TriageNetwork
 from tickets.errors import ReleaseError
 
 log = structlog.get_logger()
 
 _BY_NODE = ("decoder.difference", "decoder.bias", "decoder.texts")
 _EMBEDDING = "attributes.embedding.weight"
-_FIRST_LAYER = ("attributes.hidden.weight", "attributes.hidden.bias")
+_FIRST_LAYER = "attributes.hidden.weight"
 
 
 def save_heads(network: TriageNetwork, path: Path) -> None:
@@ -36,8 +36,8 @@ def save_heads(network: TriageNetwork, path: Path) -> None:
 def load_heads(network: TriageNetwork, path: Path) -> None:
     """Read heads into a network, of the same tree and attributes or of changed ones.
 
-    Nodes are matched by id and category values by name. When the columns of attributes differ, the attribute reader's
-    first layer stays as it is. A node that the file lacks keeps its present text vector and has no learned difference.
+    Nodes are matched by id, columns of attributes and category values by name. A column that the file lacks weighs
+    nothing yet; a node that it lacks keeps its present text vector and has no learned difference.
     Raises ReleaseError when the file is no heads file or belongs to a network of another shape.
     """
     saved, nodes, spec = _read(path)
@@ -90,10 +90,13 @@ def _match_attributes(
     network: TriageNetwork, saved: dict[str, Tensor], old: AttributeSpec, state: dict[str, Tensor]
 ) -> None:
     new = network.spec
-    if _columns(old) != _columns(new):
-        log.info("attribute columns changed", before=len(_columns(old)), now=len(_columns(new)))
-        for name in _FIRST_LAYER:
-            saved[name] = state[name].cpu()
+    columns_before, columns_now = _input_columns(old), _input_columns(new)
+    if columns_before != columns_now:
+        log.info("attribute columns changed", before=len(columns_before), now=len(columns_now))
+        weight = torch.zeros_like(state[_FIRST_LAYER], device="cpu")
+        for column in columns_now.keys() & columns_before.keys():
+            weight[:, columns_now[column]] = saved[_FIRST_LAYER][:, columns_before[column]]
+        saved[_FIRST_LAYER] = weight
     before, now = _embedding_rows(old), _embedding_rows(new)
     embedding = state[_EMBEDDING].cpu().clone()
     for key in now.keys() & before.keys():
@@ -101,9 +104,16 @@ def _match_attributes(
     saved[_EMBEDDING] = embedding
 
 
-def _columns(spec: AttributeSpec) -> list[tuple[str, Source]]:
-    categories = [(column.name, column.source) for column in spec.categories]
-    return categories + [(column.name, column.source) for column in spec.numbers]
+def _input_columns(spec: AttributeSpec) -> dict[tuple[str, str, Source], list[int]]:
+    """(kind, column, source) -> its inputs of the first layer, which reads embeddings, then numbers, then flags."""
+    inputs: dict[tuple[str, str, Source], list[int]] = {}
+    for place, category in enumerate(spec.categories):
+        first = place * CATEGORY_WIDTH
+        inputs["category", category.name, category.source] = list(range(first, first + CATEGORY_WIDTH))
+    after = len(spec.categories) * CATEGORY_WIDTH
+    for place, number in enumerate(spec.numbers, start=after):
+        inputs["number", number.name, number.source] = [place, place + len(spec.numbers)]
+    return inputs
 
 
 def _embedding_rows(spec: AttributeSpec) -> dict[tuple[str, str | int], int]:

@@ -25,7 +25,7 @@ from models.ranker import TemplateRanker
 from models.tree_index import index_tree
 from tickets.contact_types import ContactTypeTree
 
-_CATEGORY_WIDTH = 16
+CATEGORY_WIDTH = 16  # of the embedding of one category's value
 _ATTRIBUTE_HIDDEN = 128
 _TEXTS_AT_ONCE = 32
 _SHY_GATE = -2.0  # sigmoid(-2) is 0.12: attributes come in as far as training finds them useful
@@ -50,8 +50,8 @@ class AttributeReader(nn.Module):
         self.dropout = dropout
         sizes = torch.tensor([len(category.values) + FIRST_VALUE for category in spec.categories], dtype=torch.long)
         self.register_buffer("first_row", torch.cumsum(sizes, 0) - sizes, persistent=False)
-        self.embedding = nn.Embedding(int(sizes.sum()), _CATEGORY_WIDTH)
-        width = len(spec.categories) * _CATEGORY_WIDTH + 2 * len(spec.numbers)
+        self.embedding = nn.Embedding(int(sizes.sum()), CATEGORY_WIDTH)
+        width = len(spec.categories) * CATEGORY_WIDTH + 2 * len(spec.numbers)
         self.hidden = nn.Linear(width, _ATTRIBUTE_HIDDEN)
         self.output = nn.Linear(_ATTRIBUTE_HIDDEN, VECTOR_SIZE)
 

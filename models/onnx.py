@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from models import release as names
 from models.attributes import encode_attributes
 from models.batches import tokenise
 from models.inference import INPUTS, OUTPUTS, OnnxModel, Outputs
@@ -167,11 +168,11 @@ def export_checked(
     max_tokens: int,
     tolerance: Tolerance | None = None,
 ) -> Parity:
-    """Write folder/model.onnx, int8, and prove it on `inputs`: first fp32 against torch, then int8 against torch.
+    """Write the folder's model.onnx, int8, and prove it on `inputs`: first fp32 against torch, then int8 against torch.
 
     The folder has tokenizer.json and attributes.json already. Raises ReleaseError, naming the step that failed.
     """
-    exact, served = folder / "model-fp32.onnx", folder / "model.onnx"
+    exact, served = folder / "model-fp32.onnx", folder / names.ONNX
     export(network, exact)
     expected = torch_outputs(network, tokenizer, inputs)
     try:

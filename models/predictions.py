@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,12 +11,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models import release as names
-from models.attributes import AttributeRow
+from models.attributes import AttributeRow, attribute_rows
 from models.calibrate import SCOPE_LIMIT, Calibration
 from models.inference import OnnxModel, Outputs, TokenWeights
 from models.neighbours import Neighbours, distance
 from models.release import Release
-from models.tree_index import TreeIndex, index_tree, path_probabilities, top_leaves
+from models.tree_index import TreeIndex, index_tree, path_probabilities
 from tickets.catalogue import load_tree
 
 OUT_OF_SCOPE = "out of scope"
@@ -33,15 +32,8 @@ class ModelInputs(NamedTuple):
 
 
 def inputs_of(features: pa.Table) -> ModelInputs:
-    """The inputs in rows of the FEATURES table: `text`, `channel`, `language`, `attributes`, `statistics`."""
-    columns = (features[name].to_pylist() for name in ("channel", "language", "attributes", "statistics"))
-    rows = [
-        AttributeRow(
-            channel=channel, language=language, attributes=json.loads(attributes), statistics=json.loads(numbers)
-        )
-        for channel, language, attributes, numbers in zip(*columns, strict=True)
-    ]
-    return ModelInputs(features["text"].to_pylist(), rows)
+    """The inputs in rows of the FEATURES table: their `text` and what `attribute_rows` reads."""
+    return ModelInputs(features["text"].to_pylist(), attribute_rows(features))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +67,7 @@ def interpret(outputs: Outputs, index: TreeIndex, calibration: Calibration, neig
     for start in range(0, len(logits), _ROWS):
         part = slice(start, start + _ROWS)
         probabilities[part] = path_probabilities(index, logits[part], calibration.temperatures)
-    predicted = top_leaves(index, probabilities, 1)[:, 0]
+    predicted = index.leaves[probabilities[:, index.leaves].argmax(axis=1)]  # among equals the first, as top_leaves
     probability = probabilities[np.arange(len(predicted)), predicted]
     rows, cosines = neighbours.search(outputs.vectors)
     out_of_scope = calibration.out_of_scope(distance(cosines))

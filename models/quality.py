@@ -70,6 +70,16 @@ def true_ranks(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> NDArray
     return ranks
 
 
+def best_ranks(index: TreeIndex, leaves: NDArray[np.float32], nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n, L) probabilities in leaf order -> (n,) rank of the likeliest leaf at or under each node (n,), 1 is best.
+
+    L + 1 where there is no such leaf: the node is inactive or unknown (-1).
+    """
+    under = (index.ancestors[nodes][:, index.leaves] > 0) & (nodes >= 0)[:, None]
+    ranks = true_ranks(leaves, np.where(under, leaves, -1.0).argmax(axis=1))
+    return np.where(under.any(axis=1), ranks, len(index.leaves) + 1)
+
+
 def class_report(index: TreeIndex, leaves: NDArray[np.float32], nodes: NDArray[np.int64]) -> list[dict[str, Any]]:
     """One row a leaf that occurs: tickets, precision, recall, the leaf it is most often taken for."""
     truth = leaf_columns(index, nodes)

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from models.predictions import Predictions
-from models.quality import node_at
+from models.quality import leaf_columns, node_at
 from models.tree_index import TreeIndex
 
-KEPT = ("ticket_id", "created_at", "text", "language", "channel", "attributes", "contact_type")
+KEPT = ("ticket_id", "created_at", "text", "language", "channel", "attributes")
 
 
-def predictions_table(features: pa.Table, predictions: Predictions, index: TreeIndex) -> pa.Table:
-    """Rows of the FEATURES table beside what was predicted of them, in one order.
+def predictions_table(
+    features: pa.Table, nodes: NDArray[np.int64], predictions: Predictions, index: TreeIndex
+) -> pa.Table:
+    """Rows of the FEATURES table beside the true `nodes` (n,) and what was predicted of them, in one order.
 
-    Added: predicted (contact type), probability, out_of_scope, abstained, embedding (list of float32), and level_1,
-    level_2 and so on, the predicted contact type on each level; a leaf that ends higher up stands for itself further
-    down.
+    Added: contact_type, the true leaf in this tree, null where only an inner node is known; predicted (contact type),
+    probability, out_of_scope, abstained, embedding (list of float32), and level_1, level_2 and so on, the predicted
+    contact type on each level; a leaf that ends higher up stands for itself further down.
     """
     ids = np.array(index.ids, dtype=object)
     table = features.select(KEPT)
     width = predictions.embeddings.shape[1]
     embedding = pa.FixedSizeListArray.from_arrays(pa.array(predictions.embeddings.reshape(-1)), width)
+    true = pa.array(ids[nodes], pa.string(), mask=leaf_columns(index, nodes) < 0)
     added: dict[str, pa.Array] = {
+        "contact_type": true,
         "predicted": pa.array(ids[predictions.predicted], pa.string()),
         "probability": pa.array(predictions.probability),
         "out_of_scope": pa.array(predictions.out_of_scope),

@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,7 +37,6 @@ class TrainingRecord:
     data_hash: str = ""
     git_hash: str | None = None
     artifacts: Sequence[Path] = ()
-    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def record_training(record: TrainingRecord, *, tracking_uri: str, artifact_folder: Path | None = None) -> str:
@@ -61,8 +60,6 @@ def record_training(record: TrainingRecord, *, tracking_uri: str, artifact_folde
         _log_metrics(client, run_id, record)
         for path in record.artifacts:
             client.log_artifact(run_id, str(path))
-        for name, text in record.texts.items():
-            client.log_text(run_id, text, name)
     _register(client, record, run_id)
     log.info("training recorded", version=record.version, run_id=run_id)
     return run_id
@@ -76,18 +73,6 @@ def set_alias(version: str, alias: Alias, *, tracking_uri: str) -> None:
         log.warning("version is not in the registry", version=version, alias=alias)
         return
     client.set_registered_model_alias(MODEL, alias, number)
-
-
-def aliased(alias: Alias, *, tracking_uri: str) -> str | None:
-    """The trained version that carries the alias, or None."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = _client(tracking_uri).get_model_version_by_alias(MODEL, alias)
-    except MlflowException:
-        return None
-    version: str | None = found.tags.get("version")
-    return version
 
 
 def git_hash() -> str | None:

@@ -138,7 +138,8 @@ def versions(workspace: Workspace) -> list[str]:
 def promote(workspace: Workspace, version: str) -> None:
     """Make models/<version> the release that is served. Promoting the current one again changes nothing.
 
-    Raises ReleaseError when the version is unknown (naming those there are) or its directory is damaged.
+    A damaged copy among the releases is replaced. Raises ReleaseError when the version is unknown (naming those there
+    are) or its directory is damaged.
     """
     known = versions(workspace)
     if version not in known:
@@ -146,16 +147,14 @@ def promote(workspace: Workspace, version: str) -> None:
             f"there is no model {version!r}.", hint=f"Trained so far: {', '.join(known) or 'none; run `triage train`'}."
         )
     open_release(workspace.models / version)
-    previous = current_version(workspace)
-    if previous == version:
-        return
     if not _is_whole(workspace.releases / version):
         with workspace.aside("release") as aside:
             shutil.copytree(workspace.models / version, aside / version, copy_function=_link_or_copy)
             workspace.replace_folder(aside / version, workspace.releases / version)
-    # History first: an entry that `current` does not confirm is skipped, a missing one would lose the way back.
-    _remember(workspace, "promote", version, previous)
-    write_text(workspace.releases / "current", version + "\n")
+    previous = current_version(workspace)
+    if previous == version:
+        return
+    _serve(workspace, "promote", version, previous)
     log.info("release promoted", version=version, previous=previous)
 
 
@@ -163,7 +162,7 @@ def roll_back(workspace: Workspace) -> str:
     """Serve the release before the current one again and return its version. Raises ReleaseError when there is none."""
     current = current_version(workspace)
     line = _promoted(workspace)
-    while line and line[-1] != current:
+    while line and line[-1] != current:  # only after somebody wrote releases/current by hand
         line.pop()
     if current is None or len(line) < 2:
         raise ReleaseError(
@@ -172,14 +171,16 @@ def roll_back(workspace: Workspace) -> str:
         )
     previous = line[-2]
     open_release(workspace.releases / previous)
-    write_text(workspace.releases / "current", previous + "\n")
-    _remember(workspace, "roll_back", previous, current)
+    _serve(workspace, "roll_back", previous, current)
     log.info("release rolled back", version=previous, previous=current)
     return previous
 
 
 def history(workspace: Workspace) -> list[dict[str, Any]]:
-    """Every promotion and roll-back, oldest first: {at, action, version, previous}."""
+    """Every promotion and roll-back, oldest first: {at, action, version, previous}.
+
+    One that died before its last step is among them; the `previous` of the next entry, or releases/current, shows it.
+    """
     path = workspace.releases / "history.jsonl"
     if not path.exists():
         return []
@@ -187,9 +188,12 @@ def history(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def _promoted(workspace: Workspace) -> list[str]:
-    """The promotions that were not rolled back, oldest first."""
-    line: list[str] = []
-    for entry in history(workspace):
+    """The promotions that were served and not rolled back, oldest first."""
+    entries, line = history(workspace), list[str]()
+    served_next = [*(entry["previous"] for entry in entries[1:]), current_version(workspace)]
+    for entry, served in zip(entries, served_next, strict=False):  # without entries there is still a current one
+        if entry["version"] != served:
+            continue  # it died before its last step
         if entry["action"] == "promote":
             line.append(entry["version"])
         elif entry["previous"] in line:
@@ -197,12 +201,14 @@ def _promoted(workspace: Workspace) -> list[str]:
     return line
 
 
-def _remember(workspace: Workspace, action: str, version: str, previous: str | None) -> None:
+def _serve(workspace: Workspace, action: str, version: str, previous: str | None) -> None:
+    """History first: an entry that nothing confirms is skipped, a missing one would lose the way back."""
     entry = {"at": datetime.now(UTC).isoformat(), "action": action, "version": version, "previous": previous}
     write_text(
         workspace.releases / "history.jsonl",
         "".join(json.dumps(row) + "\n" for row in (*history(workspace), entry)),
     )
+    write_text(workspace.releases / "current", version + "\n")
 
 
 def _read_facts(folder: Path) -> dict[str, Any]:

@@ -60,10 +60,18 @@ class Suggester:
 
         Raises pipeline.clean.Refused for a ticket that cleaning refuses, such as one without text.
         """
-        cleaned = self._clean(tickets)
-        inputs = _inputs(cleaned)
+        return self.suggest_cleaned(self._clean(tickets), top_types=top_types, top_templates=top_templates, now=now)
+
+    def suggest_cleaned(
+        self, tickets: Sequence[Ticket], *, top_types: int = 3, top_templates: int = 3, now: datetime | None = None
+    ) -> list[Suggestion]:
+        """As `suggest`, for tickets that `clean_ticket` returned: the service keeps those, so it cleans them itself."""
+        inputs = _inputs(tickets)
         predictions = self.predictor.predict(inputs, explain=True)
         leaves = top_leaves(self.predictor.index, predictions.node_probabilities, top_types)
+        order, scores = rank_templates(
+            self.templates, self.template_vectors, predictions.template_queries, [ticket.language for ticket in tickets]
+        )
         at = now or datetime.now(UTC)
         return [
             Suggestion(
@@ -72,7 +80,7 @@ class Suggester:
                 model_version=self.version,
                 created_at=at,
                 contact_types=self._contact_types(leaves[row], predictions.node_probabilities[row]),
-                templates=self._templates(ticket, predictions.template_queries[row], top_templates),
+                templates=self._templates(order[row], scores[row], top_templates),
                 abstained=bool(predictions.abstained[row]),
                 abstain_reason=predictions.abstain_reason(row),
                 out_of_scope=round(float(predictions.out_of_scope[row]), 4),
@@ -86,7 +94,7 @@ class Suggester:
                     predictions.tokens[row].weights,
                 ),
             )
-            for row, ticket in enumerate(cleaned)
+            for row, ticket in enumerate(tickets)
         ]
 
     def detail(self, tickets: Sequence[Ticket]) -> Predictions:
@@ -114,14 +122,15 @@ class Suggester:
             for leaf in leaves.tolist()
         )
 
-    def _templates(self, ticket: Ticket, query: NDArray[np.float32], count: int) -> tuple[RankedTemplate, ...]:
-        order, scores = rank_templates(self.templates, self.template_vectors, query[None, :], [ticket.language])
-        chosen = [int(column) for column in order[0] if self.templates[column].active][:count]
+    def _templates(
+        self, order: NDArray[np.int64], scores: NDArray[np.float32], count: int
+    ) -> tuple[RankedTemplate, ...]:
+        chosen = [column for column in order[:count].tolist() if self.templates[column].active]  # inactive stand last
         return tuple(
             RankedTemplate(
                 template_id=self.templates[column].template_id,
                 title=self.templates[column].title,
-                score=round(float(scores[0, column]), 4),
+                score=round(float(scores[column]), 4),
             )
             for column in chosen
         )

@@ -18,15 +18,15 @@ import pyarrow.parquet as pq
 import structlog
 
 from models import release as names
-from models.batches import TrainingData, load_training_data
+from models.batches import TrainingData, hash_of, load_training_data
 from models.calibrate import NEVER, Calibration, Targets, fit_calibration, fit_temperatures
 from models.card import model_card
 from models.config import TrainConfig
-from models.directory import parity_inputs, remember_neighbours, write_network
+from models.directory import parity_inputs, write_network, write_vectors
 from models.encoder import load_tokenizer
 from models.evaluate import LADDER, Figures, Rung, evaluate_baselines, evaluate_model, milliseconds, splits, timed_rows
 from models.fit import FitResult, fit
-from models.inference import OnnxModel
+from models.inference import OnnxModel, Outputs
 from models.neighbours import Neighbours, distance
 from models.onnx import export_checked
 from models.predictions import Predictions, Predictor, inputs_of, interpret
@@ -109,12 +109,16 @@ def package(
     export_checked(fitted.network, data.tokenizer, folder, parity_inputs(data), max_tokens=config.max_tokens)
     model = OnnxModel.load(folder, max_tokens=config.max_tokens, threads=os.cpu_count() or 1)
     report("Vectors of the training tickets, for similar tickets and the out-of-scope score.")
-    template_vectors = remember_neighbours(model, fitted.network, data, folder)
+    template_vectors = write_vectors(model, fitted.network, data, folder)
+    neighbours = Neighbours.load(folder)
     report("Calibration on the validation tickets.")
-    predictor = calibrated(model, data, Neighbours.load(folder))
+    outputs = {split: model.run(*inputs_of(tickets.rows)) for split, tickets in splits(data).items()}
+    calibration = calibrated(outputs["validation"], data, neighbours)
     report("Evaluation beside the baselines.")
-    figures, predictions = evaluate_model(data, predictor, template_vectors)
-    figures["cost"] = _cost(folder, predictor, data, config, fitted.seconds)
+    predictions = {split: interpret(raw, data.index, calibration, neighbours) for split, raw in outputs.items()}
+    figures = evaluate_model(data, predictions, template_vectors)
+    served = OnnxModel.load(folder, max_tokens=config.max_tokens)  # one thread, as the service runs it
+    figures["cost"] = _cost(folder, Predictor(served, data.index, calibration, neighbours), data, fitted.seconds)
     metrics = {"model": figures, **evaluate_baselines(data, seed=config.seed, report=report, ladder=ladder)}
     write_findings(data, predictions, metrics, folder)
     now, data_hash = datetime.now(UTC), hash_of(data)
@@ -125,7 +129,7 @@ def package(
         tree_version=data.tree.version,
         languages=languages,
         max_tokens=config.max_tokens,
-        calibration=predictor.calibration,
+        calibration=calibration,
         windows=_windows(data),
         metrics=metrics,
         data_hash=data_hash,
@@ -136,11 +140,10 @@ def package(
 
 
 def calibrated(
-    model: OnnxModel, data: TrainingData, neighbours: Neighbours, targets: Targets | None = None
-) -> Predictor:
-    """Fit temperatures and limits on the validation tickets, through the graph that will be served."""
+    outputs: Outputs, data: TrainingData, neighbours: Neighbours, targets: Targets | None = None
+) -> Calibration:
+    """Temperatures and limits from what the served graph says of the validation tickets."""
     tickets, index = data.validation, data.index
-    outputs = model.run(*inputs_of(tickets.rows))
     logits = np.where(index.active, outputs.node_logits, -np.inf).astype(np.float32)
     temperatures = fit_temperatures(logits, index.paths[tickets.node], index.group)
     unlimited = Calibration(
@@ -148,21 +151,9 @@ def calibrated(
     )
     predictions = interpret(outputs, index, unlimited, neighbours)
     right = index.ancestors[tickets.node, predictions.predicted] > 0  # for an inner node any leaf under it
-    limits = fit_calibration(
+    return fit_calibration(
         temperatures, predictions.probability, right, distance(predictions.cosines), targets or Targets()
     )
-    return Predictor(model, index, limits, neighbours)
-
-
-def hash_of(data: TrainingData) -> str:
-    """SHA-256 of everything the model learns from: tickets, outcomes, tree and templates."""
-    digest = hashlib.sha256("\n".join(data.index.ids).encode())
-    digest.update(json.dumps([dataclasses.asdict(template) for template in data.templates], sort_keys=True).encode())
-    for part in (data.train, data.validation, data.test):
-        digest.update("\n".join(part.ticket_ids).encode())
-        for array in (part.tokens.values, part.categories, part.numbers, part.missing, part.node, part.template):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def version_name(data_hash: str, config: TrainConfig, now: datetime) -> str:
@@ -180,18 +171,14 @@ def write_findings(
         for split, made in predictions.items()
     }
     write_text(folder / names.METRICS, json.dumps({**metrics, "contact_types": reports}, indent=1, ensure_ascii=False))
-    reference = predictions_table(data.validation.rows, predictions["validation"], data.index)
+    reference = predictions_table(data.validation.rows, data.validation.node, predictions["validation"], data.index)
     pq.write_table(reference, folder / names.REFERENCE)
 
 
-def _cost(
-    folder: Path, predictor: Predictor, data: TrainingData, config: TrainConfig, train_seconds: float
-) -> dict[str, float]:
-    """Milliseconds of one ticket with one thread, as the service runs it."""
-    served = dataclasses.replace(predictor, model=OnnxModel.load(folder, max_tokens=config.max_tokens))
+def _cost(folder: Path, predictor: Predictor, data: TrainingData, train_seconds: float) -> dict[str, float]:
     return {
         "train_seconds": train_seconds,
-        "ms_per_ticket": milliseconds(served.predict, [inputs_of(row) for row in timed_rows(data)]),
+        "ms_per_ticket": milliseconds(predictor.predict, [inputs_of(row) for row in timed_rows(data)]),
         "megabytes": (folder / names.ONNX).stat().st_size / 1e6,
     }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.attributes import attributes_to_text
-from models.batches import NONE, Batch, TicketArrays, TrainingData, evaluation_batches, template_text
+from models import release as names
+from models.batches import NONE, Batch, TicketArrays, TrainingData, evaluation_batches, hash_of, template_text
 from models.config import TrainConfig
-from models.decoder import node_texts
 from models.device import choose_device, chooses_bf16, encoder_precision
 from models.heads import load_heads
 from models.network import NetworkOutput, TriageNetwork, build_network
@@ -53,9 +51,10 @@ class TrainingRun:
 
 def start_network(data: TrainingData, config: TrainConfig, initial: Path | None = None) -> TriageNetwork:
     """The network before its first step: pretrained, or from an earlier model directory; node texts read."""
-    network = build_network(str(initial / "encoder") if initial else config.encoder, data.tree, data.attributes, config)
+    encoder = str(initial / names.ENCODER) if initial else config.encoder
+    network = build_network(encoder, data.tree, data.attributes, config)
     if initial is not None:
-        load_heads(network, initial / "heads.safetensors")
+        load_heads(network, initial / names.HEADS)
     network.encoder.freeze_below(config.trainable_layers)
     network.to(choose_device(config.device))
     network.refresh_nodes(data.tokenizer)
@@ -199,18 +198,5 @@ def refresh_texts(run: TrainingRun) -> None:
 
 def _fingerprint(data: TrainingData, config: TrainConfig, initial: Path | None) -> str:
     """Changes with anything that would make a checkpoint's past another one."""
-    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
-    parts: Iterable[bytes] = (
-        "\n".join([*data.train.ticket_ids, *data.validation.ticket_ids]).encode(),
-        data.train.tokens.values.tobytes(),
-        data.train.node.tobytes(),
-        data.train.template.tobytes(),
-        data.train.negatives.tobytes(),
-        "\n".join((*data.index.ids, *node_texts(data.tree))).encode(),
-        "\n".join(map(template_text, data.templates)).encode(),
-        attributes_to_text(data.attributes).encode(),
-        str(initial).encode(),
-    )
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
+    settings = json.dumps(asdict(config), sort_keys=True)
+    return hashlib.sha256("\n".join((settings, str(initial), hash_of(data))).encode()).hexdigest()

@@ -26,7 +26,6 @@ class TreeIndex:
     """N nodes in tree order, in G sibling groups of at most M children, on at most D levels; see `index_tree`."""
 
     ids: tuple[str, ...]
-    parent: Integers  # (N,) node index, -1 at the top level
     level: Integers  # (N,) 0 at the top level
     active: NDArray[np.bool_]  # (N,) the node and everything above it is active
     group: Integers  # (N,) the sibling group a node is in
@@ -69,7 +68,6 @@ def index_tree(tree: ContactTypeTree) -> TreeIndex:
     leaves = [position for position in range(count) if active[position] and position not in with_children]
     return TreeIndex(
         ids=ids,
-        parent=parent,
         level=np.array([len(chain) - 1 for chain in chains], dtype=np.int64),
         active=active,
         group=group,
@@ -132,9 +130,3 @@ def top_leaves(index: TreeIndex, probabilities: Floats, k: int) -> Integers:
     """
     order = np.argsort(-probabilities[:, index.leaves], axis=1, kind="stable")[:, :k]
     return index.leaves[order]
-
-
-def path_log_loss(index: TreeIndex, conditional: Floats, nodes: Integers) -> Floats:
-    """Negative log-probability of each ticket's path down to its node: (batch,), in nats."""
-    rows = np.arange(len(nodes))
-    return np.asarray(-(conditional @ index.ancestors)[rows, nodes], dtype=np.float32)

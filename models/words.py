@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tickets.records import WordWeight
 
 MOST = 5
+_NEAR = 4  # characters between a mask's word and its bracket, at most; a text may be long, and has many words
 _OPENING, _CLOSING = "[<{", "]>}"
 # Words that carry no meaning of their own, in the languages tickets most often come in.
 _SILENT = """
@@ -56,6 +57,6 @@ def _is_mask(text: str, start: int, end: int) -> bool:
     """Whether the word stands in brackets as the masks of personal data do, or is a publisher's redaction (`XXXX`)."""
     if set(text[start:end]) == {"X"}:
         return True
-    before = text[:start].rstrip("_ ")[-1:]
-    after = text[end:].lstrip("_ ")[:1]
+    before = text[max(0, start - _NEAR) : start].rstrip("_ ")[-1:]
+    after = text[end : end + _NEAR].lstrip("_ ")[:1]
     return bool(before and after) and before in _OPENING and after in _CLOSING

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,19 +16,35 @@ from monitoring.policy import Limits
 from tickets.monitor_log import Alarm, DetectorResult
 
 ALWAYS_CRITICAL = frozenset({"feedback.acceptance"})  # agents already feel it
-_WORDS: Mapping[str, str] = {
-    "embeddings.domain": "What tickets say can be told from the reference period",
-    "embeddings.mmd": "What tickets say is distributed differently from the reference period",
-    "predictions.types": "The mix of predicted contact types changed",
-    "confidence.probability": "The model's confidence changed",
-    "confidence.out_of_scope": "Tickets lie farther from what the model was trained on, or nearer",
-    "confidence.abstained": "The model abstains at another rate",
-    "text.length": "The length of tickets changed",
-    "text.language": "The mix of languages changed",
-    "text.unseen_words": "Customers use words that the reference period did not",
-    "attributes": "Attributes of tickets changed",
-    "feedback.acceptance": "Agents accept fewer suggestions",
-    "volume": "The number of tickets changed",
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What a detector's alarm says. `about` groups alarms, since one change in the world shows in several detectors."""
+
+    about: str  # agents | tickets | volume | model
+    words: str  # when the figure rose, or when there is no direction
+    fell: str = ""
+
+
+# The order is the order of importance: what people feel, what changed in the world, what the model makes of it.
+SIGNS: Mapping[str, Sign] = {
+    "feedback.acceptance": Sign("agents", "Agents accept fewer suggestions"),
+    "text.unseen_words": Sign(
+        "tickets", "Customers use more words that are new", "Customers use fewer words that are new"
+    ),
+    "predictions.types": Sign("tickets", "The mix of predicted contact types changed"),
+    "attributes": Sign("tickets", "Attributes of tickets changed"),
+    "text.language": Sign("tickets", "The mix of languages changed"),
+    "text.length": Sign("tickets", "Tickets are longer", "Tickets are shorter"),
+    "embeddings.domain": Sign("tickets", "Tickets read differently from those the model was checked on"),
+    "embeddings.mmd": Sign("tickets", "Tickets spread differently over topics and wordings"),
+    "volume": Sign("volume", "More tickets come than usual", "Fewer tickets come than usual"),
+    "confidence.probability": Sign("model", "The model is surer of itself", "The model is less sure of itself"),
+    "confidence.abstained": Sign("model", "The model abstains more often", "The model abstains less often"),
+    "confidence.out_of_scope": Sign(
+        "model", "Tickets lie farther from what the model learned", "Tickets lie nearer to what the model learned"
+    ),
 }
 
 
@@ -67,9 +83,13 @@ def raise_alarms(
     run_id: str,
     at: datetime,
 ) -> list[Alarm]:
-    """Alarms for detectors that drifted tonight and often enough before. `earlier` names what drifted on the nights
-    before of the same model, newest first; a detector whose alarm is still open raises no second one."""
-    tonight = [result for result in results if result.drifted]
+    """Alarms for detectors that drifted tonight and often enough before, the most important first.
+
+    `earlier` names what drifted on the nights before of the same model, newest first; a detector whose alarm is still
+    open raises no second one. `details` tells the dashboard the `headline`, what it is `about`, and its `place` in
+    order of importance.
+    """
+    tonight = sorted((result for result in results if result.drifted), key=lambda result: _place(result.detector))
     before = earlier[: limits.of - 1]
     alarms = []
     for result in tonight:
@@ -86,28 +106,60 @@ def raise_alarms(
                 severity="critical" if critical else "warning",
                 message=_message(result, nights, len(before) + 1),
                 raised_at=at,
-                details={**result.details, "nights": nights, "statistic": result.statistic},
+                details={
+                    **result.details,
+                    "nights": nights,
+                    "statistic": result.statistic,
+                    "headline": _headline(result),
+                    "about": SIGNS[result.detector].about if result.detector in SIGNS else "tickets",
+                    "place": _place(result.detector),
+                },
             )
         )
     return alarms
 
 
 def recovered(
-    results: Sequence[DetectorResult], earlier: Sequence[Set[str]], already_open: Set[str], limits: Limits
+    results: Sequence[DetectorResult], quiet_before: Sequence[Set[str]], already_open: Set[str], limits: Limits
 ) -> list[str]:
-    """Detectors with an open alarm that were quiet tonight and on the nights before: as many as can raise one."""
-    before = earlier[: limits.of - 1]
+    """Detectors with an open alarm that were quiet tonight and on the nights before: as many as can raise one.
+
+    `quiet_before` names what looked and found nothing on those nights, newest first: a night that could not look is
+    not a quiet one.
+    """
+    before = quiet_before[: limits.of - 1]
     if len(before) < limits.of - 1:
         return []
     quiet = {result.detector for result in results if result.status == "ok"}
-    return sorted(name for name in already_open & quiet if not any(name in night for night in before))
+    return sorted(name for name in already_open & quiet if all(name in night for night in before))
 
 
 def _message(result: DetectorResult, nights: int, looked: int) -> str:
-    words = _WORDS.get(result.detector, result.detector)
+    words = _headline(result)
     parts = [_moved(result.details), f"{nights} of the last {looked} nights" if looked > 1 else ""]
     told = "; ".join(part for part in parts if part)
     return f"{words} ({told})." if told else f"{words}."
+
+
+def _headline(result: DetectorResult) -> str:
+    sign = SIGNS.get(result.detector)
+    if sign is None:
+        return f"{result.detector} changed"
+    return sign.fell if sign.fell and _fell(result.details) else sign.words
+
+
+def _fell(details: Mapping[str, Any]) -> bool:
+    match details:
+        case {"share": {"reference": before, "current": now}} | {"mean": {"reference": before, "current": now}}:
+            return bool(now < before)
+        case {"expected": before, "tickets": now}:
+            return bool(now < before)
+    return False
+
+
+def _place(detector: str) -> int:
+    """The lower, the more important."""
+    return list(SIGNS).index(detector) if detector in SIGNS else len(SIGNS)
 
 
 def _moved(details: Mapping[str, Any]) -> str:
@@ -117,14 +169,22 @@ def _moved(details: Mapping[str, Any]) -> str:
             words = f"{before:.0%} before, {now:.0%} now"
         case {"moved": [{"name": name, "current": now, "reference": before}, *_]}:
             words = f"{name}: {before:.1%} before, {now:.1%} now"
+        case {"moved": [{"name": name, "categories": [{"name": value, "current": now, "reference": before}, *_]}, *_]}:
+            words = f"{name} {value}: {before:.1%} before, {now:.1%} now"
+        case {"moved": [{"name": name, "median": {"reference": before, "current": now}}, *_]}:
+            words = f"{name}: median {before:.3g} before, {now:.3g} now"
         case {"moved": [{"name": name}, *_]}:
             words = str(name)
         case {"new": [_, *_]}:
             words = f"new: {', '.join(details['new'][:5])}"
         case {"expected": expected, "tickets": tickets}:
             words = f"{tickets} tickets, about {expected:.0f} expected"
-        case {"median": {"reference": before, "current": now}}:
+        case {"median": {"reference": before, "current": now}} if before != now:
             words = f"median {before:.3g} before, {now:.3g} now"
+        case {"mean": {"reference": before, "current": now}}:
+            words = f"mean {before:.3g} before, {now:.3g} now"
+        case {"chance": float()}:
+            words = "a classifier tells them apart"
         case _:
             words = ""
     return words

@@ -14,7 +14,8 @@ NO_REASON_TO_RETRAIN = frozenset({"volume"})  # more tickets are no different ti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """What the decision looks at. Labels are new ones and agents' corrections since the champion was trained."""
+    """What the decision looks at. `new_labels` are labels and agents' corrections of tickets opened since the champion
+    was trained, or since it last beat a challenger."""
 
     as_of: date
     open_alarms: Sequence[Alarm]

@@ -19,9 +19,6 @@ from monitoring.windows import Window, match_weekdays, read_reference, sample
 from tickets.monitor_log import DetectorResult
 
 _EVER = datetime(9000, 1, 1, tzinfo=UTC)
-AGENTS_DISAGREE = (
-    0.05  # accepted less often than right: agents err and differ, also about a model that is as good as ever
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +33,7 @@ class Evidence:
     judged: Sequence[Judged]  # feedback in the window on suggestions of this model
     judged_before: Sequence[Judged]  # the same for the days before the window
     judged_after: Sequence[Judged]  # feedback since the window began, on any model: whose answer is known already
-    labelled: Sequence[Judged]
+    labelled: Sequence[Judged]  # labels of tickets of the window, asked with a suggestion of this model
     days: Mapping[date, int]
     days_before: Mapping[date, int]
 
@@ -63,7 +60,9 @@ def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy) -> E
             item for item in read_judged(engine, before, start, clock=policy.clock) if item.model_version == version
         ],
         judged_after=since,
-        labelled=read_labelled(engine, start, end, clock=policy.clock),
+        labelled=[
+            item for item in read_labelled(engine, start, end, clock=policy.clock) if item.model_version == version
+        ],
         days={day: count for day, count in daily.items() if day >= start.date()},
         days_before={day: count for day, count in daily.items() if day < start.date()},
     )
@@ -73,7 +72,6 @@ def detect(evidence: Evidence, policy: Policy) -> list[DetectorResult]:
     """Every detector once. Their results are still to be judged together (monitoring.alarms.judge)."""
     before, now, least = evidence.reference, evidence.current, policy.least
     drawn = {"seed": policy.seed, "permutations": policy.permutations, "least": least}
-    right = evidence.whole_reference.correct
     return [
         domain_classifier.domain_classifier(before.embeddings, now.embeddings, ids=now.ticket_ids, **drawn),
         mmd.mmd(before.embeddings, now.embeddings, **drawn),
@@ -88,7 +86,7 @@ def detect(evidence: Evidence, policy: Policy) -> list[DetectorResult]:
         feedback.acceptance(
             np.array(accepted(evidence.judged_before), dtype=np.bool_),
             np.array(accepted(evidence.judged), dtype=np.bool_),
-            expected=max(0.0, float(right.mean()) - AGENTS_DISAGREE) if len(right) >= least else None,
+            right=evidence.whole_reference.correct,
             least=least,
         ),
         volume.volume(evidence.days_before, evidence.days),

@@ -14,22 +14,21 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from models.release import Release, current_release
+from models.release import current_release
 from models.suggest import Suggester
-from monitoring.alarms import judge, raise_alarms, recovered
+from monitoring import consequences
+from monitoring.alarms import judge
+from monitoring.consequences import Consequences, Tonight
 from monitoring.current import Reads
-from monitoring.decide import Decision, Situation, decide
+from monitoring.decide import Decision
 from monitoring.evidence import Evidence, detect, gather
 from monitoring.performance import estimate_accuracy, feedback_figures, flat, label_figures, proportion
-from monitoring.policy import Clock, Policy
-from monitoring.relabel import choose, split_budget
-from tickets import feedback_log, label_queue, monitor_log
-from tickets.monitor_log import Alarm, DetectorResult, MonitorRun, RunStatus
+from monitoring.policy import Policy
+from tickets import monitor_log
+from tickets.monitor_log import Alarm, DetectorResult, MonitorRun
 from tickets.workspace import Workspace
 
 log = structlog.get_logger()
-
-_EVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +57,8 @@ def run_night(
     """Monitor the days up to and including `as_of` (UTC) and record what was found.
 
     `suggester` is the current release, loaded, where the caller holds it already; `now` dates the records. A rerun of
-    the same date and model replaces its run and asks for no second budget of labels. Raises ReleaseError before the
-    first promotion.
+    the same date and model replaces its run and asks for no second budget of labels; a night that later ones followed
+    raises, asks and decides nothing any more. Raises ReleaseError before the first promotion.
     """
     policy, now, clock = policy or Policy(), now or datetime.now(UTC), time.perf_counter()
     reads = suggester or Suggester.load(current_release(workspace))
@@ -71,11 +70,8 @@ def run_night(
     report(f"{evidence.current.counted} tickets, compared with {len(evidence.reference)} of the reference period")
     results = judge(detect(evidence, policy), policy.limits)
     report(_counted(results))
-
-    close_moot(engine, release, at=now)
-    raised, kept = _alarms(engine, results, policy, as_of=as_of, run_id=run_id, release=release, at=now)
-    queued = _ask_labels(engine, evidence, policy, run_id=run_id, at=now)
-    decision = decide(_situation(engine, release, evidence, [*raised, *kept], as_of=as_of, clock=policy.clock), policy)
+    tonight = Tonight(run_id=run_id, as_of=as_of, release=release, at=now)
+    follows = consequences.draw(engine, tonight, evidence, results, policy)
     path = _write_report(workspace, run_id, evidence) if policy.evidently else None
     run = MonitorRun(
         run_id=run_id,
@@ -83,127 +79,30 @@ def run_night(
         started_at=now,
         seconds=round(time.perf_counter() - clock, 3),
         model_version=release.version,
-        status=_status(results, [*raised, *kept]),
+        status=follows.status,
         windows={
             "reference": {**evidence.reference.to_json(), "weekdays_matched": evidence.weekdays_matched},
             "current": evidence.current.to_json(),
         },
-        summary=_summary(evidence, results, decision, queued, policy),
+        summary={**_summary(evidence, results, policy), **follows.figures},
         report=str(path.relative_to(workspace.root)) if path else None,
     )
-    monitor_log.record_run(engine, run, results, raised)
-    _record_decision(engine, run, decision, at=now)
-    report(
-        f"{run.status}; {len(raised)} new alarms; {queued} labels asked; retrain: {'yes' if decision.retrain else 'no'}"
-    )
-    log.info("night monitored", run_id=run_id, status=run.status, tickets=evidence.current.counted, alarms=len(raised))
+    monitor_log.record_run(engine, run, results, follows.raised)
+    report(_told(run, follows))
+    log.info("night monitored", run_id=run_id, status=run.status, tickets=evidence.current.counted)
     return NightReport(
-        run=run, results=results, raised=raised, alarms=[*raised, *kept], queued=queued, decision=decision
+        run=run,
+        results=results,
+        raised=follows.raised,
+        alarms=[*follows.raised, *follows.still_open],
+        queued=follows.queued,
+        decision=follows.decision,
     )
 
 
-def close_moot(engine: sa.Engine, release: Release, *, at: datetime) -> int:
-    """Close alarms that were raised about another model than the one now served; returns how many."""
-    moot = []
-    for alarm in monitor_log.recent_alarms(engine, limit=1000, only_open=True):
-        run = monitor_log.find_run(engine, alarm.run_id)
-        if run is not None and run.model_version != release.version:
-            moot.append(alarm.detector)
-    return monitor_log.close_alarms(engine, at=at, detectors=moot) if moot else 0
-
-
-def _alarms(
-    engine: sa.Engine,
-    results: Sequence[DetectorResult],
-    policy: Policy,
-    *,
-    as_of: date,
-    run_id: str,
-    release: Release,
-    at: datetime,
-) -> tuple[list[Alarm], list[Alarm]]:
-    """Tonight's alarms, and those of earlier nights that stay open; what recovered is closed."""
-    runs = [
-        run
-        for run in monitor_log.recent_runs(engine, limit=1000)
-        if run.model_version == release.version and run.as_of < as_of.isoformat()
-    ]
-    earlier = [
-        {result.detector for result in monitor_log.results_of(engine, run.run_id) if result.drifted}
-        for run in runs[: policy.limits.of - 1]
-    ]
-    still_open = [
-        alarm for alarm in monitor_log.recent_alarms(engine, limit=1000, only_open=True) if alarm.run_id != run_id
-    ]
-    names = {alarm.detector for alarm in still_open}
-    over = recovered(results, earlier, names, policy.limits)
-    if over:
-        monitor_log.close_alarms(engine, at=at, detectors=over)
-    raised = raise_alarms(results, earlier, names, policy.limits, run_id=run_id, at=at)
-    return raised, [alarm for alarm in still_open if alarm.detector not in over]
-
-
-def _ask_labels(engine: sa.Engine, evidence: Evidence, policy: Policy, *, run_id: str, at: datetime) -> int:
-    """Queue tonight's budget of labels, less what an earlier attempt at this run queued already."""
-    queued = label_queue.queued_tickets(engine)
-    left = policy.label_budget - sum(asked_by == run_id for asked_by in queued.values())
-    if left <= 0 or not len(evidence.current):
-        return 0
-    requests = choose(
-        evidence.current,
-        evidence.logged,
-        budget=split_budget(left, unsure_share=policy.unsure_share, diverse_share=policy.diverse_share),
-        queued=queued.keys(),
-        answered={item.ticket_id for item in evidence.judged_after if item.action in {"accepted", "corrected"}},
-        seed=policy.seed,
-    )
-    return label_queue.enqueue(engine, requests, at=at, run_id=run_id)
-
-
-def _situation(
-    engine: sa.Engine, release: Release, evidence: Evidence, alarms: Sequence[Alarm], *, as_of: date, clock: Clock
-) -> Situation:
-    """What is new is told by when tickets were opened: that holds also where history is replayed in an afternoon."""
-    learned_until = _learned_until(release, evidence)
-    # An answer is never older than its ticket, except where a replay dates tickets as it likes.
-    given_since = learned_until if clock == "suggested" else datetime(1970, 1, 1, tzinfo=UTC)
-    new = {
-        row["ticket_id"]
-        for row in label_queue.labels_with_suggestions(engine, given_since, _EVER)
-        if _opened(row) > learned_until
-    }
-    new |= {
-        row["ticket_id"]
-        for row in feedback_log.feedback_with_suggestions(engine, given_since, _EVER)
-        if row["action"] == "corrected" and _opened(row) > learned_until
-    }
-    return Situation(
-        as_of=as_of,
-        open_alarms=alarms,
-        new_labels=len(new),
-        judged_until=evidence.whole_reference.end.date() if evidence.whole_reference.end else None,
-        trained_on=_trained_on(engine, release),
-    )
-
-
-def _learned_until(release: Release, evidence: Evidence) -> datetime:
-    """The newest ticket that the release was trained, validated or tested on."""
-    times = [datetime.fromisoformat(window["to"]) for window in release.windows.values()]
-    if evidence.whole_reference.end:
-        times.append(evidence.whole_reference.end)
-    zoned = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in times]
-    return max(zoned, default=datetime(1970, 1, 1, tzinfo=UTC))
-
-
-def _trained_on(engine: sa.Engine, release: Release) -> date | None:
-    """The day of the release's training as the timeline tells it, or as the release itself does."""
-    for event in monitor_log.model_timeline(engine, limit=1000):
-        if event.kind == "trained" and event.model_version == release.version:
-            return event.at.date()
-    try:
-        return datetime.fromisoformat(release.created_at).date()
-    except ValueError:
-        return None
+def _told(run: MonitorRun, follows: Consequences) -> str:
+    retrain = "yes" if follows.decision.retrain else "no"
+    return f"{run.status}; {len(follows.raised)} new alarms; {follows.queued} labels asked; retrain: {retrain}"
 
 
 def _write_report(workspace: Workspace, run_id: str, evidence: Evidence) -> Path | None:
@@ -223,15 +122,7 @@ def _write_report(workspace: Workspace, run_id: str, evidence: Evidence) -> Path
     return path
 
 
-def _status(results: Sequence[DetectorResult], alarms: Sequence[Alarm]) -> RunStatus:
-    if alarms:
-        return "alarm"
-    return "unknown" if all(result.status == "unknown" for result in results) else "quiet"
-
-
-def _summary(
-    evidence: Evidence, results: Sequence[DetectorResult], decision: Decision, queued: int, policy: Policy
-) -> dict[str, Any]:
+def _summary(evidence: Evidence, results: Sequence[DetectorResult], policy: Policy) -> dict[str, Any]:
     figures = {
         **feedback_figures(evidence.judged),
         **label_figures(evidence.labelled),
@@ -243,31 +134,13 @@ def _summary(
     return {
         "tickets": evidence.current.counted,
         **flat(figures),
-        "labels_asked": queued,
         "vanished_attributes": vanished,
         "drifted": [result.detector for result in results if result.drifted],
-        "retrain": decision.retrain,
-        "reasons": list(decision.reasons),
         "clock": policy.clock,
     }
-
-
-def _record_decision(engine: sa.Engine, run: MonitorRun, decision: Decision, *, at: datetime) -> None:
-    """One line in the model's timeline, once a run."""
-    if not decision.retrain:
-        return
-    known = monitor_log.model_timeline(engine, limit=1000)
-    if any(event.kind == "retrain decided" and event.details.get("run_id") == run.run_id for event in known):
-        return
-    details = {"run_id": run.run_id, "reasons": list(decision.reasons)}
-    monitor_log.record_event(engine, "retrain decided", at=at, model_version=run.model_version, details=details)
 
 
 def _counted(results: Sequence[DetectorResult]) -> str:
     drifted = [result.detector for result in results if result.drifted]
     unknown = sum(result.status == "unknown" for result in results)
     return f"{len(results)} detectors: {', '.join(drifted) or 'none'} drifted, {unknown} unknown"
-
-
-def _opened(row: Any) -> datetime:
-    return datetime.fromisoformat(row["ticket"]["created_at"])

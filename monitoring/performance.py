@@ -60,12 +60,17 @@ def read_judged(engine: sa.Engine, start: datetime, end: datetime, *, clock: Clo
 
 
 def read_labelled(engine: sa.Engine, start: datetime, end: datetime, *, clock: Clock) -> list[Judged]:
-    """Labels of a period whose ticket had a suggestion when it was queued; `action` is the share it was asked for."""
-    whole = _EVER if clock == "opened" else (start, end)
+    """Labels of tickets that were suggested for in a period; `action` is the share a label was asked for.
+
+    A label is dated by its ticket: one that is given weeks later tells how good the model was then, not how good it is.
+    """
+    given_since = _EVER[0] if clock == "opened" else start  # nobody is asked about a ticket before its suggestion
     labelled = []
-    for row in labels_with_suggestions(engine, *whole):
-        at = _opened(row) if clock == "opened" else row["at"]
-        if row["suggestion"] and start <= at < end:
+    for row in labels_with_suggestions(engine, given_since, _EVER[1]):
+        if not row["suggestion"]:
+            continue
+        at = _opened(row) if clock == "opened" else datetime.fromisoformat(row["suggestion"]["created_at"])
+        if start <= at < end:
             version = row["suggestion"]["model_version"]
             labelled.append(_judged({**row, "model_version": version}, action=row["share"], at=at))
     return labelled

@@ -31,21 +31,36 @@ def split_budget(total: int, *, unsure_share: float, diverse_share: float) -> Bu
 
 
 def choose(
-    window: Window, logged: Sequence[Logged], *, budget: Budget, queued: Set[str], answered: Set[str], seed: int
+    window: Window,
+    logged: Sequence[Logged],
+    *,
+    budget: Budget,
+    fresh: Set[str],
+    queued: Set[str],
+    answered: Set[str],
+    seed: int,
 ) -> list[LabelRequest]:
     """Label requests for tickets of the window (`logged` in its order), no ticket twice, none that was queued before.
 
-    The random share is drawn first and from all tickets, `answered` by agents or not: only so is the accuracy
-    measured on it that of all tickets. The other shares skip answered tickets, whose contact type is known. Within
-    each share the best come first, and priorities interleave the shares, so that a queue worked halfway has half of
-    each.
+    The random share is drawn first and from all `fresh` tickets, those that no earlier night could choose, `answered`
+    by agents or not: only so is the accuracy measured on it that of all tickets. (From older ones the earlier nights
+    have taken the unsure; what they left would flatter the model.) The other shares skip answered tickets, whose
+    contact type is known; what they cannot use goes to the random share, and what that cannot use to the unsure.
+    Within each share the best come first, and priorities interleave the shares, so that a queue worked halfway has
+    half of each.
     """
-    free = np.array([ticket_id not in queued for ticket_id in window.ticket_ids], dtype=np.bool_)
+    free, known, new = (
+        np.array([ticket_id in those for ticket_id in window.ticket_ids], dtype=np.bool_)
+        for those in (set(window.ticket_ids) - queued, answered, fresh)
+    )
+    # Reckoned before the draw: how many are drawn must not depend on which ones come.
+    unused = max(0, budget.unsure + budget.diverse - int(np.sum(free & ~known)))
     rng = np.random.default_rng(seed)
-    by_chance = rng.permutation(np.flatnonzero(free))[: budget.random]
+    by_chance = rng.permutation(np.flatnonzero(free & new))[: budget.random + unused]
     free[by_chance] = False
-    free &= np.array([ticket_id not in answered for ticket_id in window.ticket_ids], dtype=np.bool_)
-    unsure = _unsure(window, np.flatnonzero(free))[: budget.unsure]
+    free &= ~known
+    spare = budget.random + unused - len(by_chance)
+    unsure = _unsure(window, np.flatnonzero(free))[: budget.unsure + spare]
     free[unsure] = False
     diverse = _diverse(window.embeddings, np.flatnonzero(free), budget.diverse, taken=np.r_[by_chance, unsure], rng=rng)
     chosen: tuple[tuple[Share, NDArray[np.int64]], ...] = (

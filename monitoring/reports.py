@@ -7,7 +7,6 @@ of the newest runs only.
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,8 +67,10 @@ def write_page(workspace: Workspace, run_id: str) -> Path:
 
 
 def prune_pages(workspace: Workspace, *, keep: int = PAGES_KEPT) -> None:
-    """Delete all pages but the newest; any of them can be drawn again."""
-    pages = sorted(workspace.reports.glob("*.html"), key=lambda path: path.name, reverse=True)
+    """Delete all pages but those drawn last, which need not be of the last nights; any can be drawn again."""
+    pages = sorted(
+        workspace.reports.glob("*.html"), key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True
+    )
     for page in pages[keep:]:
         page.unlink(missing_ok=True)
 
@@ -107,12 +108,6 @@ def comparable(before: pd.DataFrame, after: pd.DataFrame) -> tuple[list[str], li
         elif len(values) <= _TOO_MANY and all(isinstance(value, str) for value in values):
             categorical.append(name)
     return numeric, categorical
-
-
-def read_figures(path: Path) -> list[tuple[str, float]]:
-    """The figures of a report's JSON: metric name and value, single numbers only."""
-    data = json.loads(path.read_text(encoding="utf-8"))
-    return [(m["metric_name"], float(m["value"])) for m in data["metrics"] if isinstance(m["value"], int | float)]
 
 
 def _snapshot(workspace: Workspace, run_id: str) -> Path:

@@ -1,7 +1,7 @@
 """Clean: raw rows to `tickets` and `quarantine`, in Spark, through the same pure function that the service calls.
 
 A day is cleaned when its raw rows, dataset.toml or the cleaning rules changed since its tickets were written; each
-partition of `tickets` carries the fingerprint of what it was made from.
+partition of `tickets` carries the fingerprint of what it was made from, and its counts.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 STEP = "clean"
 DUPLICATE = "duplicate ticket id"
 FUTURE = "created in the future"
+_MISREAD = "attribute values not understood"
 _MADE_FROM = "_made_from.json"  # readers of Parquet pass over names that start with an underscore
 
 _CHECKED = pa.schema(  # a raw row after cleaning: a ticket, or the reason why it is none
@@ -40,6 +41,7 @@ _CHECKED = pa.schema(  # a raw row after cleaning: a ticket, or the reason why i
         pa.field("source", pa.string(), nullable=False),
         pa.field("row", pa.int64(), nullable=False),
         pa.field("arrived", pa.string(), nullable=False),
+        pa.field("file", pa.string(), nullable=False),  # of the lake; the file imported last sorts last
         *(field.with_nullable(True) for field in TICKETS.schema),
         pa.field("fields", pa.string()),  # only of rows refused
         pa.field("reason", pa.string()),
@@ -52,7 +54,8 @@ _CHECKED = pa.schema(  # a raw row after cleaning: a ticket, or the reason why i
 def clean(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Report = silent) -> Manifest:
     """Clean every day up to `as_of` that has changed. For each day, raw rows = tickets + rows quarantined by this step.
 
-    Raises MissingStepError before the first import.
+    The manifest counts all days up to `as_of`, and in `days` those that were cleaned now. Raises MissingStepError
+    before the first import.
     """
     dataset = read_dataset(workspace)
     with run_step(workspace, STEP, as_of, report) as step:
@@ -62,15 +65,19 @@ def clean(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Rep
                 f"nothing was imported up to {as_of}.", hint="Run `triage import` first, or a later --as-of."
             )
         made_from = {day: _fingerprint(workspace, day) for day in days}
-        changed = [day for day in days if _made_from(workspace, day) != made_from[day]]
-        if changed:
-            with workspace.aside(STEP) as aside:
-                misread = _clean_days(spark, workspace, dataset, changed, aside)
-                step.counts |= _publish(workspace, aside, {day: made_from[day] for day in changed})
-            step.counts["attribute values not understood"] = misread
+        changed = [day for day in days if _made_from(workspace, day).get("fingerprint") != made_from[day]]
+        gone = sorted(set(arrivals(workspace, TICKETS, as_of)) - set(days))
+        with workspace.aside(STEP) as aside:
+            misread = _clean_days(spark, workspace, dataset, changed, aside) if changed else {}
+            counted = {day: _counts(workspace, aside, day) | {_MISREAD: misread.get(day, 0)} for day in changed}
+            for day in changed:
+                _publish(workspace, aside, day, {"fingerprint": made_from[day], "counts": counted[day]})
+            for day in gone:  # its raw rows were taken out of the lake
+                _publish(workspace, aside, day, None)
+        done = [_made_from(workspace, day)["counts"] for day in days]
         step.inputs = {f"raw/arrived={day}": fingerprint for day, fingerprint in made_from.items()}
-        step.counts["days"] = len(changed)
-        raw, tickets = step.counts.get("raw", 0), step.counts.get("tickets", 0)
+        step.counts = {name: sum(counts[name] for counts in done) for name in done[0]} | {"days": len(changed)}
+        raw, tickets = (sum(counts[name] for counts in counted.values()) for name in ("raw", "tickets"))
         step.summary = f"{raw:,} rows -> {tickets:,} tickets, {raw - tickets:,} quarantined"
         if not changed:
             step.summary = "nothing new"
@@ -78,8 +85,9 @@ def clean(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Rep
 
 
 def checked_row(row: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
-    """A row of RAW (with `arrived`) as a row of either kind: the cleaned ticket's columns, or `reason` and `detail`."""
-    place = {"source": row["source"], "row": row["row"], "arrived": row["arrived"], "misread": 0}
+    """A row of RAW (with `arrived` and `file`) as a row of either kind: the cleaned ticket's columns, or `reason` and
+    `detail`."""
+    place = {**{name: row[name] for name in ("source", "row", "arrived", "file")}, "misread": 0}
     try:
         if row["problem"]:
             reason, _, found = row["problem"].partition(": ")
@@ -122,13 +130,15 @@ def _checker(dataset: Dataset) -> Callable[[Iterator[pa.RecordBatch]], Iterator[
     return check
 
 
-def _clean_days(spark: SparkSession, workspace: Workspace, dataset: Dataset, days: list[str], aside: Path) -> int:
-    """Write `aside/tickets` and `aside/quarantine`, both by day; returns how many attribute values were not
+def _clean_days(
+    spark: SparkSession, workspace: Workspace, dataset: Dataset, days: list[str], aside: Path
+) -> dict[str, int]:
+    """Write `aside/tickets` and `aside/quarantine`, both by day; returns how many attribute values of each day were not
     understood."""
     from pyspark.sql import functions as F  # noqa: N812
 
     schema = spark_schema(_CHECKED)
-    raw = read_arrivals(spark, workspace, RAW, days)
+    raw = read_arrivals(spark, workspace, RAW, days).withColumn("file", F.col("_metadata.file_name"))
     # Kept aside on disk: the Python work is done once, and what follows only moves columns.
     raw.mapInArrow(_checker(dataset), schema).write.parquet(str(aside / "checked"))
     checked = spark.read.schema(schema).parquet(str(aside / "checked"))
@@ -147,13 +157,16 @@ def _clean_days(spark: SparkSession, workspace: Workspace, dataset: Dataset, day
         refused = refused.unionByName(again.select(*refused.columns))
     write(tickets, aside / "tickets", TICKETS, partition="arrived")
     write(refused.withColumn("step", F.lit(STEP)), aside / "quarantine", QUARANTINE, partition="arrived")
-    return int(checked.agg(F.sum("misread")).collect()[0][0] or 0)
+    return {
+        row["arrived"]: row["misread"]
+        for row in checked.groupBy("arrived").agg(F.sum("misread").alias("misread")).collect()
+    }
 
 
 def _superseded(tickets: DataFrame) -> DataFrame | None:
     """Where rows stand that have the id of a later one of the same day; None when all ids are unique.
 
-    The last row of a file wins, between files the one whose name sorts last; any file wins over the service's own copy.
+    The last row of a file wins, between files the one imported last; any file wins over the service's own copy.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F  # noqa: N812
@@ -162,35 +175,48 @@ def _superseded(tickets: DataFrame) -> DataFrame | None:
     if repeated.isEmpty():
         return None
     order = Window.partitionBy("arrived", "ticket_id").orderBy(
-        (F.col("source") != SERVICE).desc(), F.col("source").desc(), F.col("row").desc()
+        (F.col("source") != SERVICE).desc(), F.col("file").desc(), F.col("row").desc()
     )
-    rows = tickets.select("source", "row", "arrived", "ticket_id").join(repeated, ["arrived", "ticket_id"], "left_semi")
-    return rows.withColumn("place", F.row_number().over(order)).filter("place > 1").drop("place")
+    rows = tickets.select("source", "row", "arrived", "file", "ticket_id").join(
+        repeated, ["arrived", "ticket_id"], "left_semi"
+    )
+    return rows.withColumn("place", F.row_number().over(order)).filter("place > 1").drop("place", "file")
 
 
-def _publish(workspace: Workspace, aside: Path, made_from: dict[str, str]) -> dict[str, int]:
-    """Put each day's two partitions in place, tickets last: they carry the fingerprint that says the day is done."""
-    counts = {"raw": 0, "tickets": 0, "quarantine": 0}
-    for day, fingerprint in made_from.items():
-        tickets, refused = aside / "tickets" / f"arrived={day}", aside / "quarantine" / f"arrived={day}"
-        tickets.mkdir(parents=True, exist_ok=True)
-        (tickets / _MADE_FROM).write_text(json.dumps({"fingerprint": fingerprint}), encoding="utf-8")
-        counts["tickets"] += count_rows(tickets)
-        counts["quarantine"] += count_rows(refused)
-        counts["raw"] += count_rows(workspace.table_path(RAW) / f"arrived={day}")
-        replace_parts(workspace, QUARANTINE, day, prefix=f"{STEP}-", parts=list(refused.glob("*.parquet")))
-        workspace.publish(aside / "tickets", TICKETS, [day])
+def _counts(workspace: Workspace, aside: Path, day: str) -> dict[str, int]:
+    """What went in and what came out. Raises RuntimeError when a row was lost, before anything is replaced."""
+    counts = {
+        "raw": count_rows(workspace.table_path(RAW) / f"arrived={day}"),
+        "tickets": count_rows(aside / "tickets" / f"arrived={day}"),
+        "quarantine": count_rows(aside / "quarantine" / f"arrived={day}"),
+    }
+    if counts["raw"] != counts["tickets"] + counts["quarantine"]:
+        raise RuntimeError(f"cleaning {day} lost or doubled rows: {counts}.")
     return counts
 
 
+def _publish(workspace: Workspace, aside: Path, day: str, made_from: dict[str, Any] | None) -> None:
+    """Put the day's two partitions in place, tickets last: they carry the fingerprint that says the day is done."""
+    tickets, refused = aside / "tickets" / f"arrived={day}", aside / "quarantine" / f"arrived={day}"
+    if made_from is not None:
+        tickets.mkdir(parents=True, exist_ok=True)
+        (tickets / _MADE_FROM).write_text(json.dumps(made_from), encoding="utf-8")
+    replace_parts(workspace, QUARANTINE, day, prefix=f"{STEP}-", parts=list(refused.glob("*.parquet")))
+    workspace.publish(aside / "tickets", TICKETS, [day])
+
+
 def _fingerprint(workspace: Workspace, day: str) -> str:
-    """What a day's tickets follow from. Names of raw files hold the hash of their content."""
+    """What a day's tickets follow from. Names of imported files hold their place and the hash of their content."""
     parts = sorted((workspace.table_path(RAW) / f"arrived={day}").glob("*.parquet"))
-    content = [f"{path.name} {path.stat().st_size}" for path in parts]
+    content = [
+        f"{path.name} {file_hash(path) if path.name.startswith(SERVICE) else path.stat().st_size}" for path in parts
+    ]
     dataset = file_hash(workspace.catalogue / "dataset.toml")
     return hashlib.sha256("\n".join([RULES_VERSION, dataset, *content]).encode()).hexdigest()
 
 
-def _made_from(workspace: Workspace, day: str) -> str | None:
+def _made_from(workspace: Workspace, day: str) -> dict[str, Any]:
+    """What the day's tickets were made from, and counts; {} when they were not made yet."""
     path = workspace.table_path(TICKETS) / f"arrived={day}" / _MADE_FROM
-    return json.loads(path.read_text(encoding="utf-8"))["fingerprint"] if path.exists() else None
+    made_from: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return made_from

@@ -1,14 +1,15 @@
 """Extract: what the service and the labelers wrote, from the operational database into the lake, through Arrow.
 
-A night takes every row up to the end of its day that no other night has. Tickets that came in through the service
-become raw rows, so that cleaning treats them like any other.
+A night takes every row up to the end of its day that no night has, and what the lake holds it never gives up: a rerun
+adds, also where the database has been pruned since. Tickets that came in through the service become raw rows, so that
+cleaning treats them like any other.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from pipeline.lake import arrivals, replace_parts
+from pipeline.lake import arrivals, count_rows, replace_parts
 from pipeline.steps import Report, run_step, silent
 from tickets.feedback_log import feedback_between, suggestions_between
 from tickets.label_queue import labels_between
@@ -42,31 +43,37 @@ class _Log:
     between: Callable[[sa.Engine, datetime, datetime], Iterator[Row]]
 
 
-_LOGS = (
-    _Log(SUGGESTIONS, "suggestion_id", suggestions_between),
-    _Log(FEEDBACK, "feedback_id", feedback_between),
-    _Log(LABELS, "label_id", labels_between),
-)
+_SUGGESTED = _Log(SUGGESTIONS, "suggestion_id", suggestions_between)
+_ANSWERED = (_Log(FEEDBACK, "feedback_id", feedback_between), _Log(LABELS, "label_id", labels_between))
 
 
 def extract(workspace: Workspace, engine: sa.Engine, *, as_of: date, report: Report = silent) -> Manifest:
-    """Write `suggestions`, `feedback` and `labels` of `arrived=<as_of>`, and new tickets of the service to `raw`.
+    """Add to `suggestions`, `feedback` and `labels` of `arrived=<as_of>`, and new tickets of the service to `raw`.
 
-    Run it again for the same date and the partition is made anew, with what has come in since.
+    The manifest counts what the day holds after it. Run again for the same date or an earlier one, it takes what has
+    come in since and changes nothing else.
     """
     day = as_of.isoformat()
     with run_step(workspace, STEP, as_of, report) as step, workspace.aside(STEP) as aside:
-        for log in _LOGS:
-            path = aside / f"{log.table.name}.parquet"
-            rows = _not_taken(
-                workspace, log, day, log.between(engine, _start(workspace, log.table, as_of), _end(as_of))
-            )
-            count = _write(path, log.table.schema, map(_flat, rows))
-            replace_parts(workspace, log.table, day, prefix="", parts=[path] if count else [])
-            step.counts[log.table.name] = count
-        step.counts["tickets"] = _keep_tickets(workspace, day, aside)
-        step.summary = ", ".join(f"{count:,} {name}" for name, count in step.counts.items())
+        suggested = _write_new(workspace, engine, _SUGGESTED, as_of, aside)
+        # Tickets before the suggestions they came with: a night that dies in between finds the suggestions again.
+        step.counts["tickets"] = _keep_tickets(workspace, day, suggested, aside)
+        _add(workspace, SUGGESTIONS, day, suggested)
+        for log in _ANSWERED:
+            _add(workspace, log.table, day, _write_new(workspace, engine, log, as_of, aside))
+        for log in (_SUGGESTED, *_ANSWERED):
+            step.counts[log.table.name] = count_rows(workspace.table_path(log.table) / f"arrived={day}")
+        step.summary = ", ".join(f"{count:,} {name}" for name, count in sorted(step.counts.items()))
     return step.done
+
+
+def _write_new(workspace: Workspace, engine: sa.Engine, log: _Log, as_of: date, aside: Path) -> Path | None:
+    """A file with the rows up to the end of the day that the lake lacks; None when there are none."""
+    start = _start(workspace, log.table, as_of)
+    end = datetime.combine(as_of + timedelta(days=1), time(), tzinfo=UTC)
+    path = aside / f"{log.table.name}.parquet"
+    rows = _not_taken(workspace, log, log.between(engine, start, end), since=start.date().isoformat())
+    return path if _write(path, log.table.schema, map(_flat, rows)) else None
 
 
 def _start(workspace: Workspace, table: Table, as_of: date) -> datetime:
@@ -77,14 +84,11 @@ def _start(workspace: Workspace, table: Table, as_of: date) -> datetime:
     return datetime.combine(date.fromisoformat(earlier[-1]), time(), tzinfo=UTC) - _LATE
 
 
-def _end(as_of: date) -> datetime:
-    return datetime.combine(as_of + timedelta(days=1), time(), tzinfo=UTC)
-
-
-def _not_taken(workspace: Workspace, log: _Log, day: str, rows: Iterator[Row]) -> Iterator[Row]:
-    """The rows that no other night holds."""
+def _not_taken(workspace: Workspace, log: _Log, rows: Iterator[Row], *, since: str) -> Iterator[Row]:
+    """The rows that no night holds. A row is taken by its own day's night or a later one, so older days are not
+    read."""
     for batch in _batched(rows):
-        taken = _present(workspace, log.table, log.key, [row[log.key] for row in batch], other_than=day)
+        taken = _present(workspace, log.table, log.key, [row[log.key] for row in batch], pc.field("arrived") >= since)
         yield from (row for row in batch if row[log.key] not in taken)
 
 
@@ -94,12 +98,14 @@ def _batched(rows: Iterable[_R]) -> Iterator[list[_R]]:
         yield batch
 
 
-def _present(workspace: Workspace, table: Table, column: str, values: list[str], *, other_than: str) -> set[str]:
-    """Those of `values` that the table holds in a partition other than that of the given day."""
-    if not workspace.table_path(table).is_dir():
-        return set()
-    wanted = pc.field(column).isin(values) & (pc.field("arrived") != other_than)
-    return set(workspace.read(table, [column], where=wanted)[column].to_pylist())
+def _present(
+    workspace: Workspace, table: Table, column: str, values: Sequence[str], among: pc.Expression
+) -> frozenset[str]:
+    """Those of `values` that the table holds `among` its partitions."""
+    if not values or not workspace.table_path(table).is_dir():
+        return frozenset()
+    found = workspace.read(table, [column], where=pc.field(column).isin(values) & among)
+    return frozenset(found[column].to_pylist())
 
 
 def _flat(row: Row) -> dict[str, Any]:
@@ -119,24 +125,39 @@ def _write(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> int
     return count
 
 
-def _keep_tickets(workspace: Workspace, day: str, aside: Path) -> int:
-    """Tickets of this night's suggestions that no earlier day has, each once, as raw rows of the service."""
+def _add(workspace: Workspace, table: Table, day: str, path: Path | None) -> None:
+    """One more file in the day's partition."""
+    if path is None:
+        workspace.table_path(table).mkdir(parents=True, exist_ok=True)  # an empty table has been written too
+        return
+    number = len(_parts(workspace, table, day))
+    replace_parts(workspace, table, day, prefix=f"{number:06d}-", parts=[path])
+
+
+def _parts(workspace: Workspace, table: Table, day: str) -> list[Path]:
+    return sorted((workspace.table_path(table) / f"arrived={day}").glob("*.parquet"))
+
+
+def _keep_tickets(workspace: Workspace, day: str, suggested: Path | None, aside: Path) -> int:
+    """Make the day's raw rows of the service anew: a ticket each that got a suggestion and that no earlier day has."""
+    sources = [*_parts(workspace, SUGGESTIONS, day), *([suggested] if suggested else [])]
     path = aside / "service.parquet"
-    count = _write(path, RAW.schema, _ticket_rows(workspace, day))
+    count = _write(path, RAW.schema, _ticket_rows(workspace, day, sources))
     replace_parts(workspace, RAW, day, prefix=f"{SERVICE}-", parts=[path] if count else [])
     return count
 
 
-def _ticket_rows(workspace: Workspace, day: str) -> Iterator[dict[str, Any]]:
-    folder = workspace.table_path(SUGGESTIONS) / f"arrived={day}"
-    seen: set[str] = set()
+def _ticket_rows(workspace: Workspace, day: str, sources: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    wanted: set[str] = set()
+    for path in sources:
+        wanted.update(pq.read_table(path, columns=["ticket_id"])["ticket_id"].to_pylist())
+    # Later days do not count, so that a rerun of an old day finds what its own night found.
+    seen = set(_present(workspace, TICKETS, "ticket_id", sorted(wanted), pc.field("arrived") < day))
     number = 0
-    for path in sorted(folder.glob("*.parquet")):
+    for path in sources:
         for batch in pq.ParquetFile(path).iter_batches(batch_size=_BATCH, columns=["ticket_id", "ticket"]):
-            rows = batch.to_pylist()
-            known = _present(workspace, TICKETS, "ticket_id", [row["ticket_id"] for row in rows], other_than=day)
-            for row in rows:
-                if row["ticket_id"] in known or row["ticket_id"] in seen:
+            for row in batch.to_pylist():
+                if row["ticket_id"] in seen:
                     continue
                 seen.add(row["ticket_id"])
                 number += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -29,13 +30,16 @@ from tickets.catalogue import (
 )
 from tickets.dataset import Dataset, Split, load_dataset
 from tickets.errors import DatasetError, InputError, MissingStepError, SourceError
-from tickets.manifests import Manifest, file_hash
-from tickets.tables import RAW
+from tickets.manifests import Manifest, file_hash, read_manifest
+from tickets.tables import RAW, SERVICE
 from tickets.workspace import Workspace
 
 _ROWS_IN_PART = 100_000
 _BATCH_CHARACTERS = 16 * 1024 * 1024  # a row group: enough for compression, small enough to share out among cores
 _BATCH_ROWS = 2_000
+_PART = re.compile(
+    r"(\d{6})-([0-9a-f]{16}-[0-9a-f]{6})-"
+)  # when it was imported among the day's files, and which it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,12 @@ class _Source:
         """RAW.source: the file's name with the start of its hash."""
         return f"{self.path.name}#{self.content[:12]}"
 
+    @property
+    def key(self) -> str:
+        """Names the file in the lake. File names may hold what Hadoop's paths may not, so a hash stands for the
+        name."""
+        return f"{self.content[:16]}-{hashlib.sha256(self.path.name.encode()).hexdigest()[:6]}"
+
 
 def import_files(
     workspace: Workspace, files: Sequence[Path], dataset: Path, *, as_of: date, report: Report = silent
@@ -56,29 +66,31 @@ def import_files(
     """Read source files as the dataset.toml at `dataset` says and keep every row in `raw/arrived=<as_of>`.
 
     Without `files`, those that dataset.toml lists are read. Contact types and reply templates that it names go into the
-    catalogue. The same file imported again on the same day replaces its own rows. Raises DatasetError, SourceError
-    (before anything changed), InputError when the workspace belongs to another dataset.
+    catalogue. The same file imported again on the same day replaces its own rows. The manifest tells of every file of
+    the day. Raises DatasetError, SourceError (before anything changed), InputError when the workspace belongs to
+    another dataset.
     """
     described = load_dataset(dataset)
     _check(workspace, described)
     sources = _sources(files, described, dataset.parent)
     with run_step(workspace, "import", as_of, report) as step:
-        rows = unread = 0
+        rows = 0
         with workspace.aside("import") as aside:
             written: list[tuple[_Source, list[Path]]] = []
             for source in sources:
                 check = partial(cfpb.check_header, dataset=described) if described.name == "cfpb" else None
                 read = read_rows(source.path, described, check_header=check)
-                parts, counted, problems = _write_parts(read, source, aside)
+                parts, counted = _write_parts(read, source, aside)
                 written.append((source, parts))
-                rows, unread = rows + counted, unread + problems
+                rows += counted
                 report(f"import: {source.path.name}: {counted:,} rows")
             keep_dataset(workspace, dataset)
             _keep_catalogue(workspace, described, dataset.parent)
             for source, parts in written:
-                replace_parts(workspace, RAW, as_of.isoformat(), prefix=_prefix(source), parts=parts)
-        step.inputs = {source.path.name: source.content for source in sources}
-        step.counts = {"raw": rows, "unreadable": unread}
+                _put(workspace, as_of.isoformat(), source, parts)
+        earlier = read_manifest(workspace, "import", as_of.isoformat())
+        step.inputs = {**(earlier.inputs if earlier else {}), **{source.name: source.content for source in sources}}
+        step.counts = _counts(workspace, as_of.isoformat())
         step.summary = f"{rows:,} rows of {len(sources)} {'file' if len(sources) == 1 else 'files'}"
     return step.done
 
@@ -102,46 +114,85 @@ def _check(workspace: Workspace, dataset: Dataset) -> None:
 
 
 def _sources(files: Sequence[Path], dataset: Dataset, folder: Path) -> list[_Source]:
-    splits = {Path(entry.path).name: entry.split for entry in dataset.files}
-    paths = list(files) or [folder / entry.path for entry in dataset.files]
-    if not paths:
+    listed = [(folder / entry.path, entry.split) for entry in dataset.files]
+    chosen = [(path, _given_split(path, listed)) for path in files] or listed
+    if not chosen:
         raise InputError("no file to import.", hint="Name one, or list them under `files` in dataset.toml.")
-    sources = []
-    for path in paths:
+    sources: dict[str, _Source] = {}
+    for path, split in chosen:
         try:
-            sources.append(_Source(path, splits.get(path.name), file_hash(path)))
+            source = _Source(path, split, file_hash(path))
         except OSError as error:
             raise SourceError(
                 f"cannot read {path}: {error.strerror}.", hint="Check the path and its rights."
             ) from error
-    return sources
+        if (same := sources.setdefault(source.key, source)) is not source:
+            raise InputError(f"{path} and {same.path} are one file.", hint="Name it once.")
+    return list(sources.values())
 
 
-def _prefix(source: _Source) -> str:
-    """File names may hold what Hadoop's paths may not, so a hash stands for the name."""
-    return f"{source.content[:16]}-{hashlib.sha256(source.path.name.encode()).hexdigest()[:6]}-"
+def _given_split(path: Path, listed: Sequence[tuple[Path, Split | None]]) -> Split | None:
+    """The split of the listed file that this is: the very file, or else the only one of its name."""
+    for entry, split in listed:
+        if entry.resolve() == path.resolve():
+            return split
+    named = {split for entry, split in listed if entry.name == path.name}
+    if len(named) > 1:
+        raise InputError(
+            f"dataset.toml lists several files named {path.name}, in different splits.",
+            hint="Give them names of their own, or import without naming files.",
+        )
+    return named.pop() if named else None
 
 
-def _write_parts(rows: Iterable[SourceRow], source: _Source, folder: Path) -> tuple[list[Path], int, int]:
-    """Parquet files under `folder`, how many rows they hold, and how many of these could not be read."""
+def _put(workspace: Workspace, day: str, source: _Source, parts: Sequence[Path]) -> None:
+    """The source's parts into the day, numbered so that what was imported last sorts last, in place of its old ones."""
+    folder = workspace.table_path(RAW) / f"arrived={day}"
+    present = sorted({(int(found[1]), found[2]) for path in folder.glob("*") if (found := _PART.match(path.name))})
+    places = {key: place for place, key in present}
+    last = present[-1][0] if present else 0
+    own = places.get(source.key)
+    place = own if own is not None and own == last else last + 1
+    replace_parts(
+        workspace,
+        RAW,
+        day,
+        prefix=f"{place:06d}-{source.key}-",
+        parts=parts,
+        instead_of=None if own is None else f"{own:06d}-{source.key}-",
+    )
+
+
+def _counts(workspace: Workspace, day: str) -> dict[str, int]:
+    """Imported rows of the day, and how many of them could not be read."""
+    folder = workspace.table_path(RAW) / f"arrived={day}"
+    parts = [path for path in folder.glob("*.parquet") if not path.name.startswith(SERVICE)]
+    problems = [pq.ParquetFile(path).read(columns=["problem"])["problem"] for path in parts]
+    return {
+        "raw": sum(len(column) for column in problems),
+        "unreadable": sum(len(column) - column.null_count for column in problems),
+    }
+
+
+def _write_parts(rows: Iterable[SourceRow], source: _Source, folder: Path) -> tuple[list[Path], int]:
+    """Parquet files under `folder`, and how many rows they hold."""
     parts: list[Path] = []
     writer: pq.ParquetWriter | None = None
-    count = in_part = problems = 0
+    count = in_part = 0
     try:
         for batch in _batches(rows, source):
             if writer is None or in_part >= _ROWS_IN_PART:
                 if writer is not None:
                     writer.close()
-                parts.append(folder / f"{_prefix(source)}{len(parts):06d}.parquet")
+                parts.append(folder / f"{source.key}-{len(parts):06d}.parquet")
                 writer, in_part = pq.ParquetWriter(parts[-1], RAW.schema, compression="zstd"), 0
             writer.write_batch(batch)
             in_part += batch.num_rows
             count += batch.num_rows
-            problems += batch.num_rows - batch.column("problem").null_count
     finally:
         if writer is not None:
             writer.close()
-    return parts, count, problems
+    return parts, count
 
 
 def _batches(rows: Iterable[SourceRow], source: _Source) -> Iterator[pa.RecordBatch]:

@@ -79,15 +79,19 @@ def count_rows(folder: Path) -> int:
     return sum(pq.read_metadata(path).num_rows for path in folder.rglob("*.parquet"))
 
 
-def replace_parts(workspace: Workspace, table: Table, day: str, *, prefix: str, parts: Sequence[Path]) -> None:
-    """Put `parts` in place of the files of one partition whose names start with `prefix`; the others stay. One rename.
+def replace_parts(
+    workspace: Workspace, table: Table, day: str, *, prefix: str, parts: Sequence[Path], instead_of: str | None = None
+) -> None:
+    """Put `parts` in place of the files of one partition whose names start with `prefix`, and of those that start with
+    `instead_of`; the others stay.
 
     Several writers share a partition: each import in `raw`, each step in `quarantine`.
     """
+    leaving = (prefix, instead_of) if instead_of else (prefix,)
     name = f"{table.partition}={day}"
     workspace.table_path(table).mkdir(parents=True, exist_ok=True)  # an empty table has been written too
     present = sorted((workspace.table_path(table) / name).glob("*.parquet"))
-    staying = [path for path in present if not path.name.startswith(prefix)]
+    staying = [path for path in present if not path.name.startswith(leaving)]
     if not parts and len(staying) == len(present):
         return
     with workspace.aside(f"{table.name}-{day}") as aside:

@@ -1,8 +1,8 @@
 """Label: the latest outcome of each ticket, from imported rows, agents' feedback and labelers' answers, in Spark.
 
-A labeler outranks an agent, an agent the import; among equals the last one counts. Contact types are read through the
-current tree: retired ids move to what replaced them, and what the tree does not know goes to quarantine. Where
-dataset.toml names no tree, the tree grows from the data.
+A labeler outranks an agent, an agent the import; among equals the last one counts, and of imported rows the one that
+`clean` keeps. Contact types are read through the current tree: retired ids move to what replaced them, and what the
+tree does not know goes to quarantine. Where dataset.toml names no tree, the tree grows from the data.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ _GIVEN = pa.schema(  # an outcome as somebody gave it, not read through the tree
         pa.field("place", pa.string(), nullable=False),  # where it stands: RAW.source, or the table it came from
         pa.field("row", pa.int64(), nullable=False),
         pa.field("arrived", pa.string(), nullable=False),
+        pa.field("file", pa.string()),  # of the lake, for imported rows; the file imported last sorts last
         *(field.with_nullable(True) for field in OUTCOMES.schema),
         pa.field("reply", pa.string()),
-        pa.field("given_at", pa.timestamp("us", tz="UTC")),
+        pa.field("given_at", pa.timestamp("us", tz="UTC")),  # by an agent or a labeler
     ]
 )
 
@@ -49,8 +50,7 @@ def label(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Rep
     """Write `outcomes`, and to `quarantine` those whose contact type cannot be read. Raises MissingStepError before
     `clean`."""
     dataset = read_dataset(workspace)
-    days = arrivals(workspace, TICKETS, as_of)
-    if not days:
+    if not arrivals(workspace, TICKETS, as_of):
         raise MissingStepError("no ticket has been cleaned yet.", hint="Run `triage features`.")
     with run_step(workspace, STEP, as_of, report) as step, workspace.aside(STEP) as aside:
         _collect_given(spark, workspace, dataset, as_of, aside / "given")
@@ -64,7 +64,7 @@ def label(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Rep
         write(latest, aside / "outcomes", OUTCOMES)
         refused = _quarantine(spark, workspace, given, readings, as_of=as_of, aside=aside)
         workspace.publish(aside / "outcomes", OUTCOMES)
-        step.inputs = _inputs(workspace, days)
+        step.inputs = _inputs(workspace, as_of)
         step.counts = {
             "outcomes": count_rows(workspace.table_path(OUTCOMES)),
             "quarantine": refused,
@@ -81,7 +81,8 @@ def _collect_given(spark: SparkSession, workspace: Workspace, dataset: Dataset, 
 
     schema = spark_schema(_GIVEN)
     raw = read_arrivals(spark, workspace, RAW, arrivals(workspace, RAW, as_of)).filter("problem is null")
-    imported = raw.select("source", "row", "arrived", "fields").mapInArrow(_outcome_reader(dataset), schema)
+    raw = raw.select("source", "row", "arrived", "fields", F.col("_metadata.file_name").alias("file"))
+    imported = raw.mapInArrow(_outcome_reader(dataset), schema)
     feedback = read_arrivals(spark, workspace, FEEDBACK, arrivals(workspace, FEEDBACK, as_of))
     agents = _as_given(feedback.filter("action in ('accepted', 'corrected') and contact_type is not null"), "agent")
     labels = read_arrivals(spark, workspace, LABELS, arrivals(workspace, LABELS, as_of))
@@ -98,8 +99,8 @@ def _outcome_reader(dataset: Dataset) -> Callable[[Iterator[pa.RecordBatch]], It
             for raw in batch.to_pylist():
                 outcome = outcome_from_row(raw["fields"], dataset, source=raw["source"], row=raw["row"])
                 if outcome is not None:
-                    place = {"place": raw["source"], "row": raw["row"], "arrived": raw["arrived"], "source": "import"}
-                    rows.append({**asdict(outcome), **place, "given_at": outcome.resolved_at})
+                    place = {name: raw[name] for name in ("row", "arrived", "file")}
+                    rows.append({**asdict(outcome), **place, "place": raw["source"], "source": "import"})
             yield pa.RecordBatch.from_pylist(rows, schema=_GIVEN)
 
     return read
@@ -115,6 +116,7 @@ def _as_given(frame: DataFrame, source: str) -> DataFrame:
         F.concat(F.lit("feedback:" if source == "agent" else "labels:"), F.col(identifier)).alias("place"),
         F.lit(0).cast("long").alias("row"),
         "arrived",
+        F.lit(None).cast("string").alias("file"),
         "ticket_id",
         "contact_type",
         "template_id",
@@ -164,6 +166,7 @@ def _latest(given: DataFrame) -> DataFrame:
         rank,
         F.col("arrived").desc(),
         F.col("given_at").desc_nulls_last(),
+        F.col("file").desc_nulls_last(),
         F.col("place").desc(),
         F.col("row").desc(),
     ]
@@ -212,11 +215,11 @@ def _quarantine(
     return count
 
 
-def _inputs(workspace: Workspace, days: list[str]) -> dict[str, str]:
+def _inputs(workspace: Workspace, as_of: date) -> dict[str, str]:
     """Each day's files by name and size, and the tree."""
     inputs = {}
-    for table in (TICKETS, FEEDBACK, LABELS):
-        for day in days if table is TICKETS else workspace.partitions(table):
+    for table in (RAW, TICKETS, FEEDBACK, LABELS):
+        for day in arrivals(workspace, table, as_of):
             files = sorted((workspace.table_path(table) / f"arrived={day}").glob("*.parquet"))
             content = "\n".join(f"{path.name} {path.stat().st_size}" for path in files)
             inputs[f"{table.name}/arrived={day}"] = hashlib.sha256(content.encode()).hexdigest()

@@ -4,6 +4,7 @@ run it."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -117,12 +118,14 @@ def machine_limits(place: Path) -> Iterator[None]:
         yield
     except Exception as error:
         text = str(error)
-        if any(sign in text for sign in _DISK_FULL) or (isinstance(error, OSError) and error.errno in (28, 122)):
+        if any(sign in text for sign in _DISK_FULL) or (
+            isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        ):
             raise MachineError(
                 f"the disk of {place} is full.", hint="Free some space and run again; nothing was lost."
             ) from error
         if any(sign in text for sign in _MEMORY_FULL):
             raise MachineError(
-                "Spark ran out of memory.", hint="Give it more (TRIAGE_SPARK_MEMORY) and run again."
+                "Spark ran out of memory.", hint="Give it more (TRIAGE_SPARK__MEMORY) and run again."
             ) from error
         raise

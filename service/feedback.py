@@ -72,7 +72,8 @@ def give_feedback(held: Serving, given: FeedbackRequest, *, feedback_id: str) ->
         held.metrics.feedback.labels(wanted.action).inc()
         return wanted, True
     kept = find_feedback(held.engine, feedback_id)
-    if kept is None or dataclasses.replace(kept, at=wanted.at) != wanted:
+    # Whoever sends again also measures again: a second press of a button comes later than the first.
+    if kept is None or dataclasses.replace(kept, at=wanted.at, handle_seconds=wanted.handle_seconds) != wanted:
         raise Problem(
             422,
             "idempotency-key-reused",

@@ -74,13 +74,13 @@ class Releases:
         with self._lock:
             try:
                 version = current_version(self._workspace)
-            except OSError as error:
-                log.warning("releases/current cannot be read", reason=str(error))
+                stamp = self._stamp(version) if version is not None else ()
+            except (OSError, ValueError) as error:  # ValueError: bytes that are no text, a name that no file can have
+                log.warning("releases/current cannot be read", reason=type(error).__qualname__)
                 return False
             if version is None or (self.loaded is not None and version == self.loaded.version):
                 self.refused = None
                 return False
-            stamp = self._stamp(version)
             if self.refused is not None and (self.refused.version, self.refused.stamp) == (version, stamp):
                 return False
             return self._load(version, stamp)

@@ -93,7 +93,9 @@ def _infer(
     """Cleaned tickets with their suggestions. Runs in the inference thread."""
     started = time.perf_counter()
     cleaned = _clean(tickets, pointers, suggester.release.languages)
-    made = suggester.suggest(cleaned, top_types=top_types, top_templates=top_templates, now=held.options.clock())
+    made = suggester.suggest_cleaned(
+        cleaned, top_types=top_types, top_templates=top_templates, now=held.options.clock()
+    )
     held.metrics.inference.observe(time.perf_counter() - started)
     held.metrics.batch_size.observe(len(tickets))
     return list(zip(cleaned, made, strict=True))

@@ -124,16 +124,18 @@ class ContactTypeTree:
 
     def with_paths(self, paths: Iterable[str]) -> ContactTypeTree:
         """This tree and every node the paths name; a new version when that adds any. New ids are the written paths."""
+        known = {(node.parent, node.name): node for node in reversed(self.nodes)}  # the first of a name counts
         added: dict[str, ContactType] = {}
         for path in paths:
             parent = None
             names = split_path(path)
             for depth, name in enumerate(names, start=1):
-                known = (*self.children(parent), *(node for node in added.values() if node.parent == parent))
-                node = next((child for child in known if child.name == name), None)
+                written = SEPARATOR.join(names[:depth])
+                # A node that was renamed keeps the path it first had as its id.
+                node = known.get((parent, name)) or self._by_id.get(written)
                 if node is None:
-                    node = ContactType(id=SEPARATOR.join(names[:depth]), name=name, parent=parent)
-                    added[node.id] = node
+                    node = added[written] = ContactType(id=written, name=name, parent=parent)
+                    known[parent, name] = node
                 parent = node.id
         if not added:
             return self
@@ -161,7 +163,7 @@ def tree_from_json(data: Mapping[str, Any]) -> ContactTypeTree:
         nodes: Sequence[ContactType] = [ContactType(**node) for node in data["nodes"]]
         mapping = {retired: tuple(targets) for retired, targets in data.get("mapping", {}).items()}
         return ContactTypeTree(nodes=tuple(nodes), version=int(data["version"]), mapping=mapping)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ContactTypeError(f"contact_types.json has another shape than expected: {error!r}.") from error
 
 

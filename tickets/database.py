@@ -5,6 +5,8 @@ The tables are declared here once; `migrations/` holds the one history that brin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -153,23 +155,45 @@ model_events = sa.Table(  # the model's timeline
 
 def open_database(url: str) -> sa.Engine:
     """An engine for `sqlite:///file` or `postgresql://...`, brought to the newest schema. Raises MachineError."""
-    # Parameters hold ticket texts, which belong in no log.
-    try:
+    with _told(url):
+        # Parameters hold ticket texts, which belong in no log.
         engine = sa.create_engine(_with_driver(url), pool_pre_ping=True, hide_parameters=True)
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _prepare_sqlite)
         upgrade(engine)
+    return engine
+
+
+def probe_database(url: str) -> str:
+    """What kind of database answers at `url`; changes nothing in it. Raises MachineError."""
+    with _told(url):
+        address = sa.make_url(_with_driver(url))
+        if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
+            return "sqlite, made when it is first needed"
+        engine = sa.create_engine(address)
+        try:
+            with engine.connect() as connection:
+                connection.execute(sa.text("SELECT 1"))
+            return engine.dialect.name
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Whatever keeps the database from opening, as one MachineError without the password."""
+    try:
+        yield
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         shown = sa.make_url(url).render_as_string(hide_password=True) if "://" in url else repr(url)
         raise MachineError(
             f"cannot open the database {shown}: {_first_line(error)}",
             hint="Check TRIAGE_DATABASE_URL, that the server runs, and that this user may create tables.",
         ) from error
-    return engine
 
 
 def upgrade(engine: sa.Engine, revision: str = "head") -> None:
-    """Run the migrations. Two processes may start at once: PostgreSQL serialises them by an advisory lock."""
+    """Run the migrations. Two processes may start at once: the second waits, and finds nothing left to do."""
     from alembic import command
     from alembic.config import Config
 
@@ -178,6 +202,8 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(7418529630)"))
+        else:
+            connection.execute(sa.text("BEGIN IMMEDIATE"))
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 

@@ -114,24 +114,28 @@ def dataset_from_toml(data: Mapping[str, Any], *, name: str) -> Dataset:
             "[ticket] has no `created_at`.",
             hint="Name the column, or set created_at_constant = 2026-01-01T00:00:00Z for data without dates.",
         )
-    contact_type = outcome.get("contact_type", ())
+    if constant is not None and not isinstance(constant, datetime):
+        raise DatasetError(
+            f"created_at_constant is {constant!r}; a time was expected.", hint="Write it as 2026-01-01T00:00:00Z."
+        )
+    contact_type = outcome.get("contact_type", [])
     dataset = Dataset(
-        name=str(data.get("name", name)),
+        name=_text(data, "name") or name,
         format=file_format,
         files=tuple(_source_file(entry) for entry in data.get("files", ())),
-        ticket=dict(ticket),
-        outcome={key: value for key, value in outcome.items() if key != "contact_type"},
-        contact_type=(contact_type,) if isinstance(contact_type, str) else tuple(contact_type),
-        created_at_format=data.get("created_at_format"),
+        ticket={key: _text(ticket, key) or "" for key in ticket},
+        outcome={key: _text(outcome, key) or "" for key in outcome if key != "contact_type"},
+        contact_type=(contact_type,) if isinstance(contact_type, str) else _texts(outcome, "contact_type"),
+        created_at_format=_text(data, "created_at_format"),
         created_at_constant=constant,
-        timezone=data.get("timezone", "UTC"),
-        languages=tuple(data.get("languages", ("en",))),
-        categorical=tuple(attributes.get("categorical", ())),
-        numeric=tuple(attributes.get("numeric", ())),
-        boolean=tuple(attributes.get("boolean", ())),
-        never_inputs=tuple(data.get("never_inputs", ())),
-        contact_types_file=data.get("contact_types_file"),
-        templates_file=data.get("templates_file"),
+        timezone=_text(data, "timezone") or "UTC",
+        languages=_texts(data, "languages") or ("en",),
+        categorical=_texts(attributes, "categorical"),
+        numeric=_texts(attributes, "numeric"),
+        boolean=_texts(attributes, "boolean"),
+        never_inputs=_texts(data, "never_inputs"),
+        contact_types_file=_text(data, "contact_types_file"),
+        templates_file=_text(data, "templates_file"),
     )
     _refuse_leaks(dataset)
     return dataset
@@ -142,6 +146,20 @@ def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise DatasetError(f"{key} is {value!r}; it must be a table: [{key}].")
     return value
+
+
+def _text(data: Mapping[str, Any], key: str) -> str | None:
+    value = data.get(key)
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise DatasetError(f"{key} is {value!r}; a text was expected.", hint=f'Write {key} = "...".')
+    return value
+
+
+def _texts(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = data.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
+        raise DatasetError(f"{key} is {value!r}; a list of texts was expected.", hint=f'Write {key} = ["..."].')
+    return tuple(value)
 
 
 def _refuse_unknown(where: str, data: Mapping[str, Any], known: set[str]) -> None:

@@ -112,6 +112,13 @@ def recent_alarms(engine: sa.Engine, *, limit: int = 60, only_open: bool = False
         return [Alarm(**row) for row in connection.execute(query).mappings()]
 
 
+def alarms_of(engine: sa.Engine, run_id: str) -> list[Alarm]:
+    """The alarms that a run raised, open or closed."""
+    query = sa.select(alarms).where(alarms.c.run_id == run_id).order_by(alarms.c.alarm_id)
+    with engine.connect() as connection:
+        return [Alarm(**row) for row in connection.execute(query).mappings()]
+
+
 def find_run(engine: sa.Engine, run_id: str) -> MonitorRun | None:
     with engine.connect() as connection:
         row = connection.execute(sa.select(monitor_runs).where(monitor_runs.c.run_id == run_id)).mappings().first()

@@ -1,11 +1,13 @@
 """A workspace is one folder that holds everything of one tenant: lake, catalogue, manifests, models, releases, reports.
 
-Nothing here is half-written, ever: a step writes aside, then renames. One run at a time holds the lock.
+Nothing here is half-written, ever: a step writes aside, then renames. One run at a time holds the lock, and the next
+one that takes it mends what a killed run left behind.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -14,6 +16,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +25,8 @@ from tickets.errors import LockedError, MachineError, MissingStepError, Workspac
 from tickets.tables import Table
 
 _MARKER = "workspace.json"
+_RIGHTS = "Check the path, its rights and the space on its disk."
+_REPLACED = "replaced-"  # .aside/replaced-<number>-<path>: what stood at that path before
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +48,10 @@ class Workspace:
                 workspace.aside_root,
             ):
                 folder.mkdir(parents=True, exist_ok=True)
+            if not (workspace.root / _MARKER).exists():
+                write_text(workspace.root / _MARKER, json.dumps({"format": 1}))
         except OSError as error:
-            raise MachineError(f"cannot make the workspace {root}: {error.strerror}.") from error
-        if not (workspace.root / _MARKER).exists():
-            write_text(workspace.root / _MARKER, json.dumps({"format": 1}))
+            raise MachineError(f"cannot make the workspace {root}: {error.strerror}.", hint=_RIGHTS) from error
         return workspace
 
     @classmethod
@@ -133,7 +138,7 @@ class Workspace:
         try:
             yield path
         except OSError as error:
-            if error.errno in (28, 122):  # ENOSPC, EDQUOT
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise MachineError(
                     f"the disk of {self.root} is full.", hint="Free some space and run again; nothing was lost."
                 ) from error
@@ -145,7 +150,7 @@ class Workspace:
         """Put `written` (made inside `aside`) in place of the table, or of the given partitions of it.
 
         `written` has the table's layout: `<partition>=<value>/*.parquet`, or files for a table without partitions.
-        A given partition that `written` lacks becomes empty. Each replacement is one rename.
+        A given partition that `written` lacks becomes empty.
         """
         target = self.table_path(table)
         if partition_values is None:
@@ -160,11 +165,22 @@ class Workspace:
                 self._discard(target / name)
 
     def replace_folder(self, new: Path, target: Path) -> None:
-        """Rename `new` to `target`, moving what was there out of the way first."""
+        """Put `new` in the place of `target`: two renames. What stood there goes only once `new` is in place; a run
+        killed between the renames is undone by whoever next takes the lock."""
         target.parent.mkdir(parents=True, exist_ok=True)
+        replaced: Path | None = None
         if target.exists():
-            self._discard(target)
-        new.rename(target)
+            place = quote(str(target.relative_to(self.root)), safe="")
+            replaced = self.aside_root / f"{_REPLACED}{uuid.uuid4().hex[:12]}-{place}"
+            target.rename(replaced)
+        try:
+            new.rename(target)
+        except OSError:
+            if replaced is not None:
+                replaced.rename(target)
+            raise
+        if replaced is not None:
+            self._discard(replaced)
 
     def _discard(self, folder: Path) -> None:
         trash = self.aside_root / f"trash-{uuid.uuid4().hex[:12]}"
@@ -173,8 +189,15 @@ class Workspace:
 
     @contextlib.contextmanager
     def lock(self, purpose: str) -> Iterator[None]:
-        """Hold the workspace for one run; the system frees it if the holder dies. Raises LockedError."""
-        with open(self.root / "run.lock", "a+", encoding="utf-8") as file:
+        """Hold the workspace for one run: everything that writes to it does. The system frees it if the holder dies.
+
+        Raises LockedError, naming the holder; MachineError when the workspace cannot be written.
+        """
+        try:
+            file = open(self.root / "run.lock", "a+", encoding="utf-8")  # noqa: SIM115  # closed by `with` below
+        except OSError as error:
+            raise MachineError(f"cannot write to {self.root}: {error.strerror}.", hint=_RIGHTS) from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -185,18 +208,42 @@ class Workspace:
             file.truncate(0)
             file.write(f"{purpose}, process {os.getpid()}")
             file.flush()
+            self._mend()
             try:
                 yield
             finally:
                 file.truncate(0)
+
+    @contextlib.contextmanager
+    def releases_lock(self) -> Iterator[None]:
+        """Hold `releases/` while the champion changes, a second at most; waits for its turn. It is not the run lock, so
+        that a person can roll back while a night's run goes on."""
+        with open(self.releases / ".lock", "a", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _mend(self) -> None:
+        """Under the lock, so whoever wrote it is dead: put back what was moved away and not replaced, remove the
+        rest."""
+        for left in sorted(self.aside_root.glob("*")):
+            if left.name.startswith(_REPLACED):
+                target = self.root / unquote(left.name.removeprefix(_REPLACED).partition("-")[2])
+                if not target.exists():
+                    left.rename(target)
+                    continue
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old one or the new one, whole, also after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    with open(aside, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
+    try:
+        with open(aside, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise

@@ -26,6 +26,9 @@ app = typer.Typer(
 AsOf = Annotated[
     dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day to run for; today when not given.")
 ]
+Night = Annotated[
+    dt.datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The day to look back on; yesterday (UTC).")
+]
 Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of that period.")]
 Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="The workspace folder (TRIAGE_WORKSPACE).")]
 Preset = Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: how much to spend.")]
@@ -79,8 +82,11 @@ def demo(
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(help="CSV, JSON lines or Parquet; .gz is read too.")],
     dataset: Annotated[str, typer.Option(help="cfpb, banking77, bitext, or the path of a dataset.toml.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="CSV, JSON lines or Parquet; .gz is read too. Left out: those that dataset.toml lists."),
+    ] = None,
     workspace: Folder = None,
     as_of: AsOf = None,
 ) -> None:
@@ -89,7 +95,7 @@ def import_(
     from triage.console import screen
 
     with screen() as shown:
-        steps.import_files(_settings(workspace), files, dataset, as_of=_day(as_of), report=shown.report)
+        steps.import_files(_settings(workspace), files or [], dataset, as_of=_day(as_of), report=shown.report)
 
 
 @app.command()
@@ -231,14 +237,14 @@ def retrain(workspace: Folder = None, as_of: AsOf = None, preset: Preset = "cpu"
 
 
 @app.command()
-def nightly(workspace: Folder = None, as_of: AsOf = None, preset: Preset = "cpu") -> None:
+def nightly(workspace: Folder = None, as_of: Night = None, preset: Preset = "cpu") -> None:
     """The night's work in order: extract, features, score, monitor, and retrain when there is reason to."""
     from triage import steps
     from triage.console import screen, show_gate, show_night
 
     with screen() as shown:
         night, outcome = steps.nightly(
-            _settings(workspace), preset, as_of=_day(as_of), report=shown.report, progress=shown.progress
+            _settings(workspace), preset, as_of=_last_whole_day(as_of), report=shown.report, progress=shown.progress
         )
     show_night(night)
     if outcome is not None:
@@ -260,6 +266,11 @@ def _settings(workspace: Path | None) -> Settings:
 
     settings = read_settings()
     return settings if workspace is None else settings.model_copy(update={"workspace": workspace})
+
+
+def _last_whole_day(as_of: dt.datetime | None) -> dt.date:
+    """A night's work after midnight is about the day that has just ended."""
+    return as_of.date() if as_of else _day(None) - dt.timedelta(days=1)
 
 
 def _day(as_of: dt.datetime | None) -> dt.date:

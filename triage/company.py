@@ -78,7 +78,8 @@ FULL = DemoPlan(
     after_days=4,
     tickets_per_day=150,
     training=preset("cpu-quick"),
-    policy=Policy(label_budget=60),
+    # A challenger must have seen a few days of the change, so an alarm waits for that many labels.
+    policy=Policy(label_budget=40, labels_to_learn_from=600, retrain_after_labels=0),
 )
 QUICK = DemoPlan(
     history_days=14,
@@ -87,7 +88,7 @@ QUICK = DemoPlan(
     after_days=1,
     tickets_per_day=60,
     training=preset("cpu-quick"),
-    policy=Policy(label_budget=30),
+    policy=Policy(label_budget=30, retrain_after_labels=0),
 )
 
 
@@ -128,7 +129,7 @@ class Company:
         drifted = ", ".join(result.detector for result in night.results if result.drifted) or "nothing"
         self.report(f"night of {day}: {night.run.status}; drifted: {drifted}; {night.queued} labels asked")
         for alarm in night.raised:
-            self.report(f"  [red]{alarm.severity}[/red]: {alarm.message}")
+            self.report(f"  {alarm.severity}: {alarm.message}")
         if night.decision.retrain:
             self.report(f"  retrain: {'; '.join(night.decision.reasons)}")
         return night

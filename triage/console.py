@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from models.card import COST, QUALITY
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from triage.loop import DemoSummary
     from triage.retrain import RetrainOutcome
 
+_CHAPTER = r"(?<=  )\d\. [^.]+\."  # of the demonstration
+_ALARM = r"(?<=    )(?:warning|critical):"
 _LINE_EVERY = 10.0  # seconds between progress lines where there is no terminal to draw a bar on
 
 
@@ -35,8 +39,12 @@ class Screen:
     _last_line: float = 0.0
 
     def report(self, line: str) -> None:
+        """A line under the clock, as it is: names and words of tickets in it may look like markup."""
         minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
-        self.console.print(f"[dim]{minutes:2d}:{seconds:02d}[/dim]  {line}", soft_wrap=True)
+        shown = Text.assemble((f"{minutes:2d}:{seconds:02d}", "dim"), "  ", line)
+        shown.highlight_regex(_CHAPTER, "bold")
+        shown.highlight_regex(_ALARM, "red")
+        self.console.print(shown, soft_wrap=True)
 
     def progress(self, step: int, total: int, loss: float) -> None:
         """Training is at `step` of `total` steps."""
@@ -75,7 +83,7 @@ def screen() -> Iterator[Screen]:
 def show_metrics(trained: ModelVersion) -> None:
     """The model beside the baselines, on each split."""
     console = Console(highlight=False)
-    console.print(f"\nModel {trained.version} in {trained.folder}")
+    console.print(escape(f"\nModel {trained.version} in {trained.folder}"))
     names = list(trained.metrics)
     for split in ("validation", "test", "cost"):
         figures = {name: trained.metrics[name].get(split, {}) for name in names}
@@ -108,9 +116,9 @@ def show_night(night: NightReport) -> None:
         table.add_row(result.detector, *numbers, result.status)
     console.print(table)
     for alarm in night.alarms:
-        console.print(f"{alarm.severity}: {alarm.message}")
+        console.print(escape(f"{alarm.severity}: {alarm.message}"))
     verdict = "retrain" if night.decision.retrain else "no retraining"
-    console.print(f"{verdict}: {'; '.join(night.decision.reasons) or 'no reason to'}")
+    console.print(escape(f"{verdict}: {'; '.join(night.decision.reasons) or 'no reason to'}"))
 
 
 def show_gate(outcome: RetrainOutcome) -> None:
@@ -118,16 +126,18 @@ def show_gate(outcome: RetrainOutcome) -> None:
     verdict = "promoted" if outcome.gate.promote else "rejected"
     console.print(f"Challenger {outcome.challenger.version} against champion {outcome.champion}: {verdict}")
     for reason in outcome.gate.reasons:
-        console.print(f"  {reason}")
+        console.print(escape(f"  {reason}"))
 
 
 def show_checks(checks: Sequence[Check]) -> bool:
     """True when all are well."""
     console = Console(highlight=False)
     for check in checks:
-        console.print(f"{'[green]ok  [/green]' if check.ok else '[red]MEND[/red]'}  {check.name}: {check.found}")
+        console.print(
+            f"{'[green]ok  [/green]' if check.ok else '[red]MEND[/red]'}  {check.name}: {escape(check.found)}"
+        )
         if not check.ok and check.advice:
-            console.print(f"      {check.advice}")
+            console.print(escape(f"      {check.advice}"))
     return all(check.ok for check in checks)
 
 
@@ -142,7 +152,7 @@ def show_summary(summary: DemoSummary) -> None:
         table.add_row(period.name, f"{period.tickets:,}", *(f"{share:.1%}" for share in shares))
     console.print(table)
     for name, value in summary.figures.items():
-        console.print(f"{name:<28}{value}")
+        console.print(escape(f"{name:<28}{value}"))
     console.print("\nLook at it yourself:")
     for line in summary.addresses:
-        console.print(f"  {line}")
+        console.print(escape(f"  {line}"))

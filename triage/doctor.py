@@ -9,9 +9,10 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from tickets.database import probe_database
 from tickets.errors import TriageError
 from tickets.workspace import Workspace
-from triage.settings import Settings, database
+from triage.settings import Settings, database_url
 
 _PACKAGES = {"pipeline": "pyspark", "models": "torch", "service": "fastapi", "monitoring": "evidently"}
 _MIN_DISK_GB, _MIN_MEMORY_GB = 2, 4
@@ -67,7 +68,11 @@ def _memory() -> Check:
 def _port(settings: Settings) -> Check:
     with socket.socket() as probe:
         probe.settimeout(0.5)
-        taken = probe.connect_ex((settings.host, settings.port)) == 0
+        try:
+            taken = probe.connect_ex((settings.host, settings.port)) == 0
+        except OSError as error:  # a host name that nobody knows
+            found, advice = f"{settings.host}: {error}", "Set TRIAGE_HOST to an address of this machine."
+            return Check(name="port", ok=False, found=found, advice=advice)
     return Check(
         name="port",
         ok=not taken,
@@ -85,11 +90,7 @@ def _workspace(settings: Settings) -> Iterator[Check]:
         return
     workspace = Workspace.open(settings.workspace)
 
-    def dialect() -> str:
-        with database(settings, workspace) as engine:
-            return engine.dialect.name
-
-    yield _attempt("database", dialect)
+    yield _attempt("database", lambda: probe_database(database_url(settings, workspace)))
     yield _attempt("release", lambda: current_release(workspace).version)
 
 

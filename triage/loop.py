@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sqlalchemy as sa
 
-from models.registry import set_alias
-from models.release import promote
 from models.train import ModelVersion, train
 from pipeline.importing import import_files
 from pipeline.nightly import run_pipeline
@@ -24,6 +22,7 @@ from tickets.errors import InputError
 from tickets.monitor_log import record_event
 from tickets.simulate import write_history
 from tickets.workspace import Workspace
+from triage.champion import promote
 from triage.company import FULL, QUICK, DemoPlan, open_for_business
 from triage.live import Handled, Period, summarise
 from triage.retrain import RetrainOutcome, retrain
@@ -52,32 +51,33 @@ def run_demo(folder: Path, settings: Settings, plan: DemoPlan, *, report: Report
     """Run everything in `folder`, which is made anew. Raises TriageError when the machine lacks something."""
     started = time.monotonic()
     with ExitStack() as stack:
-        workspace = _fresh_workspace(folder)
+        workspace = stack.enter_context(_fresh_workspace(folder))
         engine = stack.enter_context(database(settings, workspace))
         uri = tracking_uri(settings, workspace)
 
-        report("[bold]1. History.[/bold] A ride-and-delivery company exports its resolved tickets.")
+        report("1. History. A ride-and-delivery company exports its resolved tickets.")
         spark = stack.enter_context(spark_for(settings))
         tickets_per_second = _history(workspace, plan, spark, report)
 
-        report("[bold]2. The first model.[/bold] Trained on the history, measured beside baselines, promoted.")
+        report("2. The first model. Trained on the history, measured beside baselines, promoted.")
         first = train(workspace, plan.training, report=report, progress=progress, tracking_uri=uri)
         _promote_first(workspace, engine, first, plan, uri)
 
-        report("[bold]3. Live.[/bold] The service answers over HTTP, agents use it, monitoring looks each night.")
+        report("3. Live. The service answers over HTTP, agents use it, monitoring looks each night.")
         company = stack.enter_context(open_for_business(workspace, engine, plan, report))
         quiet, _ = company.live(plan.quiet_days)
 
-        report("[bold]4. The business changes.[/bold] A product is launched, others renamed. The model knows nothing.")
+        report("4. The business changes. A product is launched, others renamed. The model knows nothing.")
         company.launch()
         drifted, night = company.live(plan.most_drift_days, until_retraining=True)
 
-        report("[bold]5. Labels and retraining.[/bold] People answer the queue, a challenger learns, the gate decides.")
+        report("5. Labels and retraining. People answer the queue, a challenger learns, the gate decides.")
         labelled = company.label()
         outcome = retrain(
             workspace,
             engine,
             as_of=dt.date.fromisoformat(night.run.as_of),
+            now=night.run.started_at,
             spark=spark,
             config=plan.training,
             tracking_uri=uri,
@@ -87,7 +87,7 @@ def run_demo(folder: Path, settings: Settings, plan: DemoPlan, *, report: Report
             gate_days=2,
         )
 
-        report("[bold]6. After.[/bold] The running service takes up the champion; agents go on.")
+        report("6. After. The running service takes up the champion; agents go on.")
         reload_seconds = company.wait_for(outcome.served)
         after, _ = company.live(plan.after_days)
         handled = company.desk.handled
@@ -106,12 +106,19 @@ def run_demo(folder: Path, settings: Settings, plan: DemoPlan, *, report: Report
     )
 
 
-def _fresh_workspace(folder: Path) -> Workspace:
-    if folder.exists():
-        if not (folder / "workspace.json").exists() and any(folder.iterdir()):
-            raise InputError(f"{folder} holds something that is no workspace.", hint="Name another with --workspace.")
-        shutil.rmtree(folder)
-    return Workspace.create(folder)
+@contextmanager
+def _fresh_workspace(folder: Path) -> Iterator[Workspace]:
+    """An empty workspace, locked to the end; what an earlier demonstration left in the folder goes."""
+    if folder.exists() and not (folder / "workspace.json").exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} holds something that is no workspace.", hint="Name another with --workspace.")
+    workspace = Workspace.create(folder)
+    with workspace.lock("demo"):
+        for path in sorted(workspace.root.iterdir()):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name not in ("workspace.json", "run.lock"):
+                path.unlink()
+        yield Workspace.create(folder)
 
 
 def _history(workspace: Workspace, plan: DemoPlan, spark: SparkSession, report: Report) -> float:
@@ -127,9 +134,7 @@ def _history(workspace: Workspace, plan: DemoPlan, spark: SparkSession, report: 
 def _promote_first(workspace: Workspace, engine: sa.Engine, first: ModelVersion, plan: DemoPlan, uri: str) -> None:
     at = dt.datetime.combine(plan.live_from, dt.time(), tzinfo=dt.UTC)
     record_event(engine, "trained", at=at, model_version=first.version, details={"from": "history"})
-    promote(workspace, first.version)
-    set_alias(first.version, "champion", tracking_uri=uri)
-    record_event(engine, "promoted", at=at, model_version=first.version, details={"reasons": ["the first model"]})
+    promote(workspace, engine, first.version, details={"reasons": ["the first model"]}, tracking_uri=uri, at=at)
 
 
 def _model_figures(first: ModelVersion, outcome: RetrainOutcome) -> dict[str, str]:

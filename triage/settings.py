@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from tickets.database import open_database
 from tickets.errors import InputError
@@ -19,10 +19,8 @@ from tickets.workspace import Workspace
 class SparkSettings(BaseModel):
     """TRIAGE_SPARK__MASTER and TRIAGE_SPARK__MEMORY."""
 
-    master: str | None = Field(default=None, description="Spark master; the machine's own cores when not set.")
-    memory: str | None = Field(
-        default=None, description="Driver memory, such as 4g; a share of the machine's when not set."
-    )
+    master: str | None = Field(default=None, description="Spark master; two cores of this machine when not set.")
+    memory: str | None = Field(default=None, description="Driver memory, such as 4g; 2g when not set.")
 
 
 class Settings(BaseSettings):
@@ -69,16 +67,25 @@ def read_settings() -> Settings:
         first = error.errors()[0]
         name = "TRIAGE_" + "__".join(str(part) for part in first["loc"]).upper()
         raise InputError(f"{name} is {first['input']!r}: {first['msg']}.", hint="Mend or unset it.") from error
+    except SettingsError as error:
+        raise InputError(
+            f"a TRIAGE_ variable cannot be read: {error}.",
+            hint="Nested settings have their own, such as TRIAGE_SPARK__MASTER.",
+        ) from error
 
 
 def tracking_uri(settings: Settings, workspace: Workspace) -> str:
     return settings.tracking_uri or workspace.default_tracking_uri
 
 
+def database_url(settings: Settings, workspace: Workspace) -> str:
+    return settings.database_url or workspace.default_database_url
+
+
 @contextmanager
 def database(settings: Settings, workspace: Workspace) -> Iterator[sa.Engine]:
     """The operational database of the workspace, closed at the end. Raises MachineError."""
-    engine = open_database(settings.database_url or workspace.default_database_url)
+    engine = open_database(database_url(settings, workspace))
     try:
         yield engine
     finally:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], None]
 Progress = Callable[[int, int, float], None]
-BY_HAND = "promoted by hand"
+BY_HAND = {"reasons": ["promoted by hand"]}
 Periods = tuple[dt.date | None, ...]  # first day of validation, first day of test, the day after test
 
 
@@ -70,7 +70,7 @@ def features(settings: Settings, *, as_of: dt.date, periods: Periods, report: Re
     validation_from, test_from, test_until = periods
     plan = SplitPlan(validation_from=validation_from, test_from=test_from, test_until=test_until)
     with opened(settings, "features") as (workspace, engine), spark_for(settings) as spark:
-        extract(workspace, engine, as_of=as_of)
+        extract(workspace, engine, as_of=as_of, report=report)
         run_pipeline(workspace, as_of=as_of, spark=spark, plan=plan, report=report)
 
 
@@ -85,8 +85,7 @@ def train(
 ) -> ModelVersion:
     """Train with a preset, `knobs` that are not None overriding it. Raises InputError, TrainingDataError."""
     from models import train as training
-    from models.registry import set_alias
-    from models.release import promote
+    from triage import champion
 
     with opened(settings, "train") as (workspace, engine):
         uri = tracking_uri(settings, workspace)
@@ -95,9 +94,7 @@ def train(
         now = dt.datetime.now(dt.UTC)
         record_event(engine, "trained", at=now, model_version=trained.version, details={"preset": preset})
         if promote_it:
-            promote(workspace, trained.version)
-            set_alias(trained.version, "champion", tracking_uri=uri)
-            record_event(engine, "promoted", at=now, model_version=trained.version, details={"reasons": [BY_HAND]})
+            champion.promote(workspace, engine, trained.version, details=BY_HAND, tracking_uri=uri)
     return trained
 
 
@@ -131,28 +128,23 @@ def model_version(settings: Settings, version: str | None) -> ModelVersion:
 
 def promote(settings: Settings, version: str) -> None:
     """Raises ReleaseError, naming the versions there are."""
-    from models import release
-    from models.registry import set_alias
+    from triage import champion
 
     with opened(settings, "promote") as (workspace, engine):
-        release.promote(workspace, version)
-        set_alias(version, "champion", tracking_uri=tracking_uri(settings, workspace))
-        now = dt.datetime.now(dt.UTC)
-        record_event(engine, "promoted", at=now, model_version=version, details={"reasons": [BY_HAND]})
+        uri = tracking_uri(settings, workspace)
+        champion.promote(workspace, engine, version, details=BY_HAND, tracking_uri=uri)
 
 
 def rollback(settings: Settings) -> str:
-    """Serve the previous champion again; its version. Raises ReleaseError when there was none."""
-    from models import release
-    from models.registry import set_alias
+    """Serve the previous champion again; its version. Raises ReleaseError when there was none.
 
-    with opened(settings, "rollback") as (workspace, engine):
-        left = release.current_version(workspace)
-        version = release.roll_back(workspace)
-        set_alias(version, "champion", tracking_uri=tracking_uri(settings, workspace))
-        now = dt.datetime.now(dt.UTC)
-        record_event(engine, "rolled back", at=now, model_version=version, details={"from": left})
-    return version
+    It does not wait for the run lock: a bad release must go while a long run goes on.
+    """
+    from triage import champion
+
+    workspace = Workspace.open(settings.workspace)
+    with database(settings, workspace) as engine:
+        return champion.roll_back(workspace, engine, tracking_uri=tracking_uri(settings, workspace))
 
 
 def serve(settings: Settings) -> None:
@@ -184,15 +176,16 @@ def monitor(settings: Settings, *, as_of: dt.date, report: Report) -> NightRepor
 
 def retrain(settings: Settings, preset: str, *, as_of: dt.date, report: Report, progress: Progress) -> RetrainOutcome:
     """Train a challenger and let it meet the champion. Raises ReleaseError, MissingStepError, TrainingDataError."""
-    from triage.retrain import retrain as run
+    from triage import retrain as retraining
 
+    config = train_config(preset, {})
     with opened(settings, "retrain") as (workspace, engine), spark_for(settings) as spark:
-        return run(
+        return retraining.retrain(
             workspace,
             engine,
             as_of=as_of,
             spark=spark,
-            config=train_config(preset, {}),
+            config=config,
             tracking_uri=tracking_uri(settings, workspace),
             report=report,
             progress=progress,
@@ -202,28 +195,34 @@ def retrain(settings: Settings, preset: str, *, as_of: dt.date, report: Report, 
 def nightly(
     settings: Settings, preset: str, *, as_of: dt.date, report: Report, progress: Progress
 ) -> tuple[NightReport, RetrainOutcome | None]:
-    """The night's work in order; the lock is held from the first step to the last."""
+    """The night's work in order; the lock is held from the first step to the last.
+
+    The features are split by shares of the tickets, for a `triage train` by hand. Nothing of the night leans on that
+    split: the champion is judged by what its release keeps, and retraining cuts at days of its own.
+    """
     from models.score_backlog import score
     from monitoring.night import run_night
     from pipeline.extract import extract
     from pipeline.nightly import run_pipeline
     from pipeline.split import SplitPlan
-    from triage.retrain import retrain
+    from triage import retrain as retraining
 
+    config = train_config(preset, {})
     with opened(settings, "nightly") as (workspace, engine), spark_for(settings) as spark:
-        extract(workspace, engine, as_of=as_of)
+        extract(workspace, engine, as_of=as_of, report=report)
         run_pipeline(workspace, as_of=as_of, spark=spark, plan=SplitPlan(), report=report)
         score(workspace, spark, as_of=as_of, report=report)
         night = run_night(workspace, engine, as_of=as_of, report=report)
         if not night.decision.retrain:
             return night, None
-        return night, retrain(
+        outcome = retraining.retrain(
             workspace,
             engine,
             as_of=as_of,
             spark=spark,
-            config=train_config(preset, {}),
+            config=config,
             tracking_uri=tracking_uri(settings, workspace),
             report=report,
             progress=progress,
         )
+    return night, outcome

@@ -1,7 +1,7 @@
 """The rungs of the ladder that the model is measured against, one file each.
 
 Every rung is one function of the same signature: `fit(texts, leaves, leaf_count, *, seed) -> Baseline`, with texts
-(n,) and leaves (n,) columns 0..leaf_count-1.
+(n,) and leaves (n,) columns 0..leaf_count-1, two or more different ones among them.
 """
 
 from __future__ import annotations

@@ -38,8 +38,6 @@ def fit(texts: Sequence[str], leaves: NDArray[np.int64], leaf_count: int, *, see
         loss="log_loss", alpha=1e-5, max_iter=20, tol=1e-3, average=True, random_state=seed, n_jobs=-1
     )
     model = make_pipeline(make_union(words, characters), classifier)
-    if len(np.unique(leaves)) < 2:
-        raise ValueError("logistic regression needs tickets of two contact types")
     model.fit(texts, leaves)
 
     def predict(unseen: Sequence[str]) -> NDArray[np.float32]:

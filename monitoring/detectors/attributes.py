@@ -16,6 +16,7 @@ from tickets.records import AttributeValue
 
 NAME = "attributes"
 MISSING = "(missing)"
+_SURE = 0.0005  # a corrected p-value that passes a further correction over the night's detectors at 1 %
 _NUMBERS_NEEDED = 20  # values in both windows; with fewer, only whether the value is there is compared
 
 
@@ -33,7 +34,7 @@ def attribute_drift(
     *,
     least: int = LEAST,
 ) -> DetectorResult:
-    """Attributes of each ticket -> the effect of the one that changed most surely; p corrected over them (Holm).
+    """Attributes of each ticket -> the largest effect among those that surely changed; p corrected over all of them.
 
     A missing value is a category of its own. An attribute that no current ticket has at all is a broken feed, not a
     drift of customers: it is named under `vanished` and left out of the test. Numbers are compared by rank.
@@ -54,13 +55,16 @@ def attribute_drift(
     }
     if not changes:
         return unknown(NAME, "no attribute has values in both windows", details)
-    surest = min(changes, key=lambda change: (change.p_value, -change.effect))
+    # The surest change may be a trifle that every ticket shows; it must not hide a large one that is sure as well.
+    # Whichever is chosen, its p-value times the number of tests holds the promised rate of false calls.
+    ranked = sorted(changes, key=lambda change: (change.p_value, -change.effect))
+    sure = [change for change in ranked if change.p_value * len(changes) <= _SURE]
+    ranked = sorted(sure, key=lambda change: -change.effect) + ranked[len(sure) :]
     details["moved"] = [
         {"name": change.attribute, "effect": change.effect, "p_value": change.p_value, **change.what}
-        for change in sorted(changes, key=lambda change: (change.p_value, -change.effect))[:5]
+        for change in ranked[:5]
     ]
-    # Holm's first step is Bonferroni's: the smallest p-value, times the number of tests.
-    return seen(NAME, surest.effect, min(1.0, surest.p_value * len(changes)), details)
+    return seen(NAME, ranked[0].effect, min(1.0, ranked[0].p_value * len(changes)), details)
 
 
 def _present(rows: Sequence[Mapping[str, AttributeValue]]) -> set[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from monitoring.detectors.sample import LEAST, seen, too_small
-from monitoring.detectors.shares import compare_shares
+from monitoring.detectors.sample import LEAST
+from monitoring.detectors.shares import compare_categories
 from tickets.monitor_log import DetectorResult
 
 NAME = "predictions.types"
@@ -16,12 +16,4 @@ def predicted_types(reference: Sequence[str], current: Sequence[str], *, least: 
 
     Testing a classifier's outputs for shift: Rabanser et al. 2019, https://arxiv.org/abs/1810.11953.
     """
-    if small := too_small(NAME, len(reference), len(current), least):
-        return small
-    test = compare_shares(reference, current)
-    return seen(
-        NAME,
-        test.effect,
-        test.p_value,
-        {"reference": len(reference), "current": len(current), "moved": test.moved, "new": test.new},
-    )
+    return compare_categories(NAME, reference, current, least=least)

@@ -9,18 +9,39 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency
 
+from monitoring.detectors.sample import LEAST, seen, too_small, unknown
+from tickets.monitor_log import DetectorResult
+
 _LEAST_EXPECTED = 5  # the usual condition of the chi-square approximation (Cochran 1954)
 _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class SharesTest:
-    """`effect` is Cramér's V, corrected for its upward bias, 0 to 1; `moved` the categories that changed most."""
+    """`effect` is Cramér's V, corrected for its upward bias, 0 to 1; `moved` the categories that changed most.
 
+    `comparable` is False when there are several categories and each alone is too rare for the test: then nothing was
+    tested, and an effect of 0 means nothing.
+    """
+
+    comparable: bool
     effect: float
     p_value: float
     moved: list[dict[str, object]]
     new: list[str]  # categories that only the current window has
+
+
+def compare_categories(
+    name: str, reference: Sequence[str], current: Sequence[str], *, least: int = LEAST
+) -> DetectorResult:
+    """n and m categories -> Cramér's V, with what moved; `unknown` when the test's assumptions fail."""
+    sizes: dict[str, object] = {"reference": len(reference), "current": len(current)}
+    if small := too_small(name, len(reference), len(current), least):
+        return small
+    test = compare_shares(reference, current)
+    if not test.comparable:
+        return unknown(name, "every category is too rare to compare", sizes)
+    return seen(name, test.effect, test.p_value, {**sizes, "moved": test.moved, "new": test.new})
 
 
 def compare_shares(reference: Sequence[str], current: Sequence[str]) -> SharesTest:
@@ -33,15 +54,16 @@ def compare_shares(reference: Sequence[str], current: Sequence[str]) -> SharesTe
     moved: list[dict[str, object]] = [
         {"name": str(names[i]), "reference": float(share_before[i]), "current": float(share_after[i])} for i in order
     ]
-    table = _pool_rare(np.stack([before, after]).astype(np.float64))
-    effect, p_value = _cramers_v(table)
-    return SharesTest(effect, p_value, moved, [str(name) for name in names[(before == 0) & (after > 0)]])
-
-
-def _pool_rare(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2, k) counts -> (2, k') with the columns whose expected count is small summed into one."""
-    smaller = table.sum(axis=1).min() / table.sum()
+    table = np.stack([before, after]).astype(np.float64)
+    smaller = float(table.sum(axis=1).min() / table.sum())
     rare = table.sum(axis=0) * smaller < _LEAST_EXPECTED
+    effect, p_value = _cramers_v(_pool(table, rare, smaller))
+    new = [str(name) for name in names[(before == 0) & (after > 0)]]
+    return SharesTest(len(names) == 1 or not rare.all(), effect, p_value, moved, new)
+
+
+def _pool(table: NDArray[np.float64], rare: NDArray[np.bool_], smaller: float) -> NDArray[np.float64]:
+    """(2, k) counts -> (2, k') with the rare columns summed into one; `smaller` is the smaller window's share."""
     if not rare.any():
         return table
     pooled = np.concatenate([table[:, ~rare], table[:, rare].sum(axis=1, keepdims=True)], axis=1)

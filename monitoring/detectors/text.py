@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.detectors.numbers import compare_numbers
-from monitoring.detectors.sample import LEAST, seen, too_small
-from monitoring.detectors.shares import compare_shares
+from monitoring.detectors.sample import LEAST, too_small
+from monitoring.detectors.shares import compare_categories
 from tickets.monitor_log import DetectorResult
 
 LENGTH = "text.length"
@@ -38,15 +38,7 @@ def length(reference: Sequence[str], current: Sequence[str], *, least: int = LEA
 
 def language(reference: Sequence[str], current: Sequence[str], *, least: int = LEAST) -> DetectorResult:
     """Languages -> Cramér's V."""
-    if small := too_small(LANGUAGE, len(reference), len(current), least):
-        return small
-    test = compare_shares(reference, current)
-    return seen(
-        LANGUAGE,
-        test.effect,
-        test.p_value,
-        {"reference": len(reference), "current": len(current), "moved": test.moved, "new": test.new},
-    )
+    return compare_categories(LANGUAGE, reference, current, least=least)
 
 
 def unseen_words(

@@ -12,6 +12,7 @@ import io
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,13 +76,24 @@ def _csv_rows(path: Path, dataset: Dataset, check_header: CheckHeader | None) ->
     # Bytes that are no UTF-8 come through as lone surrogates, so that a row, not the file, is at fault.
     with io.TextIOWrapper(_open(path), encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         lines = csv.reader(file)
-        header = [name.strip() for name in next(lines, [])]
+        header = _distinct(name.strip() for name in next(lines, []))
         if not header:
             return
         (check_header or (lambda columns, where: require_columns(columns, dataset, where)))(header, path)
         for values in lines:
             if values:
                 yield _csv_row(header, values)
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """Column names of which no two are equal, so that no value of a row hides another: `note`, `note (2)`."""
+    seen: Counter[str] = Counter()
+    distinct = []
+    for written in names:
+        name = written or "unnamed"
+        seen[name] += 1
+        distinct.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return distinct
 
 
 def _csv_row(header: list[str], values: list[str]) -> SourceRow:
@@ -148,7 +160,7 @@ def _parquet_rows(path: Path, dataset: Dataset, check_header: CheckHeader | None
 
 
 def _row(fields: dict[str, Any], problem: str | None) -> SourceRow:
-    """Strict JSON text of a row. Bytes that were no UTF-8 stay visible as \\xNN."""
+    """A row as JSON text. Bytes that were no UTF-8 stay visible as \\xNN."""
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=_plain)
     try:
         text.encode()

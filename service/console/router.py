@@ -126,6 +126,9 @@ def send_feedback(
 ) -> RedirectResponse:
     """Keep what the agent did, and go on to the next ticket."""
     contact_type = {"accepted": form.suggested_type, "corrected": form.chosen_type, "ignored": None}[form.action]
+    if form.action == "accepted" and not contact_type:
+        # The API would take the first; here nothing was pre-selected because the model abstained.
+        raise Problem(422, "no-contact-type", "no contact type was chosen.", hint="Go back and choose one, or ignore.")
     seconds = held.options.clock().timestamp() - form.opened
     try:
         given = FeedbackRequest(

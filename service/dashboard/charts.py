@@ -41,7 +41,14 @@ def quality(runs: Sequence[MonitorRun]) -> Chart:
         for key, name in _QUALITY.items()
         if run.summary.get(key) is not None
     ]
-    date = {"field": "date", "type": "temporal", "title": None, "axis": {"format": "%d %b", "tickCount": 6}}
+    # A day without a time is midnight in UTC; drawn in a reader's own zone it could be the day before.
+    date = {
+        "field": "date",
+        "type": "temporal",
+        "title": None,
+        "axis": {"format": "%d %b", "tickCount": 6},
+        "scale": {"type": "utc"},
+    }
     color = {"field": "figure", "type": "nominal", "title": None, "legend": {"orient": "bottom", "columns": 1}}
     share = {
         "type": "quantitative",

@@ -41,7 +41,7 @@ def dashboard(request: Request, held: Held) -> HTMLResponse:
         figures=state.figures(runs[0]) if runs else [],
         runs=runs,
         latest=results[runs[0].run_id] if runs else [],
-        alarms=alarms,
+        alarms=state.alarm_groups(alarms),
         queue=label_queue.counts(held.engine),
         timeline=monitor_log.model_timeline(held.engine, limit=20),
         quality=charts.quality(runs),
@@ -78,7 +78,7 @@ def report_page(held: Held, run_id: str) -> FileResponse:
             404,
             "no-report",
             "the page of this run's report is not kept.",
-            hint="Run `triage monitor` for its date again to draw it.",
+            hint="While its model is served, `triage monitor --as-of` its date draws it again.",
         )
     return FileResponse(page, media_type="text/html", headers={"Content-Security-Policy": _REPORT_POLICY})
 
@@ -93,7 +93,7 @@ def one_run(request: Request, held: Held, run_id: str) -> HTMLResponse:
         run=run,
         figures=state.figures(run),
         results=monitor_log.results_of(held.engine, run_id),
-        alarms=[alarm for alarm in monitor_log.recent_alarms(held.engine, limit=1000) if alarm.run_id == run_id],
+        alarms=state.alarm_groups(monitor_log.alarms_of(held.engine, run_id)),
         metrics=state.report_figures(held.workspace, run),
         has_page=state.report_page(held.workspace, run) is not None,
     )

@@ -44,6 +44,14 @@ _FIGURES = (
 )
 
 
+_TITLES = {
+    "agents": "What agents do",
+    "tickets": "What customers write",
+    "volume": "How many tickets come",
+    "model": "What the model makes of it",
+}
+
+
 def status_line(runs: Sequence[MonitorRun], alarms: Sequence[Alarm], *, serving: str | None) -> StatusLine:
     """`runs` newest first; `alarms` are the open ones; `serving` is the release in service."""
     if serving is None and not runs:
@@ -55,14 +63,36 @@ def status_line(runs: Sequence[MonitorRun], alarms: Sequence[Alarm], *, serving:
     last = runs[0]
     looked = f"Last looked at {last.as_of}: {last.windows['current']['tickets']} tickets, model {last.model_version}."
     if alarms:
-        critical = sum(alarm.severity == "critical" for alarm in alarms)
-        many = "1 alarm is open" if len(alarms) == 1 else f"{len(alarms)} alarms are open"
-        return StatusLine("bad", many, f"{critical} critical. {looked}" if critical else looked)
+        return _alarming(alarms, looked)
     if last.status == "unknown":
         return StatusLine("unknown", "Too little to tell", f"{looked} Detectors need more tickets in the window.")
     if serving is not None and serving != last.model_version:
         return StatusLine("unknown", "New model, not watched yet", f"{serving} is served. {looked}")
     return StatusLine("good", "All is well", looked)
+
+
+def _alarming(alarms: Sequence[Alarm], looked: str) -> StatusLine:
+    """The most important alarm in large letters: one change in the world is seen by several detectors."""
+    ranked = sorted(alarms, key=_importance)
+    first = ranked[0].details.get("headline", ranked[0].message.rstrip("."))
+    since = min(alarm.raised_at for alarm in alarms)
+    many = "1 alarm is open" if len(alarms) == 1 else f"{len(alarms)} alarms are open"
+    critical = sum(alarm.severity == "critical" for alarm in alarms)
+    told = f"{many}, {critical} of them critical" if critical and len(alarms) > 1 else many
+    return StatusLine("bad", first, f"{told}, since {since:%Y-%m-%d %H:%M} UTC. {looked}")
+
+
+def alarm_groups(alarms: Sequence[Alarm]) -> list[tuple[str, list[Alarm]]]:
+    """Alarms under a title that says what they are about, the most important first."""
+    groups: dict[str, list[Alarm]] = {}
+    for alarm in sorted(alarms, key=_importance):
+        groups.setdefault(_TITLES.get(alarm.details.get("about", ""), "Other changes"), []).append(alarm)
+    return list(groups.items())
+
+
+def _importance(alarm: Alarm) -> tuple[int, str]:
+    """As monitoring ranked them; alarms without a rank come last."""
+    return int(alarm.details.get("place", 99)), alarm.detector
 
 
 def figures(run: MonitorRun) -> list[Figure]:

@@ -19,15 +19,15 @@ from service.pages.person import person_of
 
 _SERVICE = Path(__file__).resolve().parents[1]
 _TEMPLATE_FOLDERS = ("pages", "console/templates", "labels/templates", "dashboard/templates")
+_SECTIONS = ("/console", "/labels", "/dashboard")
 _BAND_WORDS = {"high": "very likely", "medium": "likely", "low": "a guess"}
 
 
 def render(request: Request, name: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
-    """The template `name` as a page. `here` (the path) and `person` (who works) are given to each."""
-    given = {
-        "here": request.url.path,
-        "person": person_of(request),
-    }
+    """The template `name` as a page. Each is given `here` (its path), `back` (where to return to) and `person` (who
+    works).
+    """
+    given = {"here": request.url.path, "back": _back(request), "person": person_of(request)}
     return HTMLResponse(environment().get_template(name).render(given | context), status_code=status_code)
 
 
@@ -43,6 +43,14 @@ def environment() -> Environment:
     )
     made.filters.update(percent=percent, when=when, confidence=confidence)
     return made
+
+
+def _back(request: Request) -> str:
+    """The page itself, or its section where the page answers a form and cannot be asked for again."""
+    if request.method in {"GET", "HEAD"}:
+        return request.url.path
+    section = "/" + request.url.path.split("/")[1]
+    return section if section in _SECTIONS else "/console"
 
 
 def percent(share: float | None) -> str:

@@ -26,7 +26,6 @@ def test_every_labelled_ticket_is_read_with_its_outcome(load_tiny: Load) -> None
     for place, row in enumerate(data.train.rows.to_pylist()):
         assert data.index.ids[data.train.node[place]] == row["contact_type"]
         assert data.templates[data.train.template[place]].template_id == row["template_id"]
-    assert data.train.created_at.dtype == np.dtype("datetime64[us]")
 
 
 def test_hard_negatives_are_templates_that_were_not_sent(load_tiny: Load) -> None:

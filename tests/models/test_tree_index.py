@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.tree_index import (
     conditional_log_probabilities,
     index_tree,
-    path_log_loss,
     path_probabilities,
     top_leaves,
 )
@@ -98,15 +96,6 @@ def test_a_temperature_softens_its_level_only(tiny_tree: ContactTypeTree) -> Non
     assert np.allclose(plain[:, top], softened[:, top])
     assert softened[:, ~top].max() < plain[:, ~top].max()
     assert np.allclose(path_probabilities(index, logits, [1.0, 4.0])[:, index.leaves].sum(axis=1), 1, atol=1e-6)
-
-
-def test_the_loss_of_an_inner_node_stops_there(tiny_tree: ContactTypeTree) -> None:
-    index = index_tree(tiny_tree)
-    conditional = conditional_log_probabilities(index, random_logits(2, len(index.ids)))
-    nodes = np.array([index.position("payments"), index.position("refund")])
-    loss = path_log_loss(index, conditional, nodes)
-    assert loss[0] == pytest.approx(-conditional[0, nodes[0]])
-    assert loss[1] == pytest.approx(-conditional[1, index.position("payments")] - conditional[1, nodes[1]])
 
 
 def test_class_counts_are_of_active_siblings(tiny_tree: ContactTypeTree) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -97,10 +98,48 @@ def test_an_alarm_says_what_moved() -> None:
 
 def test_an_alarm_is_over_after_quiet_nights_and_not_after_blind_ones() -> None:
     quiet, blind = judge([result("a", p=0.5)], LIMITS), [result("a", p=None, effect=None, unknown=True)]
-    assert recovered(quiet, [set(), set()], {"a"}, LIMITS) == ["a"]
-    assert recovered(quiet, [set(), {"a"}], {"a"}, LIMITS) == []
-    assert recovered(quiet, [set()], {"a"}, LIMITS) == []
-    assert recovered(blind, [set(), set()], {"a"}, LIMITS) == []
+    assert recovered(quiet, [{"a"}, {"a", "b"}], {"a"}, LIMITS) == ["a"]
+    assert recovered(quiet, [{"a"}, {"b"}], {"a"}, LIMITS) == []  # one night drifted or could not look
+    assert recovered(quiet, [{"a"}], {"a"}, LIMITS) == []
+    assert recovered(blind, [{"a"}, {"a"}], {"a"}, LIMITS) == []
+
+
+@pytest.mark.parametrize(
+    ("detector", "details", "words"),
+    [
+        (
+            "confidence.out_of_scope",
+            {"mean": {"reference": 0.1, "current": 0.3}, "median": {"reference": 0.02, "current": 0.04}},
+            "Tickets lie farther from what the model learned (median 0.02 before, 0.04 now).",
+        ),
+        (
+            "confidence.probability",
+            {"mean": {"reference": 0.8, "current": 0.6}, "median": {"reference": 0.7, "current": 0.7}},
+            "The model is less sure of itself (mean 0.8 before, 0.6 now).",
+        ),
+        (
+            "attributes",
+            {"moved": [{"name": "city", "categories": [{"name": "Faro", "reference": 0.1, "current": 0.4}]}]},
+            "Attributes of tickets changed (city Faro: 10.0% before, 40.0% now).",
+        ),
+        (
+            "volume",
+            {"tickets": 40, "expected": 99.6},
+            "Fewer tickets come than usual (40 tickets, about 100 expected).",
+        ),
+    ],
+)
+def test_an_alarm_says_which_way(detector: str, details: dict[str, object], words: str) -> None:
+    drifted = replace(result(detector, p=1e-9), status="drifted", details=details)
+    (alarm,) = raise_alarms([drifted], [], set(), replace(LIMITS, persist=1, of=1), run_id="run", at=AT)
+    assert alarm.message == words
+
+
+def test_what_people_feel_comes_first() -> None:
+    names = ["attributes", "confidence.abstained", "feedback.acceptance", "text.unseen_words"]
+    alarms = raised(names, [set(names)])
+    assert [alarm.detector for alarm in alarms] == [names[2], names[3], names[0], names[1]]
+    assert alarms[0].details["headline"] == "Agents accept fewer suggestions"
 
 
 @pytest.mark.slow

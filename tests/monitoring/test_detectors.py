@@ -145,6 +145,21 @@ def test_a_new_category_is_named() -> None:
     assert result.details["moved"][0] == {"name": "a", "reference": 0.5, "current": 0.25}
 
 
+def test_types_that_are_all_too_rare_are_unknown_and_no_quiet() -> None:
+    every = [str(number) for number in range(100)]
+    result = predictions.predicted_types(every, every)
+    assert result.status == "unknown"
+    assert "too rare" in result.details["why"]
+
+
+def test_a_trifle_that_is_very_sure_hides_no_large_change() -> None:
+    before = [{"weight": float(n), "city": "Porto" if n % 500 == 0 else "Faro"} for n in range(10_000)]
+    now = [{"weight": 0.94 * n, "city": "Porto" if n % 20 == 0 else "Faro"} for n in range(10_000)]
+    moved = {row["name"]: row for row in attributes.attribute_drift(before, now).details["moved"]}
+    assert moved["city"]["effect"] > 2 * moved["weight"]["effect"]
+    assert next(iter(moved)) == "city"
+
+
 def test_many_rare_types_are_tested_together_without_false_certainty() -> None:
     rng = np.random.default_rng(5)
     small = [
@@ -215,10 +230,11 @@ def test_acceptance_that_rises_is_no_drift() -> None:
 
 def test_acceptance_is_held_against_the_accuracy_of_the_reference_while_there_is_no_earlier_period() -> None:
     now = np.r_[np.ones(60), np.zeros(40)] > 0
-    result = feedback.acceptance(np.zeros(0, np.bool_), now, expected=0.8)
+    result = feedback.acceptance(np.zeros(0, np.bool_), now, right=np.r_[np.ones(170), np.zeros(30)] > 0)
     assert result.details["against"] == "its accuracy on the reference period"
     assert result.p_value is not None
     assert result.p_value < 0.001
+    assert result.details["share"] == pytest.approx({"reference": 0.8, "current": 0.6})
     assert feedback.acceptance(np.zeros(0, np.bool_), now).status == "unknown"
 
 

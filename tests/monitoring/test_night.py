@@ -11,7 +11,8 @@ import pytest
 
 from models.release import promote
 from monitoring.current import period_of, read_period
-from monitoring.night import run_night
+from monitoring.night import NightReport, run_night
+from monitoring.performance import read_labelled
 from monitoring.policy import Policy
 from monitoring.reports import prune_pages, write_page
 from tickets import label_queue, monitor_log
@@ -100,9 +101,82 @@ def test_the_same_night_twice_changes_nothing(world: Any) -> None:
     assert [alarm.alarm_id for alarm in again.raised] == [alarm.alarm_id for alarm in night.raised]
     assert again.results == night.results
     assert again.queued == 0
+    assert again.run.summary == night.run.summary
     assert len(monitor_log.recent_runs(world.engine)) == 2
     assert len(monitor_log.recent_alarms(world.engine)) == len(night.raised)
     assert label_queue.counts(world.engine) == {"open": 40}
+
+
+def test_a_night_that_later_ones_followed_is_only_looked_at_again(world: Any) -> None:
+    world.arrive(400, day=FIRST, days=9, seed=1)
+    world.arrive(400, day=FIRST + timedelta(days=9), days=8, seed=5, new_topic=0.4, accepted=0.5)
+
+    def look(day: int, at: datetime) -> Any:
+        return run_night(
+            world.workspace,
+            world.engine,
+            as_of=FIRST + timedelta(days=day),
+            policy=POLICY,
+            suggester=world.reader,
+            now=at,
+        )
+
+    quiet, *_ = [look(day, datetime(2026, 4, day, tzinfo=UTC)) for day in (5, 6, 7, 15, 16)]
+    alarms = monitor_log.recent_alarms(world.engine)
+    assert alarms
+    timeline, queue = monitor_log.model_timeline(world.engine), label_queue.counts(world.engine)
+    for day in (7, 15, 16):
+        again = look(day, datetime(2026, 5, 1, tzinfo=UTC))
+    earlier = look(4, datetime(2026, 5, 1, tzinfo=UTC))
+    assert quiet.run.status == "quiet"
+    assert (earlier.queued, earlier.raised, earlier.decision.retrain) == (0, [], False)
+    assert [alarm.alarm_id for alarm in monitor_log.recent_alarms(world.engine, only_open=True)] == [
+        alarm.alarm_id for alarm in alarms
+    ]
+    assert again.run.status == "alarm"
+    assert monitor_log.model_timeline(world.engine) == timeline
+    assert label_queue.counts(world.engine) == queue
+
+
+@pytest.mark.slow
+def test_the_random_labels_of_many_nights_are_as_sure_as_all_tickets(world: Any) -> None:
+    """Nights overlap: if the random share took what earlier nights left of older tickets, it would be too sure."""
+    world.arrive(900, day=FIRST, days=9, seed=9, new_topic=0.3)
+    policy = replace(POLICY, label_budget=40, unsure_share=0.5, diverse_share=0.0)
+    for day in range(9):
+        midnight = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC) + timedelta(days=day + 1)
+        run_night(
+            world.workspace,
+            world.engine,
+            as_of=FIRST + timedelta(days=day),
+            policy=policy,
+            suggester=world.reader,
+            now=midnight,
+        )
+    asked = label_queue.claim(world.engine, "ada", at=datetime.now(UTC), count=999)
+    strange = ["scooter" in request.ticket.body or "exploded" in request.ticket.body for request in asked]
+    random = [odd for odd, request in zip(strange, asked, strict=True) if request.share == "random"]
+    assert len(random) >= 180
+    assert sum(random) / len(random) == pytest.approx(0.29, abs=0.07)
+
+
+def test_labels_tell_of_the_model_and_the_days_of_their_tickets(world: Any) -> None:
+    world.arrive(400, day=FIRST, days=14, seed=5)
+    tonight = period_of(FIRST + timedelta(days=6), 7)[1]
+    run_night(
+        world.workspace,
+        world.engine,
+        as_of=FIRST + timedelta(days=6),
+        policy=POLICY,
+        suggester=world.reader,
+        now=tonight,
+    )
+    later = tonight + timedelta(days=6)
+    for request in label_queue.claim(world.engine, "ada", at=later, count=99):
+        label_queue.answer(world.engine, request.item_id, contact_type="refund", labeler="ada", at=later)
+    first, second = (period_of(FIRST + timedelta(days=day), 7) for day in (6, 13))
+    assert len(read_labelled(world.engine, *first, clock="suggested")) == 20
+    assert read_labelled(world.engine, *second, clock="suggested") == []
 
 
 @pytest.mark.parametrize("tickets", [0, 1, 10])
@@ -129,6 +203,23 @@ def test_a_new_champion_makes_the_alarms_about_the_old_one_moot(world: Any, make
     )
     assert night.run.model_version == challenger.version
     assert monitor_log.recent_alarms(world.engine, only_open=True) == []
+
+
+def test_after_a_rejected_challenger_the_next_one_waits_for_new_labels(world: Any) -> None:
+    world.arrive(800, day=FIRST, days=14, seed=3)
+    drift_from = FIRST + timedelta(days=14)
+    world.arrive(600, day=drift_from, days=8, seed=4, new_topic=0.3, accepted=0.5)
+
+    def night(day: int) -> NightReport:
+        as_of = drift_from + timedelta(days=day)
+        return run_night(world.workspace, world.engine, as_of=as_of, policy=POLICY, suggester=world.reader)
+
+    night(5)
+    assert night(6).decision.retrain
+    beaten = datetime.combine(drift_from + timedelta(days=8), datetime.min.time(), tzinfo=UTC)
+    champion = {"champion": world.reader.release.version}
+    monitor_log.record_event(world.engine, "rejected", at=beaten, model_version="challenger", details=champion)
+    assert not night(7).decision.retrain
 
 
 def test_replayed_history_is_dated_by_when_tickets_were_opened(world: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline.cleaning import clean
 from pipeline.extract import extract
 from pipeline.importing import import_files
 from pipeline.outcomes import label
+from tickets.database import suggestions
 from tickets.feedback_log import log_suggestions, record_feedback
 from tickets.label_queue import LabelRequest, answer, claim, enqueue
 from tickets.records import Feedback, RankedContactType, Suggestion, Ticket
@@ -52,7 +54,7 @@ def test_feedback_and_labels_reach_the_outcomes_of_imported_and_new_tickets(
     label(workspace, as_of=DAY, spark=spark)
 
     assert dict(extracted.counts) == {"suggestions": 4, "feedback": 3, "labels": 1, "tickets": 2}
-    assert cleaned.counts["tickets"] == 2
+    assert cleaned.counts["tickets"] == 5 + 2
     assert {found["ticket_id"] for found in workspace.read(TICKETS).to_pylist()} >= {"N1", "N2"}
     outcomes = {found["ticket_id"]: found for found in workspace.read(OUTCOMES).to_pylist()}
     assert (outcomes["T0001"]["contact_type"], outcomes["T0001"]["source"]) == ("Delivery::Late", "labeler")
@@ -83,6 +85,28 @@ def test_each_night_takes_what_no_other_has_and_a_rerun_changes_nothing(
     assert sorted(found) == [("N1", "2026-03-02"), ("N2", "2026-03-03"), ("N3", "2026-03-03")]
     assert workspace.partitions(FEEDBACK) == []
     assert workspace.partitions(LABELS) == []
+
+
+def test_the_lake_keeps_what_the_database_has_lost_and_an_older_date_takes_only_what_came_late(
+    workspace: Workspace, engine: sa.Engine
+) -> None:
+    first, second, late = _ticket("N1"), _ticket("N2"), _ticket("N3")
+    log_suggestions(engine, [(first, _suggestion(first, at=MORNING - timedelta(days=3)))])
+    log_suggestions(engine, [(second, _suggestion(second))])
+    extract(workspace, engine, as_of=DAY)
+    log_suggestions(engine, [(late, _suggestion(late, at=MORNING - timedelta(days=1)))])
+    with engine.begin() as connection:
+        connection.execute(sa.delete(suggestions).where(suggestions.c.suggestion_id == "s-N1"))
+
+    older = extract(workspace, engine, as_of=DAY - timedelta(days=1))
+    again = extract(workspace, engine, as_of=DAY)
+
+    assert (older.counts["suggestions"], again.counts["suggestions"]) == (1, 2)
+    expected = [("N1", "2026-03-02"), ("N2", "2026-03-02"), ("N3", "2026-03-01")]
+    found = [(row["ticket_id"], row["arrived"]) for row in workspace.read(SUGGESTIONS).to_pylist()]
+    assert sorted(found) == expected
+    raw = [(json.loads(row["fields"])["ticket_id"], row["arrived"]) for row in workspace.read(RAW).to_pylist()]
+    assert sorted(raw) == expected
 
 
 def _ticket(name: str) -> Ticket:

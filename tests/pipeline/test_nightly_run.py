@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -107,7 +108,7 @@ def test_a_rerun_gives_the_same_tables_and_new_days_are_added(
 
     assert [manifest.step for manifest in first] == ["clean", "label", "split", "featurise", "pairs"]
     assert _contents(workspace) == before
-    assert again[0].counts == {"days": 0}
+    assert again[0].counts == {**first[0].counts, "days": 0}
     assert any("40 rows -> 40 tickets, 0 quarantined" in line for line in said)
     assert workspace.read(FEATURES).num_rows == 40
     assert {template.template_id: template.body for template in read_templates(workspace)} == {
@@ -190,6 +191,69 @@ def test_a_step_that_dies_leaves_its_table_as_it_was(
     assert workspace.read(TICKETS).num_rows == 11
 
 
+def test_a_file_that_is_corrected_on_the_same_day_wins_whatever_its_name_and_nothing_is_lost(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
+) -> None:
+    names = ["tickets.csv", "tickets.csv", "a.csv", "tickets.csv", "b.csv", "a.csv", "tickets.csv"]
+    for version, name in enumerate(names):
+        imported = import_files(workspace, [write_csv(_version(make_row, version), name=name)], dataset_file, as_of=DAY)
+    cleaned = clean(workspace, as_of=DAY, spark=spark)
+    label(workspace, as_of=DAY, spark=spark)
+
+    assert (imported.counts["raw"], len(imported.inputs)) == (14, 7)
+    assert (cleaned.counts["raw"], cleaned.counts["tickets"], cleaned.counts["quarantine"]) == (14, 2, 12)
+    assert _told(workspace) == ("This is version 6.", "R::6")
+    import_files(workspace, [write_csv(_version(make_row, 4), name="b.csv")], dataset_file, as_of=DAY)
+    clean(workspace, as_of=DAY, spark=spark)
+    label(workspace, as_of=DAY, spark=spark)
+    assert _told(workspace) == ("This is version 4.", "R::4")
+    assert workspace.read(RAW).num_rows == 14
+
+
+def _version(make_row: MakeRow, version: int) -> list[dict[str, str]]:
+    return [make_row(1, text=f"This is version {version}.", reason=f"R::{version}"), make_row(2)]
+
+
+def _told(workspace: Workspace) -> tuple[str, str]:
+    """What the lake holds of the ticket T0001."""
+    (body,) = (found["body"] for found in workspace.read(TICKETS).to_pylist() if found["ticket_id"] == "T0001")
+    outcomes = {found["ticket_id"]: found["contact_type"] for found in workspace.read(OUTCOMES).to_pylist()}
+    return body, outcomes["T0001"]
+
+
+def test_rows_taken_out_of_raw_leave_the_lake(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
+) -> None:
+    import_files(workspace, [write_csv([make_row(1), make_row(2, text="")])], dataset_file, as_of=DAY)
+    tomorrow = DAY + timedelta(days=1)
+    import_files(workspace, [write_csv([make_row(3)], name="more.csv")], dataset_file, as_of=tomorrow)
+    clean(workspace, as_of=tomorrow, spark=spark)
+    shutil.rmtree(workspace.table_path(RAW) / f"arrived={DAY}")
+
+    cleaned = clean(workspace, as_of=tomorrow, spark=spark)
+
+    assert (cleaned.counts["raw"], cleaned.counts["tickets"], cleaned.counts["days"]) == (1, 1, 0)
+    assert [found["ticket_id"] for found in workspace.read(TICKETS).to_pylist()] == ["T0003"]
+    assert workspace.partitions(QUARANTINE) == []
+
+
+def test_files_of_one_name_keep_their_own_split_and_a_file_is_taken_once(
+    workspace: Workspace, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
+) -> None:
+    for number, split in enumerate(("train", "test")):
+        (dataset_file.parent / split).mkdir()
+        write_csv([make_row(number)], name=f"{split}/data.csv")
+    listed = 'files = [{ path = "train/data.csv", split = "train" }, { path = "test/data.csv", split = "test" }]\n'
+    dataset_file.write_text(listed + dataset_file.read_text(encoding="utf-8"), encoding="utf-8")
+
+    import_files(workspace, [], dataset_file, as_of=DAY)
+
+    found = {json.loads(row["fields"])["id"]: row["split"] for row in workspace.read(RAW).to_pylist()}
+    assert found == {"T0000": "train", "T0001": "test"}
+    with pytest.raises(InputError, match="one file"):
+        import_files(workspace, [dataset_file.parent / "train/data.csv"] * 2, dataset_file, as_of=DAY)
+
+
 def test_steps_say_which_step_is_missing(workspace: Workspace, spark: SparkSession, dataset_file: Path) -> None:
     with pytest.raises(MissingStepError, match="triage import"):
         run_pipeline(workspace, as_of=DAY, spark=spark)
@@ -237,7 +301,9 @@ def test_manifests_record_what_a_step_read(
 
     assert imported is not None
     assert cleaned is not None
-    assert len(imported.inputs["tickets.csv"]) == 64
+    assert [(name.partition("#")[0], len(content)) for name, content in imported.inputs.items()] == [
+        ("tickets.csv", 64)
+    ]
     assert list(cleaned.inputs) == [f"raw/arrived={DAY}"]
     assert cleaned.seconds > 0
 

@@ -39,6 +39,17 @@ def test_a_csv_without_a_needed_column_names_it_and_what_is_there(
         list(read_rows(path, dataset))
 
 
+def test_columns_of_one_name_hide_nothing(tmp_path: Path, dataset: Dataset, make_row: MakeRow) -> None:
+    sound = make_row(1)
+    path = tmp_path / "twice.csv"
+    path.write_text(
+        f"{','.join(COLUMNS)},note,note,\n{','.join(sound.values())},first,second,third\n", encoding="utf-8"
+    )
+    (row,) = read_rows(path, dataset)
+    fields = json.loads(row.fields)
+    assert (fields["note"], fields["note (2)"], fields["unnamed"]) == ("first", "second", "third")
+
+
 @pytest.mark.parametrize("content", [b"", b"id,opened\n", b"\xef\xbb\xbf"])
 def test_an_empty_file_is_refused(tmp_path: Path, dataset: Dataset, content: bytes) -> None:
     path = tmp_path / "empty.csv"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import pytest
 from monitoring.night import run_night
 from monitoring.policy import Policy
 from service.dashboard.charts import drift, over_limit, quality
-from service.dashboard.state import status_line
+from service.dashboard.state import alarm_groups, status_line
 from tickets import monitor_log
 from tickets.label_queue import LabelRequest, enqueue
 from tickets.monitor_log import Alarm, DetectorResult, MonitorRun
@@ -185,7 +186,22 @@ def test_the_status_line_tells_a_new_model_from_a_watched_one() -> None:
     assert status_line([run_of()], [], serving="m2").words == "New model, not watched yet"
     assert status_line([run_of(status="unknown")], [], serving="m1").words == "Too little to tell"
     assert status_line([run_of()], [], serving="m1").tone == "good"
-    assert status_line([run_of()], [alarm_of(), alarm_of()], serving="m1").words == "2 alarms are open"
+
+
+def test_the_most_important_alarm_is_the_headline_and_the_others_stand_in_groups() -> None:
+    types = replace(alarm_of(), details={"about": "tickets", "place": 2, "headline": "The mix changed"})
+    felt = replace(
+        types, detector="feedback.acceptance", details={"about": "agents", "place": 0, "headline": "Agents refuse"}
+    )
+    line = status_line([run_of()], [types, felt], serving="m1")
+    assert (line.tone, line.words) == ("bad", "Agents refuse")
+    assert line.sentence.startswith("2 alarms are open, 2 of them critical, since 2026-03-09 04:00 UTC.")
+    assert alarm_groups([types, felt, alarm_of()]) == [
+        ("What agents do", [felt]),
+        ("What customers write", [types]),
+        ("Other changes", [alarm_of()]),
+    ]
+    assert status_line([run_of()], [alarm_of()], serving="m1").words == alarm_of().message.rstrip(".")
 
 
 def test_charts_hold_the_numbers_of_their_tables() -> None:

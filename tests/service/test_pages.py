@@ -71,6 +71,30 @@ def test_what_the_agent_sends_is_kept_like_feedback_of_the_api(service: Service)
     assert 0 <= row.handle_seconds < 60
 
 
+def test_pressing_twice_with_a_pause_is_sending_once(service: Service) -> None:
+    address = f"/console/suggestions/{suggest(service)['suggestion_id']}"
+    form = hidden(service.client.get(address).text) | {"action": "accepted", "suggested_type": "refund"}
+    earlier = form | {"opened": str(float(form["opened"]) - 7)}  # as if the second press came seven seconds later
+    assert [service.client.post(f"{address}/feedback", data=sent).status_code for sent in (form, earlier)] == [303, 303]
+
+
+def test_accepting_without_choosing_accepts_nothing(service: Service) -> None:
+    address = f"/console/suggestions/{suggest(service)['suggestion_id']}"
+    form = hidden(service.client.get(address).text) | {"action": "accepted"}
+    answer = service.client.post(f"{address}/feedback", data=form)
+    assert answer.status_code == 422
+    assert "no contact type was chosen" in answer.json()["detail"]
+    with service.engine.connect() as connection:
+        assert connection.execute(sa.select(feedback)).all() == []
+
+
+def test_a_name_given_on_an_error_page_leads_back_to_a_page(service: Service) -> None:
+    page = service.client.post("/labels/any", data={"action": "skip"}, headers={"Accept": "text/html"}).text
+    (back,) = re.findall(r'name="back" value="([^"]+)"', page)
+    assert back == "/labels"
+    assert service.client.get(back).status_code == 200
+
+
 def test_correcting_without_choosing_says_so(service: Service) -> None:
     made = suggest(service)
     address = f"/console/suggestions/{made['suggestion_id']}"

@@ -119,6 +119,20 @@ def test_a_broken_release_is_refused_and_the_one_before_goes_on(
     assert service.client.get("/readyz").status_code == 200
 
 
+def test_a_pointer_that_is_no_text_leaves_the_service_running(service: Service, second_version: str) -> None:
+    first = version(service.client)
+    pointer = service.workspace.releases / "current"
+    for content in (b"\xff\xfe\x00", b"x" * 5000):
+        pointer.unlink()
+        pointer.write_bytes(content)
+        time.sleep(0.2)
+        assert version(service.client) == first
+    pointer.unlink()
+    pointer.write_text(f"{first}\n")
+    promote(service.workspace, second_version)
+    assert soon(lambda: version(service.client) == second_version)
+
+
 def test_a_release_that_was_mended_is_tried_again(start: Start, served: Workspace, engine: sa.Engine) -> None:
     release = served.releases / str(current_version(served))
     content = spoil(release / ONNX)

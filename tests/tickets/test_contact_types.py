@@ -24,6 +24,17 @@ def test_growing_makes_a_new_version_only_when_a_node_is_new(tree: ContactTypeTr
     assert "Payments::Voucher" in grown
 
 
+def test_a_renamed_node_is_found_under_the_path_it_first_had() -> None:
+    renamed = ContactTypeTree(
+        nodes=(ContactType(id="Pay", name="Pay"), ContactType(id="Pay::Refund", name="Repayment", parent="Pay"))
+    )
+    grown = renamed.with_paths(["Pay::Refund::Fee", "Pay::Repayment::Fee", "Pay::Repayment::Tip"])
+    assert [(node.id, node.parent) for node in grown.nodes[2:]] == [
+        ("Pay::Refund::Fee", "Pay::Refund"),
+        ("Pay::Repayment::Tip", "Pay::Refund"),
+    ]
+
+
 def test_an_unknown_path_says_where_it_left_the_tree(tree: ContactTypeTree) -> None:
     with pytest.raises(ContactTypeError, match="'Chargeback' is not under 'Payments'"):
         tree.find("Payments::Chargeback")

@@ -1,6 +1,9 @@
 """The operational database on SQLite and PostgreSQL: schema, feedback kept once, the label queue, the monitor log."""
 
+import multiprocessing
 from datetime import UTC, datetime, timedelta
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -8,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from tickets import feedback_log, label_queue, monitor_log
-from tickets.database import metadata, open_database, upgrade
+from tickets.database import metadata, open_database, probe_database, upgrade
 from tickets.errors import InputError, MachineError
 from tickets.records import Feedback, RankedContactType, Suggestion, Ticket
 
@@ -142,3 +145,26 @@ def test_a_rerun_of_a_night_replaces_its_record(engine: sa.Engine) -> None:
     assert monitor_log.recent_alarms(engine, only_open=True) == [alarm]
     assert monitor_log.close_alarms(engine, at=NOON) == 1
     assert monitor_log.recent_alarms(engine, only_open=True) == []
+
+
+def open_when_told(url: str, barrier: Barrier) -> None:
+    barrier.wait(60)
+    open_database(url).dispose()
+
+
+def test_processes_that_start_at_once_all_find_the_tables(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier, url = context.Barrier(4), f"sqlite:///{tmp_path / 'new.db'}"
+    started = [context.Process(target=open_when_told, args=(url, barrier)) for _ in range(4)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(60)
+    assert [process.exitcode for process in started] == [0] * 4
+
+
+def test_probing_a_database_changes_nothing(tmp_path: Path) -> None:
+    assert "when it is first needed" in probe_database(f"sqlite:///{tmp_path / 'triage.db'}")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(MachineError, match="cannot open"):
+        probe_database("postgresql://nobody:secret@127.0.0.1:1/none")

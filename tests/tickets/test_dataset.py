@@ -65,3 +65,17 @@ def test_a_wrong_file_says_what_is_wrong(tmp_path: Path, change: tuple[str, str]
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"nothing\.toml"):
         load_dataset(tmp_path / "nothing.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('categorical = ["State"]', 'categorical = "State"', "categorical is 'State'; a list"),
+        ('body = "Text"', "body = 7", "body is 7; a text"),
+        ('name = "support"', 'name = "support"\ncreated_at_constant = 2026-01-01', "a time was expected"),
+        ('name = "support"', 'name = "support"\nlanguages = "en"', "languages is 'en'; a list"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named_before_a_row_is_read(tmp_path: Path, old: str, new: str, said: str) -> None:
+    with pytest.raises(DatasetError, match=said):
+        load(tmp_path, GOOD.replace(old, new))

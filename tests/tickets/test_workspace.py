@@ -1,6 +1,8 @@
 """Workspaces: atomic publication, the run lock, reading with the declared schema, manifests."""
 
 import multiprocessing
+import os
+import sys
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -88,6 +90,56 @@ def test_the_lock_keeps_other_processes_out_and_names_the_holder(workspace: Work
     holder.join()
     with workspace.lock("import"):
         pass
+
+
+def die_at_rename(root: Path, number: int) -> None:
+    """Publish "new" in place of the table, and die just before the `number`th rename."""
+    workspace = Workspace(root)
+    done = 0
+
+    def watch(event: str, _arguments: object) -> None:
+        nonlocal done
+        done += event == "os.rename"
+        if done == number:
+            os._exit(9)
+
+    with workspace.lock("publish"), workspace.aside("second") as aside:
+        write_rows(aside / "arrived=2026-01-01", ["new"])
+        sys.addaudithook(watch)
+        workspace.publish(aside, QUARANTINE, ["2026-01-01"])
+
+
+@pytest.mark.parametrize(("number", "expected"), [(1, "old"), (2, "old"), (3, "new")])
+def test_a_run_killed_while_it_publishes_leaves_the_old_rows_or_the_new(
+    workspace: Workspace, number: int, expected: str
+) -> None:
+    with workspace.aside("first") as aside:
+        write_rows(aside / "arrived=2026-01-01", ["old"])
+        workspace.publish(aside, QUARANTINE)
+    context = multiprocessing.get_context("spawn")
+    killed = context.Process(target=die_at_rename, args=(workspace.root, number))
+    killed.start()
+    killed.join(60)
+    assert killed.exitcode == 9
+    assert list(workspace.aside_root.iterdir()) != []
+
+    with workspace.lock("next"):
+        assert reasons(workspace) == [expected]
+        assert list(workspace.aside_root.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_replaced_stays(workspace: Workspace) -> None:
+    with workspace.aside("first") as aside:
+        write_rows(aside / "arrived=2026-01-01", ["old"])
+        workspace.publish(aside, QUARANTINE)
+    with pytest.raises(FileNotFoundError):
+        workspace.replace_folder(workspace.aside_root / "absent", workspace.table_path(QUARANTINE))
+    assert reasons(workspace) == ["old"]
+
+
+def test_the_champion_can_change_while_a_run_goes_on(workspace: Workspace) -> None:
+    with workspace.lock("nightly"), workspace.releases_lock():
+        assert workspace.releases.is_dir()
 
 
 def test_manifests_are_kept_by_step_and_date(workspace: Workspace) -> None:

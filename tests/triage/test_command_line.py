@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tickets.workspace import Workspace
+
 TRIAGE = [sys.executable, "-m", "triage"]
 COMMANDS = (
     *("demo", "import", "features", "train", "debug", "evaluate", "promote", "rollback", "serve", "score", "monitor"),
@@ -63,6 +65,28 @@ def test_importing_says_how_many_rows_came(tmp_path: Path, export: tuple[Path, P
     assert "50 rows" in result.stdout
 
 
+def test_the_files_of_dataset_toml_are_read_when_none_is_named(tmp_path: Path, export: tuple[Path, Path]) -> None:
+    export[1].write_text('files = [{ path = "tickets.csv" }]' + DATASET, encoding="utf-8")
+    result = run("import", "--dataset", export[1], "-w", tmp_path / "w")
+    assert result.returncode == 0, result.stderr
+    assert "50 rows" in result.stdout
+
+
+def test_a_name_in_brackets_is_shown_as_it_is(tmp_path: Path, export: tuple[Path, Path]) -> None:
+    odd = export[0].rename(export[0].with_name("export [final].csv"))
+    assert "export [final].csv" in run("import", odd, "--dataset", export[1], "-w", tmp_path / "w").stdout
+
+
+def test_a_run_that_holds_the_workspace_is_named(tmp_path: Path, export: tuple[Path, Path]) -> None:
+    workspace = Workspace.create(tmp_path / "w")
+    with workspace.lock("nightly"):
+        said = fails(run("import", export[0], "--dataset", export[1], "-w", workspace.root), 5)
+        assert "nightly" in said
+        assert "nightly" in fails(run("demo", "--quick", "-w", workspace.root), 5)
+        # Rolling back does not wait for it.
+        assert "promoted" in fails(run("rollback", "-w", workspace.root), 6)
+
+
 def test_a_file_without_its_columns_is_named(tmp_path: Path, export: tuple[Path, Path]) -> None:
     export[0].write_text("id,opened,reason\n1,2026-01-01,x\n", encoding="utf-8")
     assert "text" in fails(run("import", export[0], "--dataset", export[1], "-w", tmp_path / "w"), 2)
@@ -110,6 +134,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(small_disk: Pat
 
 def test_a_setting_that_cannot_be_read_is_named() -> None:
     assert "TRIAGE_PORT" in fails(run("doctor", TRIAGE_PORT="ninety"), 2)
+    assert "TRIAGE_SPARK__MASTER" in fails(run("doctor", TRIAGE_SPARK="local"), 2)
 
 
 def test_a_preset_that_does_not_exist_names_those_that_do(tmp_path: Path, export: tuple[Path, Path]) -> None:

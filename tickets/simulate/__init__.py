@@ -12,7 +12,7 @@ stream.py      the days, seeded; history.py writes them as a helpdesk export
 
 from tickets.simulate.agents import AgentAction, respond
 from tickets.simulate.catalogue import contact_type_tree, reply_templates
-from tickets.simulate.events import Event, label_mix_change, new_product, outage, standard_events, wording_change
+from tickets.simulate.events import Event, label_mix_change, new_product, outage, wording_change
 from tickets.simulate.history import write_history
 from tickets.simulate.stream import SimulatedDay, SimulatedTicket, SimulationConfig, simulate
 
@@ -29,7 +29,6 @@ __all__ = [
     "reply_templates",
     "respond",
     "simulate",
-    "standard_events",
     "wording_change",
     "write_history",
 ]

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Literal
+from datetime import date
+from typing import Literal
 
 from tickets.errors import InputError
 from tickets.simulate.catalogue import situation_by_path, situations
-
-if TYPE_CHECKING:
-    from tickets.simulate.stream import SimulationConfig
 
 EventKind = Literal["new_product", "outage", "wording", "label_mix"]
 
@@ -74,14 +71,6 @@ def label_mix_change(start: date, contact_types: tuple[str, ...], *, share: floa
     return Event(
         kind="label_mix", name="label mix", start=start, share=share, ramp_days=ramp_days, contact_types=contact_types
     )
-
-
-def standard_events(config: SimulationConfig, *, at: float = 0.6, wording_at: float | None = None) -> tuple[Event, ...]:
-    """The demo's schedule: the new product after the fraction `at` of the period, the wording change after `wording_at`
-    (left out: on the same day)."""
-    launch = config.start + timedelta(days=int(config.days * at))
-    rebrand = config.start + timedelta(days=int(config.days * (at if wording_at is None else wording_at)))
-    return (new_product(launch), wording_change(rebrand))
 
 
 def launch_day(events: tuple[Event, ...]) -> date | None:

@@ -59,6 +59,17 @@ def test_each_level_gets_its_own_temperature():
     assert temperatures == pytest.approx((2.0, 5.0), rel=0.15)
 
 
+def test_only_siblings_of_the_true_node_and_only_active_ones_count():
+    logits, truth = overconfident(2000, 4, factor=2.0)
+    others = np.random.default_rng(1).normal(size=(2000, 3)) * 50
+    inactive = np.full((2000, 1), -np.inf)
+    scattered = np.concatenate([others[:, :1], logits[:, :2], inactive, logits[:, 2:], others[:, 1:]], axis=1)
+    siblings = np.array([0, 1, 1, 1, 1, 1, 0, 0])
+    place = np.array([1, 2, 4, 5])[truth]
+    (temperature,) = fit_temperatures(scattered.astype(np.float32), place[:, None], siblings)
+    assert temperature == pytest.approx(fit_temperature(logits, truth), rel=1e-3)
+
+
 def test_a_choice_of_one_leaves_the_temperature_alone():
     logits = np.where(np.eye(1, 4, dtype=bool), 9.0, -np.inf).repeat(50, axis=0).astype(np.float32)
     assert fit_temperature(logits, np.zeros(50, np.int64)) == 1.0

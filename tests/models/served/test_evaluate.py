@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.baselines import majority, tfidf
-from models.evaluate import score_release
+from models.batches import TrainingData, load_training_data
+from models.encoder import load_tokenizer
+from models.evaluate import evaluate_baselines, score_release
+from models.predictions import Predictor, inputs_of
+from models.reference import predictions_table
 from models.release import open_release
 from tickets.tables import FEATURES
 
@@ -19,6 +25,15 @@ from tickets.tables import FEATURES
 @pytest.fixture(scope="module")
 def window(made_up) -> pa.Table:
     return made_up.read(FEATURES, where=pc.field("split") == "test")
+
+
+@pytest.fixture
+def load_made_up(made_up, tiny_config) -> Callable[[], TrainingData]:
+    def load() -> TrainingData:
+        tokenizer = load_tokenizer(tiny_config.encoder, tiny_config.max_tokens)
+        return load_training_data(made_up, tokenizer, tiny_config, report=lambda _line: None)
+
+    return load
 
 
 def test_scores_match_the_figures_of_training(trained, window):
@@ -37,6 +52,34 @@ def test_unlabelled_tickets_are_left_out_and_unknown_types_count_as_wrong(traine
     assert scores.truth[0] == "brand new"
     assert not scores.correct[0]
     assert not scores.hit_at_3[0]
+
+
+def test_any_leaf_under_an_inner_contact_type_is_right(trained, window):
+    types = [{"refund": "pay", "double": "pay"}.get(name, name) for name in window["contact_type"].to_pylist()]
+    coarse = window.set_column(window.schema.get_field_index("contact_type"), "contact_type", pa.array(types))
+    scores = score_release(open_release(trained.model.folder), coarse)
+    paying = np.array(types) == "pay"
+    predicted = np.isin(scores.predicted, ["refund", "double"])
+    assert paying.any()
+    assert scores.correct[paying].tolist() == predicted[paying].tolist()
+
+
+def test_the_reference_tells_the_true_leaf_in_the_models_own_tree(trained):
+    """An inner node is no leaf to be right or wrong about."""
+    release = open_release(trained.model.folder)
+    predictor = Predictor.load(release)
+    rows = trained.workspace.read(FEATURES).slice(0, 3)
+    nodes = np.array([predictor.index.position(name) for name in ("pay", "lost", "account")])
+    table = predictions_table(rows, nodes, predictor.predict(inputs_of(rows)), predictor.index)
+    assert table["contact_type"].to_pylist() == [None, "lost", "account"]
+
+
+def test_without_two_leaves_to_learn_from_the_baselines_are_left_out(load_made_up):
+    data = load_made_up()
+    train = dataclasses.replace(data.train, node=np.full_like(data.train.node, data.index.position("pay")))
+    lines: list[str] = []
+    assert evaluate_baselines(dataclasses.replace(data, train=train), seed=0, report=lines.append) == {}
+    assert "left out" in lines[0]
 
 
 def test_the_reference_holds_the_validation_period(trained, made_up):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.quality import class_report, contact_type_quality, leaf_columns, template_quality, true_ranks
+from models.quality import best_ranks, class_report, contact_type_quality, leaf_columns, template_quality, true_ranks
 from models.templates import rank_templates
 from models.tree_index import index_tree
 from tickets.contact_types import ContactType, ContactTypeTree
@@ -50,6 +50,11 @@ def test_without_tickets_there_are_no_figures():
 def test_ranks_among_equals_count_the_earlier_column_first():
     scores = np.array([[0.5, 0.5, 0.1]] * 3, np.float32)
     assert true_ranks(scores, np.array([0, 1, 2])).tolist() == [1, 2, 3]
+
+
+def test_the_best_leaf_under_a_node_gives_its_rank():
+    leaves = np.array([[0.2, 0.5, 0.3]] * 5, np.float32)
+    assert best_ranks(INDEX, leaves, np.array([A, A1, B, 4, -1])).tolist() == [1, 3, 2, 4, 4]
 
 
 def test_the_class_report_names_the_confusion():

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from models.registry import EXPERIMENT, MODEL, TrainingRecord, aliased, record_training, set_alias
+from models.registry import EXPERIMENT, MODEL, TrainingRecord, record_training, set_alias
 
 
 @pytest.fixture(autouse=True)
@@ -42,18 +42,24 @@ def test_the_store_is_a_sqlite_file_with_the_registered_model(trained):
 
 
 def test_the_newest_training_is_challenger_and_promotion_makes_a_champion(tmp_path):
+    from mlflow.tracking import MlflowClient
+
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+    def aliases() -> dict[str, str]:
+        client = MlflowClient(uri)
+        named = client.get_registered_model(MODEL).aliases
+        return {alias: client.get_model_version(MODEL, number).tags["version"] for alias, number in named.items()}
+
     for version in ("v1", "v2"):
         record = TrainingRecord(
             version=version, folder=tmp_path, parameters={"epochs": 1}, metrics={"test/accuracy": 0.5}
         )
         record_training(record, tracking_uri=uri, artifact_folder=tmp_path / "artifacts")
-    assert aliased("challenger", tracking_uri=uri) == "v2"
-    assert aliased("champion", tracking_uri=uri) is None
-    set_alias("v1", "champion", tracking_uri=uri)
-    assert aliased("champion", tracking_uri=uri) == "v1"
-    set_alias("trained elsewhere", "champion", tracking_uri=uri)
-    assert aliased("champion", tracking_uri=uri) == "v1"
+    assert aliases() == {"challenger": "v2"}
+    for version in ("v1", "trained elsewhere"):
+        set_alias(version, "champion", tracking_uri=uri)
+        assert aliases() == {"challenger": "v2", "champion": "v1"}
 
 
 def test_a_run_that_fails_to_be_written_is_not_left_running(tmp_path):

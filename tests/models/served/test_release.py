@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -110,6 +111,47 @@ def test_a_promotion_that_died_before_its_last_step_leaves_the_way_back(two_mode
     with open(two_models.releases / "history.jsonl", "a") as file:
         file.write(json.dumps(lost) + "\n")
     assert roll_back(two_models) == "first"
+
+
+@pytest.fixture
+def third(two_models: Workspace) -> Workspace:
+    """`first`, `second` and `third`, with `first` served."""
+    shutil.copytree(two_models.models / "second", two_models.models / "third")
+    facts = two_models.models / "third" / "release.json"
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "version": "third"}))
+    promote(two_models, "first")
+    return two_models
+
+
+def promote_and_die(workspace: Workspace, version: str) -> None:
+    """What a promotion leaves that is killed before it writes releases/current."""
+    served = current_version(workspace)
+    promote(workspace, version)
+    (workspace.releases / "current").write_text(f"{served}\n")
+
+
+@pytest.mark.parametrize("then", ["second", "third"])
+def test_after_a_promotion_that_died_the_next_one_rolls_back_to_what_was_served(third: Workspace, then: str):
+    promote_and_die(third, "second")
+    promote(third, then)
+    assert roll_back(third) == "first"
+    assert current_version(third) == "first"
+
+
+def test_a_roll_back_that_died_before_its_last_step_can_be_done_again(third: Workspace):
+    promote(third, "second")
+    promote(third, "third")
+    roll_back(third)
+    (third.releases / "current").write_text("third\n")
+    assert roll_back(third) == "second"
+    assert roll_back(third) == "first"
+
+
+def test_promoting_the_current_version_again_repairs_its_files(two_models: Workspace):
+    promote(two_models, "first")
+    (two_models.releases / "first" / "model.onnx").unlink()
+    promote(two_models, "first")
+    current_release(two_models)
 
 
 def test_promoting_the_current_version_again_changes_nothing(two_models: Workspace):

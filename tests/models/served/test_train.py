@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,7 +12,10 @@ from models.config import TrainConfig
 from models.release import EXPECTED_FILES, open_release
 from models.suggest import Suggester
 from models.train import train
+from tickets.catalogue import read_templates, read_tree, write_templates, write_tree
+from tickets.contact_types import ContactType
 from tickets.errors import TrainingDataError
+from tickets.records import ReplyTemplate, Ticket
 from tickets.tables import FEATURES
 from tickets.workspace import Workspace
 
@@ -77,6 +81,27 @@ def test_training_goes_on_from_an_earlier_model_and_needs_no_test_split(trained,
     assert "test" not in release.windows
     assert release.data_hash != open_release(trained.model.folder).data_hash
     assert Suggester.load(release).templates == ()
+
+
+def test_what_was_added_since_the_earlier_model_is_suggested_at_once(trained, copied, tiny_config: TrainConfig):
+    """A new contact type and template, and values of a new attribute column: the rest keeps what was learned."""
+    tree = read_tree(copied)
+    receipt = ContactType(id="receipt", name="Receipt", parent="pay", description="card statement receipt")
+    write_tree(copied, dataclasses.replace(tree, nodes=(receipt, *tree.nodes), version=2))
+    new = ReplyTemplate(template_id="reply-receipt", title="receipt", body="About your card statement receipt")
+    write_templates(copied, [new, *read_templates(copied)])
+    dataset = copied.catalogue / "dataset.toml"
+    dataset.write_text(dataset.read_text().replace('["product"]', '["city", "product"]'))
+    gentle = dataclasses.replace(tiny_config, epochs=1, learning_rate=1e-5, head_learning_rate=1e-5)
+    model = train(copied, gentle, report=silent, progress=silent, initial=trained.model.folder, ladder={})
+    before, after = (metrics["model"]["test"]["accuracy"] for metrics in (trained.model.metrics, model.metrics))
+    assert after > before - 0.1
+    ticket = Ticket(ticket_id="new", created_at=datetime.now(UTC), body="money back refund my cancelled order")
+    suggester = Suggester.load(open_release(model.folder))
+    (suggestion,) = suggester.suggest([ticket], top_types=50, top_templates=50)
+    assert suggestion.contact_types[0].contact_type == "refund"
+    assert "Payments::Receipt" in [row.path for row in suggestion.contact_types]
+    assert "reply-receipt" in [row.template_id for row in suggestion.templates]
 
 
 def test_without_validation_tickets_training_says_so_before_it_starts(copied, tiny_config: TrainConfig):

@@ -16,7 +16,6 @@ from tickets.simulate import (
     new_product,
     outage,
     simulate,
-    standard_events,
     wording_change,
 )
 from tickets.simulate.language import rename
@@ -95,12 +94,6 @@ def test_a_ramp_grows_in_equal_steps():
     event = new_product(START, share=0.4, ramp_days=3)
     shares = [event.share_on(START + timedelta(days=day)) for day in range(-1, 5)]
     assert shares == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.4])
-
-
-def test_the_standard_schedule_lies_within_the_period():
-    launch, rebrand = standard_events(QUIET, at=0.5, wording_at=0.75)
-    assert (launch.kind, launch.start) == ("new_product", MIDDLE)
-    assert (rebrand.kind, rebrand.start) == ("wording", START + timedelta(days=6))
 
 
 def test_an_impossible_event_is_refused():

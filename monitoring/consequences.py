@@ -1,0 +1,238 @@
+"""What follows from a night's results: alarms raised and closed, labels asked, the decision to retrain.
+
+A night that later nights followed is only looked at again, as when its report is drawn anew: what was raised, asked and
+decided then stays, and nothing is raised, asked or decided now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from models.release import Release
+from monitoring.alarms import raise_alarms, recovered
+from monitoring.current import period_of
+from monitoring.decide import Decision, Situation, decide
+from monitoring.evidence import Evidence
+from monitoring.policy import Clock, Policy
+from monitoring.relabel import choose, split_budget
+from tickets import feedback_log, label_queue, monitor_log
+from tickets.monitor_log import Alarm, DetectorResult, DetectorStatus, MonitorRun, RunStatus
+
+_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
+_LOOKED_BACK = Decision(False, ("later nights were monitored already: this one was only looked at again.",))
+_ALL = 1000  # runs, alarms or events: years of nights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consequences:
+    """`raised` belong to this night, `still_open` to earlier ones; `queued` labels were asked now. `figures` go into
+    the run's summary."""
+
+    status: RunStatus
+    raised: Sequence[Alarm]
+    still_open: Sequence[Alarm]
+    queued: int
+    decision: Decision
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tonight:
+    """Which night it is, of which model; `at` dates the records."""
+
+    run_id: str
+    as_of: date
+    release: Release
+    at: datetime
+
+
+def draw(
+    engine: sa.Engine, tonight: Tonight, evidence: Evidence, results: Sequence[DetectorResult], policy: Policy
+) -> Consequences:
+    """Raise and close alarms, ask for labels, decide; or only look back, see the module."""
+    newest = monitor_log.recent_runs(engine, limit=1)
+    if newest and newest[0].as_of > tonight.as_of.isoformat():
+        return _look_back(engine, tonight, results)
+    close_moot(engine, tonight.release, at=tonight.at)
+    raised, still_open = _alarms(engine, tonight, results, policy)
+    asked = sum(run_id == tonight.run_id for run_id in label_queue.queued_tickets(engine).values())
+    # The queue takes a night's requests all or none, so an earlier attempt at this night has asked them all.
+    queued = 0 if asked else _ask_labels(engine, tonight, evidence, policy)
+    decision = decide(_situation(engine, tonight, evidence, [*raised, *still_open], clock=policy.clock), policy)
+    _record_decision(engine, tonight, decision)
+    return Consequences(
+        status=_status(results, [*raised, *still_open]),
+        raised=raised,
+        still_open=still_open,
+        queued=queued,
+        decision=decision,
+        figures={
+            "labels_asked": asked or queued,
+            "retrain": decision.retrain,
+            "reasons": list(decision.reasons),
+        },
+    )
+
+
+def close_moot(engine: sa.Engine, release: Release, *, at: datetime) -> int:
+    """Close alarms that were raised about another model than the one now served; returns how many."""
+    moot = []
+    for alarm in monitor_log.recent_alarms(engine, limit=_ALL, only_open=True):
+        run = monitor_log.find_run(engine, alarm.run_id)
+        if run is not None and run.model_version != release.version:
+            moot.append(alarm.detector)
+    return monitor_log.close_alarms(engine, at=at, detectors=moot) if moot else 0
+
+
+def _look_back(engine: sa.Engine, tonight: Tonight, results: Sequence[DetectorResult]) -> Consequences:
+    recorded = monitor_log.find_run(engine, tonight.run_id)
+    figures = {"labels_asked": 0, "retrain": False, "reasons": list(_LOOKED_BACK.reasons)}
+    if recorded is not None:
+        figures = {name: recorded.summary.get(name, given) for name, given in figures.items()}
+    return Consequences(
+        status=recorded.status if recorded is not None else _status(results, ()),
+        raised=monitor_log.alarms_of(engine, tonight.run_id),
+        still_open=(),
+        queued=0,
+        decision=_LOOKED_BACK,
+        figures=figures,
+    )
+
+
+def _alarms(
+    engine: sa.Engine, tonight: Tonight, results: Sequence[DetectorResult], policy: Policy
+) -> tuple[list[Alarm], list[Alarm]]:
+    """Tonight's alarms, and those of earlier nights that stay open; what recovered is closed."""
+    runs = [run for run in _earlier(engine, tonight) if run.model_version == tonight.release.version]
+    nights = [monitor_log.results_of(engine, run.run_id) for run in runs[: policy.limits.of - 1]]
+    still_open = [
+        alarm
+        for alarm in monitor_log.recent_alarms(engine, limit=_ALL, only_open=True)
+        if alarm.run_id != tonight.run_id
+    ]
+    names = {alarm.detector for alarm in still_open}
+    over = recovered(results, [_named(night, "ok") for night in nights], names, policy.limits)
+    if over:
+        monitor_log.close_alarms(engine, at=tonight.at, detectors=over)
+    drifted = [_named(night, "drifted") for night in nights]
+    raised = raise_alarms(results, drifted, names, policy.limits, run_id=tonight.run_id, at=tonight.at)
+    return raised, [alarm for alarm in still_open if alarm.detector not in over]
+
+
+def _earlier(engine: sa.Engine, tonight: Tonight) -> list[MonitorRun]:
+    """Runs of the nights before, newest first."""
+    return [run for run in monitor_log.recent_runs(engine, limit=_ALL) if run.as_of < tonight.as_of.isoformat()]
+
+
+def _named(results: Sequence[DetectorResult], status: DetectorStatus) -> set[str]:
+    return {result.detector for result in results if result.status == status}
+
+
+def _ask_labels(engine: sa.Engine, tonight: Tonight, evidence: Evidence, policy: Policy) -> int:
+    """Queue tonight's budget of labels; returns how many."""
+    if policy.label_budget <= 0 or not len(evidence.current):
+        return 0
+    budget = split_budget(policy.label_budget, unsure_share=policy.unsure_share, diverse_share=policy.diverse_share)
+    requests = choose(
+        evidence.current,
+        evidence.logged,
+        budget=budget,
+        fresh=_fresh(engine, tonight, evidence, clock=policy.clock),
+        queued=label_queue.queued_tickets(engine).keys(),
+        answered={item.ticket_id for item in evidence.judged_after if item.action in {"accepted", "corrected"}},
+        seed=policy.seed,
+    )
+    return label_queue.enqueue(engine, requests, at=tonight.at, run_id=tonight.run_id)
+
+
+def _fresh(engine: sa.Engine, tonight: Tonight, evidence: Evidence, *, clock: Clock) -> set[str]:
+    """Tickets that no earlier night could have chosen: those since the newest one looked, or since its day ended."""
+    earlier = _earlier(engine, tonight)
+    seen_until = _EVER[0]
+    if earlier:
+        seen_until = min(earlier[0].started_at, period_of(date.fromisoformat(earlier[0].as_of), 1)[1])
+    return {
+        item.ticket.ticket_id
+        for item in evidence.logged
+        if (item.ticket.created_at if clock == "opened" else item.suggestion.created_at) >= seen_until
+    }
+
+
+def _situation(
+    engine: sa.Engine, tonight: Tonight, evidence: Evidence, alarms: Sequence[Alarm], *, clock: Clock
+) -> Situation:
+    """What is new is told by when tickets were opened: that holds also where history is replayed in an afternoon.
+
+    A challenger that the champion beat has learned from the labels before it; another one needs new ones.
+    """
+    learned_until = max(_learned_until(tonight.release, evidence), _last_rejected(engine, tonight.release))
+    # An answer is never older than its ticket, and training takes none from after the night. Replays date as they like.
+    given = (learned_until, period_of(tonight.as_of, 1)[1]) if clock == "suggested" else _EVER
+    new = {
+        row["ticket_id"] for row in label_queue.labels_with_suggestions(engine, *given) if _opened(row) > learned_until
+    }
+    new |= {
+        row["ticket_id"]
+        for row in feedback_log.feedback_with_suggestions(engine, *given)
+        if row["action"] == "corrected" and _opened(row) > learned_until
+    }
+    return Situation(
+        as_of=tonight.as_of,
+        open_alarms=alarms,
+        new_labels=len(new),
+        judged_until=evidence.whole_reference.end.date() if evidence.whole_reference.end else None,
+        trained_on=_trained_on(engine, tonight.release),
+    )
+
+
+def _learned_until(release: Release, evidence: Evidence) -> datetime:
+    """The newest ticket that the release was trained, validated or tested on."""
+    times = [datetime.fromisoformat(window["to"]) for window in release.windows.values()]
+    if evidence.whole_reference.end:
+        times.append(evidence.whole_reference.end)
+    zoned = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in times]
+    return max(zoned, default=_EVER[0])
+
+
+def _last_rejected(engine: sa.Engine, release: Release) -> datetime:
+    """When the last challenger of this champion was rejected."""
+    rejected = (event for event in monitor_log.model_timeline(engine, limit=_ALL) if event.kind == "rejected")
+    return max((event.at for event in rejected if event.details.get("champion") == release.version), default=_EVER[0])
+
+
+def _trained_on(engine: sa.Engine, release: Release) -> date | None:
+    """The day of the release's training as the timeline tells it, or as the release itself does."""
+    for event in monitor_log.model_timeline(engine, limit=_ALL):
+        if event.kind == "trained" and event.model_version == release.version:
+            return event.at.date()
+    try:
+        return datetime.fromisoformat(release.created_at).date()
+    except ValueError:
+        return None
+
+
+def _record_decision(engine: sa.Engine, tonight: Tonight, decision: Decision) -> None:
+    """One line in the model's timeline, once a run."""
+    if not decision.retrain:
+        return
+    known = monitor_log.model_timeline(engine, limit=_ALL)
+    if any(event.kind == "retrain decided" and event.details.get("run_id") == tonight.run_id for event in known):
+        return
+    details = {"run_id": tonight.run_id, "reasons": list(decision.reasons)}
+    version = tonight.release.version
+    monitor_log.record_event(engine, "retrain decided", at=tonight.at, model_version=version, details=details)
+
+
+def _status(results: Sequence[DetectorResult], alarms: Sequence[Alarm]) -> RunStatus:
+    if alarms:
+        return "alarm"
+    return "unknown" if all(result.status == "unknown" for result in results) else "quiet"
+
+
+def _opened(row: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(row["ticket"]["created_at"])

@@ -1,0 +1,50 @@
+"""The change of champion, by hand or by the gate: what is served, the timeline, the alarms, MLflow's alias.
+
+The alias comes last: when the tracking server is away, the service has its release and the timeline tells the truth,
+and the same command sets the alias later.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from models import release
+from models.registry import set_alias
+from tickets.monitor_log import close_alarms, record_event
+from tickets.workspace import Workspace
+
+
+def promote(
+    workspace: Workspace,
+    engine: sa.Engine,
+    version: str,
+    *,
+    details: Mapping[str, Any],
+    tracking_uri: str,
+    at: dt.datetime | None = None,
+) -> None:
+    """Serve models/<version>; alarms about the champion before it are closed. Raises ReleaseError."""
+    with workspace.releases_lock():
+        changed = release.current_version(workspace) != version
+        release.promote(workspace, version)
+    if changed:
+        at = at or dt.datetime.now(dt.UTC)
+        close_alarms(engine, at=at)
+        record_event(engine, "promoted", at=at, model_version=version, details=details)
+    set_alias(version, "champion", tracking_uri=tracking_uri)
+
+
+def roll_back(workspace: Workspace, engine: sa.Engine, *, tracking_uri: str) -> str:
+    """Serve the previous champion again; its version. Raises ReleaseError when there was none."""
+    with workspace.releases_lock():
+        left = release.current_version(workspace)
+        version = release.roll_back(workspace)
+    at = dt.datetime.now(dt.UTC)
+    close_alarms(engine, at=at)
+    record_event(engine, "rolled back", at=at, model_version=version, details={"from": left})
+    set_alias(version, "champion", tracking_uri=tracking_uri)
+    return version
