@@ -82,8 +82,10 @@ def test_a_clear_ticket_is_not_abstained_on(suggester):
 
 def test_tickets_of_any_length_keep_their_order(suggester):
     bodies = ["lost umbrella " * 30, "refund money", "password locked account " * 3, "charged twice"]
-    suggestions = suggester.suggest([ticket(body) for body in bodies])
-    assert [row.contact_types[0].contact_type for row in suggestions] == ["lost", "refund", "account", "double"]
+    together = suggester.embed([ticket(body) for body in bodies])
+    alone = np.concatenate([suggester.embed([ticket(body)]) for body in bodies])
+    closest = (together @ alone.T).argmax(axis=1)  # int8 activations are scaled by the batch, so not equal to the bit
+    assert closest.tolist() == [0, 1, 2, 3]
 
 
 def test_a_ticket_is_cleaned_before_it_is_read(suggester):
