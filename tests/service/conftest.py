@@ -95,6 +95,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     write_templates(workspace, TEMPLATES)
     _write_features(workspace)
     config = TrainConfig(
+        precision="fp32",  # the same figures on every CPU
         encoder=str(_write_encoder(workspace.root / "encoder")),
         max_tokens=48,
         epochs=10,

@@ -70,9 +70,10 @@ def test_a_batch_is_answered_in_the_order_it_was_sent(service: Service) -> None:
     )
     made = answer.json()["suggestions"]
     assert [one["ticket_id"] for one in made] == ["b-0", "b-1", "b-2"]
-    assert [one["contact_types"][0]["contact_type"] for one in made] == ["refund", "login", "delete"]
-    alone = service.client.post("/v1/suggestions", json={"ticket": {"body": bodies[1]}}).json()
-    assert abs(alone["contact_types"][0]["probability"] - made[1]["contact_types"][0]["probability"]) < 0.02
+    for body, one in zip(bodies, made, strict=True):
+        alone = service.client.post("/v1/suggestions", json={"ticket": {"body": body}}).json()["contact_types"][0]
+        assert one["contact_types"][0]["contact_type"] == alone["contact_type"]
+        assert abs(one["contact_types"][0]["probability"] - alone["probability"]) < 0.02
 
 
 def test_a_batch_with_an_unreadable_ticket_names_it_and_keeps_nothing(service: Service) -> None:
