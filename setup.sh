@@ -4,6 +4,8 @@ set -uo pipefail
 python=${PYTHON:-python3.11}
 log=.venv/setup.log
 
+first_error() { grep -m 1 ERROR "$log" | sed "s/^ *//"; }
+
 fail() { # fail MESSAGE: one line, exit code 3 as for every lack of the machine
     echo "setup: $1" >&2
     exit 3
@@ -24,8 +26,8 @@ echo "Installing packages into .venv; the first time this takes two to four minu
 if [ "${PIPESTATUS[0]}" -ne 0 ]; then
     grep -q 'No space left' "$log" && fail "the disk is full. Free some space and run again."
     grep -qE 'NewConnectionError|Temporary failure|Connection refused|ConnectTimeout|No matching distribution' "$log" &&
-        fail "the package index cannot be reached, or lacks a package: $(grep -m 1 ERROR "$log"). Check the network; details: $log"
-    fail "pip failed: $(grep -m 1 ERROR "$log"). Details: $log"
+        fail "the package index cannot be reached, or lacks a package: $(first_error). Check the network; details: $log"
+    fail "pip failed: $(first_error). Details: $log"
 fi
 touch .venv/ready
 echo "Set-up is complete."

@@ -73,13 +73,13 @@ class DemoPlan:
 
 FULL = DemoPlan(
     history_days=42,
-    quiet_days=7,
+    quiet_days=6,
     most_drift_days=14,
-    after_days=4,
+    after_days=3,
     tickets_per_day=150,
     training=preset("cpu-quick"),
     # A challenger must have seen a few days of the change, so an alarm waits for that many labels.
-    policy=Policy(label_budget=40, labels_to_learn_from=600, retrain_after_labels=0),
+    policy=Policy(sample=500, label_budget=40, labels_to_learn_from=600, retrain_after_labels=0),
 )
 QUICK = DemoPlan(
     history_days=14,
@@ -139,9 +139,9 @@ class Company:
         write_tree(self.workspace, contact_type_tree(with_new_product=True))
         write_templates(self.workspace, reply_templates(with_new_product=True))
 
-    def label(self) -> int:
-        """Labelers empty the queue, truthfully; how many tickets that were."""
-        at, done = self.desk.clock.now, 0
+    def label(self, day: dt.date) -> int:
+        """Labelers empty the queue on the evening of a day, truthfully; how many tickets that were."""
+        at, done = dt.datetime.combine(day, dt.time(23, 59), tzinfo=dt.UTC), 0
         while claimed := label_queue.claim(self.engine, _LABELER, at=at, count=20):
             for item in claimed:
                 true_type = self.truth[item.ticket.ticket_id]

@@ -72,11 +72,12 @@ def run_demo(folder: Path, settings: Settings, plan: DemoPlan, *, report: Report
         drifted, night = company.live(plan.most_drift_days, until_retraining=True)
 
         report("5. Labels and retraining. People answer the queue, a challenger learns, the gate decides.")
-        labelled = company.label()
+        today = dt.date.fromisoformat(night.run.as_of)
+        labelled = company.label(today)
         outcome = retrain(
             workspace,
             engine,
-            as_of=dt.date.fromisoformat(night.run.as_of),
+            as_of=today,
             now=night.run.started_at,
             spark=spark,
             config=plan.training,
