@@ -6,7 +6,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from random import Random
 
@@ -47,6 +47,7 @@ class DemoPlan:
     after_days: int
     tickets_per_day: int
     training: TrainConfig
+    retraining: TrainConfig  # starts from the champion, so fewer epochs do
     policy: Policy
     seed: int = 7
     start: dt.date = dt.date(2026, 1, 5)  # a Monday
@@ -78,6 +79,7 @@ FULL = DemoPlan(
     after_days=3,
     tickets_per_day=150,
     training=preset("cpu-quick"),
+    retraining=replace(preset("cpu-quick"), epochs=2),
     # A challenger must have seen a few days of the change, so an alarm waits for that many labels.
     policy=Policy(sample=500, label_budget=40, labels_to_learn_from=600, retrain_after_labels=0),
 )
@@ -88,6 +90,7 @@ QUICK = DemoPlan(
     after_days=1,
     tickets_per_day=60,
     training=preset("cpu-quick"),
+    retraining=replace(preset("cpu-quick"), epochs=2),
     policy=Policy(label_budget=30, retrain_after_labels=0),
 )
 

@@ -80,7 +80,7 @@ def run_demo(folder: Path, settings: Settings, plan: DemoPlan, *, report: Report
             as_of=today,
             now=night.run.started_at,
             spark=spark,
-            config=plan.training,
+            config=plan.retraining,
             tracking_uri=uri,
             report=report,
             progress=progress,
