@@ -176,17 +176,18 @@ def monitor(settings: Settings, *, as_of: dt.date, report: Report) -> NightRepor
 
 def retrain(settings: Settings, preset: str, *, as_of: dt.date, report: Report, progress: Progress) -> RetrainOutcome:
     """Train a challenger and let it meet the champion. Raises ReleaseError, MissingStepError, TrainingDataError."""
-    from triage import retrain as retraining
+    from triage.retrain import retrain as meet
 
     config = train_config(preset, {})
     with opened(settings, "retrain") as (workspace, engine), spark_for(settings) as spark:
-        return retraining.retrain(
+        uri = tracking_uri(settings, workspace)
+        return meet(
             workspace,
             engine,
             as_of=as_of,
             spark=spark,
             config=config,
-            tracking_uri=tracking_uri(settings, workspace),
+            tracking_uri=uri,
             report=report,
             progress=progress,
         )
@@ -205,7 +206,7 @@ def nightly(
     from pipeline.extract import extract
     from pipeline.nightly import run_pipeline
     from pipeline.split import SplitPlan
-    from triage import retrain as retraining
+    from triage.retrain import retrain as meet
 
     config = train_config(preset, {})
     with opened(settings, "nightly") as (workspace, engine), spark_for(settings) as spark:
@@ -215,13 +216,14 @@ def nightly(
         night = run_night(workspace, engine, as_of=as_of, report=report)
         if not night.decision.retrain:
             return night, None
-        outcome = retraining.retrain(
+        uri = tracking_uri(settings, workspace)
+        outcome = meet(
             workspace,
             engine,
             as_of=as_of,
             spark=spark,
             config=config,
-            tracking_uri=tracking_uri(settings, workspace),
+            tracking_uri=uri,
             report=report,
             progress=progress,
         )

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 import torch
+from playwright.sync_api import Page, Request, sync_playwright
 
 from models.config import TrainConfig
 from models.release import FACTS, promote
@@ -230,3 +231,32 @@ def _write_features(workspace: Workspace) -> None:
         for row in rows["train"]
     ]
     pq.write_table(pa.Table.from_pylist(pairs, schema=PAIRS.schema), folder / "part.parquet")
+
+
+CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_ARGUMENTS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
+    *("--disable-sync", "--no-first-run"),
+)
+
+
+@pytest.fixture
+def page(service: Service) -> Iterator[Page]:
+    """A page in Chromium. Script errors, policy violations and requests to anywhere else fail the test."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is not installed")
+    complaints: list[str] = []
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith((service.address, "data:", "blob:", "about:")):
+            complaints.append(f"asked for {request.url}")
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
+        opened = browser.new_page(base_url=service.address, viewport={"width": 1280, "height": 900})
+        opened.on("pageerror", lambda error: complaints.append(str(error)))
+        opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        opened.on("request", asked)
+        yield opened
+        browser.close()
+    assert complaints == []

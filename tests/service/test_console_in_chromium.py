@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tickets.database import feedback
 
 if TYPE_CHECKING:
     from tests.service.conftest import Service
 
-CHROMIUM = Path("/usr/bin/chromium")
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", "--no-first-run"),
-]
-
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed")
-
-
-@pytest.fixture
-def page(service: Service) -> Iterator[Page]:
-    """A page whose script errors and policy violations fail the test."""
-    complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        opened = browser.new_page(base_url=service.address, viewport={"width": 1280, "height": 900})
-        opened.on("pageerror", lambda error: complaints.append(str(error)))
-        opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        opened.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith((service.address, "data:"))
-                else complaints.append(f"asked for {request.url}")
-            ),
-        )
-        yield opened
-        browser.close()
-    assert complaints == []
 
 
 def kept(service: Service) -> list[tuple[str, str | None, str | None, str | None]]:

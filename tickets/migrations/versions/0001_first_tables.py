@@ -1,4 +1,7 @@
-"""The first tables: suggestions, feedback, labels, monitoring runs, the timeline of models."""
+"""The first tables: suggestions, feedback, labels, monitoring runs, the timeline of models.
+
+Alembic wants one function each way; being a list of tables, it is longer than our functions otherwise are.
+"""
 
 import sqlalchemy as sa
 from alembic import op
