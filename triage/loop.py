@@ -92,7 +92,7 @@ def run_demo(folder: Path, settings: Settings, plan: DemoPlan, *, report: Report
         reload_seconds = company.wait_for(outcome.served)
         after, _ = company.live(plan.after_days)
         handled = company.desk.handled
-    periods = (("quiet week", quiet), ("after the change", drifted), ("after retraining", after))
+    periods = (("quiet days", quiet), ("after the change", drifted), ("after retraining", after))
     figures = _model_figures(first, outcome) | {
         "Pipeline": f"{tickets_per_second:,.0f} tickets/s",
         "Suggestion over HTTP": _latency(handled),
