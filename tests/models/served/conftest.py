@@ -189,12 +189,12 @@ def tiny_config(tiny_encoder: Path) -> TrainConfig:
         precision="fp32",  # the same figures on every CPU
         encoder=str(tiny_encoder),
         max_tokens=32,
-        epochs=8,
+        epochs=14,
         batch_size=16,
         learning_rate=2e-3,
         head_learning_rate=3e-3,
         device="cpu",
-        patience=8,
+        patience=14,
         label_smoothing=0.0,
     )
 

