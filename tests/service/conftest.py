@@ -20,7 +20,8 @@ import sqlalchemy as sa
 import torch
 from playwright.sync_api import Page, Request, sync_playwright
 
-from models.config import TrainConfig
+from models.config import DEFAULT_ENCODER, TrainConfig
+from models.encoder import load_tokenizer
 from models.release import FACTS, promote
 from models.train import train
 from pipeline.features import model_text, text_statistics
@@ -164,21 +165,17 @@ def second_version(served: Workspace) -> str:
 
 
 def _write_encoder(folder: Path) -> Path:
-    """A BERT of two layers and width 32, weights random, with words of its own: it trains and loads in a moment."""
-    from tokenizers import BertWordPieceTokenizer
+    """A BERT of two layers and width 32, weights random, with MiniLM's word pieces: it trains and loads in a moment."""
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    texts = [*_OPENINGS, *_CLOSINGS, *(problem for problems in _PROBLEMS.values() for problem in problems)]
-    replies = [f"{template.title} {template.body}" for template in TEMPLATES]
-    tokenizer = BertWordPieceTokenizer()
-    tokenizer.train_from_iterator([*texts, *replies] * 5, vocab_size=600, min_frequency=1, show_progress=False)
+    tokenizer = load_tokenizer(DEFAULT_ENCODER, 64)  # training one here would give another in each process
     torch.manual_seed(1)
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     BertModel(BertConfig(vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=64, **shape)).save_pretrained(
         folder
     )
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer._tokenizer,
+        tokenizer_object=tokenizer,
         unk_token="[UNK]",
         pad_token="[PAD]",
         cls_token="[CLS]",

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from models.config import TrainConfig
+from models.config import DEFAULT_ENCODER, TrainConfig
+from models.encoder import load_tokenizer
 from models.train import ModelVersion, train
 from pipeline.features import text_statistics
 from tickets.catalogue import keep_dataset, write_templates, write_tree
@@ -156,25 +157,18 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of two layers and width 32 in Hugging Face layout, weights random, with words of its own."""
+    """A BERT of two layers and width 32 in Hugging Face layout, weights random, with MiniLM's word pieces."""
     import torch
-    from tokenizers import BertWordPieceTokenizer
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("encoder")
-    corpus = [
-        *WORDS.values(),
-        " ".join(FILLER),
-        "erstattung old about your Payments Refund Charged Ride Lost Wrong Account",
-    ]
-    tokenizer = BertWordPieceTokenizer()
-    tokenizer.train_from_iterator(corpus * 5, vocab_size=500, min_frequency=1, show_progress=False)
+    tokenizer = load_tokenizer(DEFAULT_ENCODER, 64)  # training one here would give another in each process
     torch.manual_seed(1)
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     config = BertConfig(vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=64, **shape)
     BertModel(config).save_pretrained(folder)
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer._tokenizer,
+        tokenizer_object=tokenizer,
         unk_token="[UNK]",
         pad_token="[PAD]",
         cls_token="[CLS]",
