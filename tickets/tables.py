@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _time = pa.timestamp("us", tz="UTC")
 
@@ -80,18 +80,51 @@ OUTCOMES = Table(  # the latest outcome of each ticket, contact types migrated t
     ),
     partition=None,
 )
-SPLITS = Table(  # train | validation | test; `leak`: its customer or text stands in an earlier one; `later`: after test
+IMPORTED_OUTCOMES = Table(  # how tickets ended as their source rows tell it, not yet read through the tree
+    "imported_outcomes",
+    pa.schema(
+        [
+            pa.field("ticket_id", pa.string(), nullable=False),
+            pa.field("source", pa.string(), nullable=False),  # RAW.source and RAW.row: where it stands
+            pa.field("row", pa.int64(), nullable=False),
+            pa.field("contact_type", pa.string(), nullable=False),  # an id or a path of any age
+            pa.field("told_by", pa.string()),  # JSON object of the columns that tell the parts of a split type apart
+            pa.field("template_id", pa.string()),
+            pa.field("resolved_at", _time),
+            pa.field("handle_seconds", pa.float64()),
+            pa.field("labeler", pa.string()),
+            pa.field("reply", pa.string()),  # only where templates are derived from the replies
+        ]
+    ),
+)
+SIGNATURES = Table(  # MinHash of each ticket's text, one row a ticket and arrival
+    "signatures",
+    pa.schema(
+        [
+            pa.field("node", pa.int64(), nullable=False),  # xxhash64 of the ticket_id
+            pa.field("buckets", pa.list_(pa.int32()), nullable=False),  # one a band
+            pa.field("signature", pa.binary(), nullable=False),  # the lowest byte of each hash
+        ]
+    ),
+)
+NEAR_DUPLICATES = Table(  # links between the nodes of near-duplicates: the newer one and one that arrived before it
+    "near_duplicates",
+    pa.schema([pa.field("node", pa.int64(), nullable=False), pa.field("first", pa.int64(), nullable=False)]),
+)
+SPLITS = Table(  # one row a ticket, in its latest version: train | validation | test | unlabelled (no outcome);
+    # `leak`: its customer or text stands in an earlier split; `later`: created after the test period
     "splits",
     pa.schema(
         [
             pa.field("ticket_id", pa.string(), nullable=False),
+            pa.field("arrived", pa.string(), nullable=False),  # of the latest version
             pa.field("split", pa.string(), nullable=False),
             pa.field("cluster", pa.string(), nullable=False),  # the smallest ticket_id among its near-duplicates
         ]
     ),
     partition=None,
 )
-FEATURES = Table(  # what a model reads; outcome columns are null for tickets without one (split `unlabelled`)
+FEATURES = Table(  # what a model reads of a ticket, one row a ticket and arrival; tickets.examples adds how it ended
     "features",
     pa.schema(
         [
@@ -102,14 +135,10 @@ FEATURES = Table(  # what a model reads; outcome columns are null for tickets wi
             pa.field("channel", pa.string(), nullable=False),
             pa.field("attributes", pa.string(), nullable=False),
             pa.field("statistics", pa.string(), nullable=False),  # JSON object: name -> number
-            pa.field("contact_type", pa.string()),
-            pa.field("template_id", pa.string()),
-            pa.field("outcome_source", pa.string()),
         ]
     ),
-    partition="split",
 )
-PAIRS = Table(  # ticket-template pairs to learn ranking from
+PAIRS = Table(  # ticket-template pairs to learn ranking from, of every ticket that a template was sent for
     "pairs",
     pa.schema(
         [
@@ -119,7 +148,28 @@ PAIRS = Table(  # ticket-template pairs to learn ranking from
             pa.field("negative", pa.string()),  # random | same contact type; null when relevant
         ]
     ),
-    partition="split",
+)
+TOPICS = Table(  # COTA v1: where each labelled ticket lies in the latent topics of the training texts
+    "topics",
+    pa.schema(
+        [
+            pa.field("ticket_id", pa.string(), nullable=False),
+            pa.field("topics", pa.list_(pa.float32()), nullable=False),
+        ]
+    ),
+    partition=None,
+)
+SIMILARITIES = Table(  # COTA v1: cosine similarities of the tickets and templates of PAIRS
+    "similarities",
+    pa.schema(
+        [
+            pa.field("ticket_id", pa.string(), nullable=False),
+            pa.field("template_id", pa.string(), nullable=False),
+            pa.field("words", pa.float32(), nullable=False),  # of TF-IDF vectors, 0 to 1
+            pa.field("topics", pa.float32(), nullable=False),  # of LSA topics, -1 to 1
+        ]
+    ),
+    partition=None,
 )
 SUGGESTIONS = Table(  # what the service suggested, extracted from the operational database
     "suggestions",
@@ -183,5 +233,8 @@ BACKLOG = Table(  # nightly suggestions for open tickets
     partition="as_of",
 )
 
-TABLES = (RAW, QUARANTINE, TICKETS, OUTCOMES, SPLITS, FEATURES, PAIRS, SUGGESTIONS, FEEDBACK, LABELS, BACKLOG)
+TABLES = (
+    *(RAW, QUARANTINE, TICKETS, IMPORTED_OUTCOMES, FEATURES, SIGNATURES, NEAR_DUPLICATES, OUTCOMES, SPLITS, PAIRS),
+    *(TOPICS, SIMILARITIES, SUGGESTIONS, FEEDBACK, LABELS, BACKLOG),
+)
 SERVICE = "service"  # RAW.source of tickets that came through the service; their fields are records.to_json of a Ticket
