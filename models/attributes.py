@@ -78,7 +78,7 @@ class EncodedAttributes:
 
 
 def attribute_rows(features: pa.Table) -> list[AttributeRow]:
-    """What rows of the FEATURES table say beside the text: `channel`, `language`, `attributes`, `statistics`."""
+    """What rows of FEATURES, or examples, say beside the text: `channel`, `language`, `attributes`, `statistics`."""
     columns = (features[name].to_pylist() for name in ("channel", "language", "attributes", "statistics"))
     return [
         AttributeRow(

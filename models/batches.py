@@ -25,8 +25,9 @@ from models.tree_index import TreeIndex, index_tree
 from tickets.catalogue import read_dataset, read_templates, read_tree, templates_to_text
 from tickets.contact_types import ContactTypeTree, tree_to_text
 from tickets.errors import TrainingDataError
+from tickets.examples import read_examples, read_pairs
 from tickets.records import ReplyTemplate
-from tickets.tables import FEATURES, PAIRS
+from tickets.tables import PAIRS
 from tickets.workspace import Workspace
 
 NONE = -1  # no template, no negative
@@ -60,7 +61,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class TicketArrays:
-    """The n tickets of one split that have a usable outcome. `rows` are their FEATURES rows, in the same order."""
+    """The n tickets of one split that have a usable outcome. `rows` are their examples, in the same order."""
 
     rows: pa.Table
     tokens: Tokens
@@ -130,7 +131,7 @@ def load_training_data(
     *,
     report: Callable[[str], None],
 ) -> TrainingData:
-    """Read FEATURES, PAIRS and the catalogue. Attributes are fitted on the training split alone.
+    """Read the examples, PAIRS and the catalogue. Attributes are fitted on the training split alone.
 
     A ticket of a retired contact type counts for its replacement; of one that was split, for what the parts have in
     common; without either it is left out, and the report says how many were. Raises TrainingDataError when nothing can
@@ -142,7 +143,7 @@ def load_training_data(
         raise TrainingDataError(
             "there are no contact types.", hint="Import tickets with outcomes, or a contact-type file."
         )
-    tables = {split: _labelled(workspace, split) for split in ("train", "validation", "test")}
+    tables = _labelled(workspace, ("train", "validation", "test"))
     known = {split: _targets(table, tree, index, split, report) for split, table in tables.items()}
     if config.max_train_tickets is not None:
         known["train"] = _most_recent(*known["train"], config.max_train_tickets)
@@ -220,10 +221,12 @@ def evaluation_batches(tickets: TicketArrays, batch_size: int) -> Iterator[Batch
         yield batch_of(tickets, rows[start : start + batch_size])
 
 
-def _labelled(workspace: Workspace, split: str) -> pa.Table:
-    where = (pc.field("split") == split) & pc.field("contact_type").is_valid()
-    table = workspace.read(FEATURES, where=where)
-    return table.sort_by([("created_at", "ascending"), ("ticket_id", "ascending")])
+def _labelled(workspace: Workspace, splits: Sequence[str]) -> dict[str, pa.Table]:
+    """Split -> its examples, oldest first, read in one pass: a day of the lake holds tickets of several splits."""
+    oldest_first = [("created_at", "ascending"), ("ticket_id", "ascending")]
+    examples = read_examples(workspace, splits=splits).sort_by(oldest_first)
+    usable = pc.field("contact_type").is_valid()
+    return {split: examples.filter((pc.field("split") == split) & usable) for split in splits}
 
 
 def _targets(
@@ -271,8 +274,7 @@ def _hard_negatives(workspace: Workspace, templates: Sequence[ReplyTemplate]) ->
     if not templates or not workspace.table_path(PAIRS).is_dir():
         return {}
     place = {template.template_id: number for number, template in enumerate(templates)}
-    wanted = (pc.field("split") == "train") & ~pc.field("relevant")
-    pairs = workspace.read(PAIRS, ["ticket_id", "template_id", "negative"], where=wanted)
+    pairs = read_pairs(workspace, splits=["train"]).filter(~pc.field("relevant"))
     pairs = pairs.sort_by([("ticket_id", "ascending"), ("negative", "descending"), ("template_id", "ascending")])
     negatives: dict[str, list[int]] = {}
     for ticket_id, template_id in zip(pairs["ticket_id"].to_pylist(), pairs["template_id"].to_pylist(), strict=True):

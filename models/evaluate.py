@@ -45,7 +45,7 @@ class Scores:
 
 
 def score_release(release: Release, features: pa.Table, *, threads: int = 1) -> Scores:
-    """Answers on the FEATURES rows that have a contact type.
+    """Answers on the examples (tickets.examples) that have a contact type.
 
     For an inner node any leaf under it is right, as in training and calibration. A contact type that the release does
     not know counts as wrong.
@@ -125,7 +125,7 @@ def splits(data: TrainingData) -> dict[str, TicketArrays]:
 
 
 def timed_rows(data: TrainingData) -> list[pa.Table]:
-    """Single FEATURES rows that the cost of a ticket is measured on."""
+    """Single examples that the cost of a ticket is measured on."""
     return [data.validation.rows.slice(row, 1) for row in range(min(_TIMED, len(data.validation)))]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import release as names
-from models.attributes import AttributeRow, AttributeSpec, encode_attributes, load_attributes
+from models.attributes import AttributeRow, AttributeSpec, EncodedAttributes, encode_attributes, load_attributes
 from tickets.errors import ReleaseError
 
 INPUTS = ("input_ids", "attention_mask", "categories", "numbers", "missing")
 OUTPUTS = ("ticket_vector", "node_logits", "template_query", "token_weights")
-BATCH = 32  # tickets; larger ones gain nothing on a CPU and wait for the longest text
+BATCH = 8  # tickets; the states between layers of larger ones outgrow a core's own cache, and pad to the longest text
+
+Feed = dict[str, NDArray[Any]]  # input name -> array
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,14 @@ class TokenWeights:
     offsets: list[tuple[int, int]]
     word_ids: list[int | None]
     weights: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """n tickets as numbers, in the order given, not yet padded. `encodings` are those of the tokenizers library."""
+
+    encodings: list[Any]
+    attributes: EncodedAttributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,41 +80,52 @@ class OnnxModel:
 
     def run(self, texts: Sequence[str], rows: Sequence[AttributeRow], *, explain: bool = False) -> Outputs:
         """Texts as pipeline.features.model_text makes them, and their attributes, in one order."""
-        encodings = self._encode(texts)
-        encoded = encode_attributes(self._attributes, rows)
-        lengths = np.array([len(encoding.ids) for encoding in encodings], dtype=np.int64)
-        order = np.argsort(lengths, kind="stable")
+        encoded = self.encode(texts, rows)
+        order: list[NDArray[np.int64]] = []
         parts: list[list[NDArray[np.float32]]] = []
         tokens: list[TokenWeights] = [TokenWeights([], [], [])] * (len(texts) if explain else 0)
-        for start in range(0, len(order), BATCH):
-            batch = order[start : start + BATCH]
-            ids, mask = _pad_ids([encodings[i].ids for i in batch], self._pad)
-            fed = (ids, mask, encoded.categories[batch], encoded.numbers[batch], encoded.missing[batch])
-            *vectors, weights = self._session.run(list(OUTPUTS), self._feed(fed))
+        for batch, fed in self.batches(encoded):
+            *vectors, weights = self._session.run(list(OUTPUTS), fed)
+            order.append(batch)
             parts.append(vectors)
             if explain:
                 for row, i in enumerate(batch):
-                    tokens[i] = _tokens(encodings[i], weights[row])
+                    tokens[i] = _tokens(encoded.encodings[i], weights[row])
         if not parts:
-            parts = [self._nothing(encoded.categories.shape[1], encoded.numbers.shape[1])]
-        back = np.argsort(order)
+            nothing = self._nothing(encoded.attributes.categories.shape[1], encoded.attributes.numbers.shape[1])
+            return Outputs(*nothing, tokens)
+        back = np.argsort(np.concatenate(order))
         vectors, logits, queries = (np.concatenate(column)[back] for column in zip(*parts, strict=True))
         return Outputs(vectors, logits, queries, tokens)
 
-    def _encode(self, texts: Sequence[str]) -> list[Any]:
+    def encode(self, texts: Sequence[str], rows: Sequence[AttributeRow]) -> Encoded:
+        """Tokens, cut at the model's limit, and attributes."""
         if self._threads == 1:  # encode_batch starts threads of its own
-            return [self._tokenizer.encode(text) for text in texts]
-        return list(self._tokenizer.encode_batch(list(texts)))
+            encodings = [self._tokenizer.encode(text) for text in texts]
+        else:
+            encodings = list(self._tokenizer.encode_batch(list(texts)))
+        return Encoded(encodings, encode_attributes(self._attributes, rows))
 
-    def _feed(self, arrays: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        return dict(zip(INPUTS, arrays, strict=True))
+    def batches(self, encoded: Encoded) -> Iterator[tuple[NDArray[np.int64], Feed]]:
+        """What the graph is fed, shortest tickets first, each batch padded to its longest; with the tickets in it."""
+        ids, attributes = [encoding.ids for encoding in encoded.encodings], encoded.attributes
+        order = np.argsort([len(tokens) for tokens in ids], kind="stable")
+        for start in range(0, len(order), BATCH):
+            batch = order[start : start + BATCH]
+            padded, mask = _pad_ids([ids[i] for i in batch], self._pad)
+            told = (attributes.categories[batch], attributes.numbers[batch], attributes.missing[batch])
+            yield batch, _feed(padded, mask, *told)
 
     def _nothing(self, categories: int, numbers: int) -> list[NDArray[np.float32]]:
         """Outputs of no tickets, with the right widths: one padded row is run and dropped."""
         one = np.ones((1, 2), np.int64)
         blank = np.zeros((1, numbers), np.float32)
-        fed = (one, one, np.zeros((1, categories), np.int64), blank, blank)
-        return [output[:0] for output in self._session.run(list(OUTPUTS[:3]), self._feed(fed))]
+        fed = _feed(one, one, np.zeros((1, categories), np.int64), blank, blank)
+        return [output[:0] for output in self._session.run(list(OUTPUTS[:3]), fed)]
+
+
+def _feed(*arrays: NDArray[Any]) -> Feed:
+    return dict(zip(INPUTS, arrays, strict=True))
 
 
 def _pad_ids(ids: list[list[int]], pad: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

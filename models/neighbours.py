@@ -16,7 +16,8 @@ from tickets.records import SimilarTicket
 MOST = 50_000  # the most recent ones; brute force over them takes about 2 ms
 SNIPPET = 120  # characters
 CLOSEST = 10  # a ticket's distance is the mean over this many; one odd training ticket must not vouch for it
-_ROWS = 64  # queries at a time: their cosines to MOST tickets take 13 MB
+_ROWS = 256  # queries at a time: their cosines to MOST tickets take 51 MB; fewer multiply slower
+_GROUPS = 512  # of tickets, of which only the most promising are searched: about the root of MOST times CLOSEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Neighbours:
 
     def _search(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         cosines = queries @ self.vectors.T
-        rows = np.argpartition(cosines, -count, axis=1)[:, -count:]
+        rows = _largest(cosines, count)
         found = np.take_along_axis(cosines, rows, axis=1)
         order = np.argsort(-found, axis=1, kind="stable")
         return np.take_along_axis(rows, order, axis=1), np.take_along_axis(found, order, axis=1)
@@ -71,6 +72,22 @@ class Neighbours:
             )
             for row, cosine in zip(rows[:count].tolist(), cosines[:count].tolist(), strict=True)
         )
+
+
+def _largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Columns of the `count` largest values of each row, (m, count), in no order. What numpy.argpartition finds: the
+    `count` largest lie in the `count` groups with the largest maxima, so it searches those alone, five times faster."""
+    depth = values.shape[1] // _GROUPS
+    if depth < 2 or count > _GROUPS:
+        return np.argpartition(values, -count, axis=1)[:, -count:]
+    grouped = depth * _GROUPS  # column c is in group c % _GROUPS; the columns after these are searched as well
+    highest = values[:, :grouped].reshape(len(values), depth, _GROUPS).max(axis=1)
+    groups = np.argpartition(highest, -count, axis=1)[:, -count:]
+    columns = (groups[:, None, :] + _GROUPS * np.arange(depth)[:, None]).reshape(len(values), -1)
+    rest = np.broadcast_to(np.arange(grouped, values.shape[1]), (len(values), values.shape[1] - grouped))
+    columns = np.concatenate([columns, rest], axis=1)
+    found = np.argpartition(np.take_along_axis(values, columns, axis=1), -count, axis=1)[:, -count:]
+    return np.take_along_axis(columns, found, axis=1)
 
 
 def distance(cosines: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -32,7 +32,7 @@ class ModelInputs(NamedTuple):
 
 
 def inputs_of(features: pa.Table) -> ModelInputs:
-    """The inputs in rows of the FEATURES table: their `text` and what `attribute_rows` reads."""
+    """The inputs in rows of the FEATURES table, or examples: their `text` and what `attribute_rows` reads."""
     return ModelInputs(features["text"].to_pylist(), attribute_rows(features))
 
 

@@ -16,7 +16,7 @@ KEPT = ("ticket_id", "created_at", "text", "language", "channel", "attributes")
 def predictions_table(
     features: pa.Table, nodes: NDArray[np.int64], predictions: Predictions, index: TreeIndex
 ) -> pa.Table:
-    """Rows of the FEATURES table beside the true `nodes` (n,) and what was predicted of them, in one order.
+    """Examples beside the true `nodes` (n,) and what was predicted of them, in one order.
 
     Added: contact_type, the true leaf in this tree, null where only an inner node is known; predicted (contact type),
     probability, out_of_scope, abstained, embedding (list of float32), and level_1, level_2 and so on, the predicted

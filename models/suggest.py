@@ -65,7 +65,8 @@ class Suggester:
     def suggest_cleaned(
         self, tickets: Sequence[Ticket], *, top_types: int = 3, top_templates: int = 3, now: datetime | None = None
     ) -> list[Suggestion]:
-        """As `suggest`, for tickets that `clean_ticket` returned: the service keeps those, so it cleans them itself."""
+        """As `suggest`, for tickets that `clean_ticket` returned: the service cleans them itself, to keep them, and the
+        lake has them cleaned."""
         inputs = _inputs(tickets)
         predictions = self.predictor.predict(inputs, explain=True)
         leaves = top_leaves(self.predictor.index, predictions.node_probabilities, top_types)
@@ -97,13 +98,13 @@ class Suggester:
             for row, ticket in enumerate(tickets)
         ]
 
-    def detail(self, tickets: Sequence[Ticket]) -> Predictions:
-        """The arrays behind suggestions, for batch scoring and monitoring. Raises pipeline.clean.Refused."""
-        return self.predictor.predict(_inputs(self._clean(tickets)))
+    def detail_cleaned(self, tickets: Sequence[Ticket]) -> Predictions:
+        """The arrays behind suggestions, for monitoring, of tickets that `clean_ticket` returned."""
+        return self.predictor.predict(_inputs(tickets))
 
     def embed(self, tickets: Sequence[Ticket]) -> NDArray[np.float32]:
         """Ticket vectors, (n, width) float32 of length 1. Raises pipeline.clean.Refused."""
-        return self.detail(tickets).embeddings
+        return self.detail_cleaned(self._clean(tickets)).embeddings
 
     def _clean(self, tickets: Sequence[Ticket]) -> list[Ticket]:
         return [clean_ticket(ticket, self.release.languages) for ticket in tickets]

@@ -59,7 +59,7 @@ def train(
     initial: Path | None = None,
     ladder: Mapping[str, Rung] = LADDER,
 ) -> ModelVersion:
-    """Train on the workspace's FEATURES and leave a complete model directory in models/<version>.
+    """Train on the workspace's examples and leave a complete model directory in models/<version>.
 
     `initial` is an earlier model directory to start from. Without `tracking_uri` nothing is recorded in MLflow. An
     interrupted training goes on from its checkpoint when it is started again with the same data and settings.

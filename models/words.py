@@ -42,21 +42,24 @@ def word_weights(
     totals: dict[str, float] = {}
     for start, end, weight in spans.values():
         word = text[start:end].strip()
-        if _speaks(word) and not _is_mask(text, start, end):
-            totals[word.lower()] = totals.get(word.lower(), 0.0) + weight
+        lowered = word.lower()
+        if _speaks(word, lowered) and not _is_mask(text, start, end):
+            totals[lowered] = totals.get(lowered, 0.0) + weight
     whole = sum(abs(weight) for weight in totals.values())
     heaviest = sorted((item for item in totals.items() if item[1] > 0), key=lambda item: -item[1])[:MOST]
     return tuple(WordWeight(word=word, weight=round(weight / whole, 4)) for word, weight in heaviest)
 
 
-def _speaks(word: str) -> bool:
-    return len(word) > 1 and any(letter.isalpha() for letter in word) and word.lower() not in STOP_WORDS
+def _speaks(word: str, lowered: str) -> bool:
+    return len(word) > 1 and lowered not in STOP_WORDS and (word.isalpha() or any(map(str.isalpha, word)))
 
 
 def _is_mask(text: str, start: int, end: int) -> bool:
     """Whether the word stands in brackets as the masks of personal data do, or is a publisher's redaction (`XXXX`)."""
-    if set(text[start:end]) == {"X"}:
+    if text[start:end].count("X") == end - start:
         return True
     before = text[max(0, start - _NEAR) : start].rstrip("_ ")[-1:]
+    if not before or before not in _OPENING:
+        return False
     after = text[end : end + _NEAR].lstrip("_ ")[:1]
-    return bool(before and after) and before in _OPENING and after in _CLOSING
+    return bool(after) and after in _CLOSING

@@ -37,7 +37,7 @@ class Reads(Protocol):
     def release(self) -> Release: ...
     @property
     def tree(self) -> ContactTypeTree: ...
-    def detail(self, tickets: Sequence[Ticket]) -> Predictions: ...
+    def detail_cleaned(self, tickets: Sequence[Ticket]) -> Predictions: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def look_at(period: Period, reads: Reads) -> tuple[Window, tuple[Logged, ...]]:
         except Refused:
             continue
         logged.append(item)
-    predictions = reads.detail(cleaned)
+    predictions = reads.detail_cleaned(cleaned)
     nodes = reads.tree.nodes
     window = Window(
         counted=period.tickets,

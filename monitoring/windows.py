@@ -5,12 +5,14 @@ it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -77,7 +79,8 @@ def read_reference(release: Release) -> Window:
     """The validation period of a release. Raises ReleaseError when its file is not one that training writes."""
     path = release.path(REFERENCE)
     try:
-        columns = {name: column.to_pylist() for name, column in _columns(pq.read_table(path)).items()}
+        table = pq.read_table(path)
+        columns = {name: table[name].to_pylist() for name in table.column_names if name != "embedding"}
         times = [_with_zone(time) for time in columns["created_at"]]
         return Window(
             counted=len(times),
@@ -93,7 +96,7 @@ def read_reference(release: Release) -> Window:
             probability=np.array(columns["probability"], dtype=np.float64),
             out_of_scope=np.array(columns["out_of_scope"], dtype=np.float64),
             abstained=np.array(columns["abstained"], dtype=np.bool_),
-            embeddings=_matrix(columns["embedding"]),
+            embeddings=_matrix(table["embedding"]),
             contact_types=tuple(columns["contact_type"]),
         )
     except (OSError, KeyError, ValueError, TypeError) as error:
@@ -134,13 +137,14 @@ def sample(window: Window, size: int, *, seed: int) -> Window:
     return window.take(np.sort(np.random.default_rng(seed).permutation(len(window))[:size]))
 
 
-def _columns(table: Any) -> dict[str, Any]:
-    return {name: table[name] for name in table.column_names}
-
-
 def _with_zone(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def _matrix(rows: Sequence[Sequence[float]]) -> NDArray[np.float32]:
-    return np.array(rows, dtype=np.float32) if rows else np.zeros((0, 0), np.float32)
+def _matrix(column: pa.ChunkedArray) -> NDArray[np.float32]:
+    """A column of n lists of equal length as (n, length). Raises ValueError when they are not."""
+    lists = column.combine_chunks()
+    lengths = pc.unique(pc.list_value_length(lists)).to_pylist()
+    if len(lengths) > 1 or None in lengths:
+        raise ValueError(f"the embeddings have {', '.join(map(str, lengths))} numbers; equally many were expected")
+    return lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(lists), *(lengths or [0]))

@@ -1,77 +1,157 @@
-"""Near-duplicate clusters of tickets: form letters, copies, templated messages. MinHash in Spark, deterministic.
+"""Near-duplicates of tickets over the whole history: form letters, copies, templated messages.
 
 Spark ML's MinHashLSH joins every pair in a bucket, and one form letter sent 10,000 times makes 50 million pairs. Here
-each text of a bucket is compared with the bucket's first text alone, so the work grows with the tickets. Method: Broder
-1997, banded as in Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, chapter 3.
+each text of a bucket is compared with the bucket's first text alone, so the work grows with the tickets. First is who
+arrived first, so the links of a day never change when later days come: a night only links its own tickets.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.lake import arrivals, count_rows, made_from, mark, parts_of, read_arrivals, spark_schema, write
+from pipeline.minhash import BANDS, SIGNATURE, SIMILAR, similarity
+from pipeline.steps import Report, run_step, silent
+from tickets.errors import MissingStepError
+from tickets.manifests import Manifest
+from tickets.tables import NEAR_DUPLICATES, SIGNATURES
+from tickets.workspace import Workspace
+
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame, SparkSession
 
-SIMILAR = 0.6  # estimated Jaccard similarity of word triples from which two texts count as the same letter
-BANDS = 21
-ROWS_IN_BAND = 6  # texts of similarity 0.8 share a band with probability 0.998, of 0.6 with 0.63, of 0.3 with 0.02
-SIGNATURE = BANDS * ROWS_IN_BAND
-
-_WORD = re.compile(r"\w+")
-_NUMBER = re.compile(r"\b\d+\b")  # a form letter differs in its account number
-_FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)  # odd: they tell the places of a triple
-_SIGNED = pa.schema(
+STEP = "duplicates"
+_BUCKETS_AT_ONCE = 2_000_000  # rows that a task sorts in memory: 40 MB
+_LINKED = pa.schema(
     [
+        pa.field("day", pa.int32(), nullable=False),
         pa.field("node", pa.int64(), nullable=False),
-        pa.field("ticket_id", pa.string(), nullable=False),
-        pa.field("bands", pa.list_(pa.int64()), nullable=False),
-        pa.field("signature", pa.binary(), nullable=False),
+        pa.field("first", pa.int64(), nullable=False),
     ]
 )
-_COMPARED = pa.schema([pa.field("node", pa.int64(), nullable=False), pa.field("first", pa.int64(), nullable=False)])
 
 
-def clusters(texts: DataFrame) -> DataFrame:
-    """(ticket_id, text) -> (ticket_id, cluster): `cluster` is the smallest ticket_id among the ticket's
-    near-duplicates.
+def link_duplicates(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Report = silent) -> Manifest:
+    """Write `near_duplicates` of the first day whose signatures, or those of a day before it, have changed, and of all
+    days after it. Raises MissingStepError."""
+    with run_step(workspace, STEP, as_of, report) as step:
+        days = arrivals(workspace, SIGNATURES, as_of)
+        if not days:
+            raise MissingStepError("no ticket has been featurised yet.", hint="Run `triage features`.")
+        wanted = _fingerprints(workspace, days)
+        known = [made_from(workspace, NEAR_DUPLICATES, day).get("fingerprint") == wanted[day] for day in days]
+        changed = days[known.index(False) :] if False in known else []
+        gone = sorted(set(arrivals(workspace, NEAR_DUPLICATES, as_of)) - set(days))
+        with workspace.aside(STEP) as aside:
+            if changed:
+                _write_links(spark, workspace, days[: -len(changed)], changed, aside)
+            for day in changed:
+                mark(aside / "links" / f"arrived={day}", wanted[day])
+            for day in [*changed, *gone]:
+                workspace.publish(aside / "links", NEAR_DUPLICATES, [day])
+        step.inputs = {f"signatures/arrived={day}": fingerprint for day, fingerprint in wanted.items()}
+        step.counts = {"near_duplicates": count_rows(workspace.table_path(NEAR_DUPLICATES)), "days": len(changed)}
+        step.summary = f"{step.counts['near_duplicates']:,} links" if changed else "nothing new"
+    return step.done
 
-    Equal texts always share a cluster; a ticket without a near-duplicate is its own. Links are joined on the driver:
-    two integers for each ticket that has a near-duplicate.
-    """
-    from pyspark.sql import Window
+
+def _write_links(
+    spark: SparkSession, workspace: Workspace, before: Sequence[str], changed: Sequence[str], aside: Path
+) -> None:
+    """Write `aside/links` by day: each node of the changed days with the first of a bucket it is alike to."""
     from pyspark.sql import functions as F  # noqa: N812
 
-    from pipeline.lake import spark_schema
+    new = read_arrivals(spark, workspace, SIGNATURES, changed)
+    old = read_arrivals(spark, workspace, SIGNATURES, before)
+    placed = _placed(new).withColumn("new", F.lit(True))
+    if before:
+        buckets = placed.select("bucket").distinct()
+        placed = placed.unionByName(_placed(old).join(buckets, "bucket", "left_semi").withColumn("new", F.lit(False)))
+    rows = BANDS * sum(count_rows(path) for day in changed for path in [_partition(workspace, day)])
+    tasks = max(1, -(-rows // _BUCKETS_AT_ONCE))
+    shared = (
+        placed.select("bucket", "day", "node", "new")
+        .repartition(tasks, "bucket")
+        .mapInArrow(_link_to_first, spark_schema(_LINKED))
+    )
+    # Kept on disk: what follows reads it twice, and an executor that dies takes what it holds in memory along.
+    shared.distinct().write.parquet(str(aside / "candidates"))
+    links = spark.read.schema(spark_schema(_LINKED)).parquet(str(aside / "candidates"))
+    ends = links.select("node").union(links.select(F.col("first").alias("node"))).distinct()
+    signed = new.unionByName(old).select("node", "signature").join(ends, "node", "left_semi")
+    mine = signed.select("node", F.col("signature").alias("mine"))
+    other = signed.select(F.col("node").alias("first"), F.col("signature").alias("other"))
+    alike = links.join(mine, "node").join(other, "first").mapInArrow(_keep_alike, spark_schema(_LINKED)).distinct()
+    by_day = alike.withColumn("arrived", F.date_add(F.lit("1970-01-01").cast("date"), F.col("day")).cast("string"))
+    tidy = by_day.repartition(1).sortWithinPartitions("arrived", "node", "first")
+    write(tidy, aside / "links", NEAR_DUPLICATES, partition="arrived")
 
-    spark = texts.sparkSession
-    signed = texts.select("ticket_id", "text").mapInArrow(_sign, spark_schema(_SIGNED)).persist()
-    try:
-        buckets = signed.select("node", F.posexplode("bands").alias("band", "bucket"))
-        first = F.min("node").over(Window.partitionBy("band", "bucket"))
-        links = buckets.withColumn("first", first).filter("node != first").select("node", "first").distinct()
-        mine = signed.select("node", F.col("signature").alias("mine"))
-        other = signed.select(F.col("node").alias("first"), F.col("signature").alias("other"))
-        compared = links.join(mine, "node").join(other, "first").mapInArrow(_compare, spark_schema(_COMPARED))
-        edges = compared.toArrow()
-        labels = pa.table(
-            dict(zip(("node", "root"), connected(edges["node"].to_numpy(), edges["first"].to_numpy()), strict=True))
-        )
-        roots = F.broadcast(spark.createDataFrame(labels))
-        rooted = signed.select("ticket_id", "node").join(roots, "node", "left")
-        rooted = rooted.withColumn("root", F.coalesce("root", "node"))
-        named = rooted.groupBy("root").agg(F.min("ticket_id").alias("cluster"))
-        # Materialised before `signed` is let go, so that nothing is signed twice.
-        return rooted.join(named, "root").select("ticket_id", "cluster").localCheckpoint()
-    finally:
-        signed.unpersist()
+
+def _partition(workspace: Workspace, day: str) -> Path:
+    return workspace.table_path(SIGNATURES) / f"arrived={day}"
+
+
+def _placed(signatures: DataFrame) -> DataFrame:
+    """A row for each bucket of each text."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    return signatures.select(_day(F.col("arrived")).alias("day"), "node", F.explode("buckets").alias("bucket"))
+
+
+def _day(arrived: Column) -> Column:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    return F.datediff(arrived.cast("date"), F.lit("1970-01-01").cast("date"))
+
+
+def _link_to_first(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Whole buckets in, links of new nodes to the first of their buckets out."""
+    rows = list(batches)
+    if not rows:
+        return
+    bucket, day, node, new = (column.to_numpy() for column in pa.Table.from_batches(rows).columns)
+    order = np.lexsort((node, day, bucket))
+    bucket, day, node, new = bucket[order], day[order], node[order], new[order]
+    starts = np.flatnonzero(np.r_[True, bucket[1:] != bucket[:-1]])
+    first = np.repeat(node[starts], np.diff(np.r_[starts, len(bucket)]))
+    links = new & (node != first)
+    yield pa.RecordBatch.from_arrays([pa.array(part[links]) for part in (day, node, first)], schema=_LINKED)
+
+
+def _keep_alike(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        alike = similarity(_signatures(batch.column("mine")), _signatures(batch.column("other"))) >= SIMILAR
+        kept = batch.select(_LINKED.names).filter(pa.array(alike))
+        yield pa.RecordBatch.from_arrays(kept.columns, schema=_LINKED)
+
+
+def _signatures(column: pa.Array) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(b"".join(column.to_pylist()), dtype=np.uint8).reshape(-1, SIGNATURE)
+
+
+def clusters(workspace: Workspace, days: Sequence[str]) -> pa.Table:
+    """(node, root) of every node that has a near-duplicate among the days: nodes with one root are of one cluster.
+
+    The links are joined here, on the driver: two integers for each ticket that has a near-duplicate.
+    """
+    import pyarrow.parquet as pq
+
+    links = [
+        pq.ParquetFile(path).read(NEAR_DUPLICATES.schema.names)
+        for day in days
+        for path in parts_of(workspace, NEAR_DUPLICATES, day)
+    ]
+    edges = pa.concat_tables([NEAR_DUPLICATES.schema.empty_table(), *links])
+    nodes, roots = connected(edges["node"].to_numpy(), edges["first"].to_numpy())
+    return pa.table({"node": pa.array(nodes, pa.int64()), "root": pa.array(roots, pa.int64())})
 
 
 def connected(
@@ -92,66 +172,11 @@ def connected(
             return nodes, nodes[root]
 
 
-def signature(text: str) -> npt.NDArray[np.uint32]:
-    """MinHash of a text's word triples, case, numbers and punctuation set aside. Shape (126,) uint32."""
-    words = _WORD.findall(_NUMBER.sub("0", text.lower()))[:5_000] or [text]
-    known = np.fromiter((_word_hash(word) for word in words), dtype=np.uint64, count=len(words))
-    if len(known) >= 3:
-        known = known[:-2] * _FIRST + known[1:-1] * _SECOND + known[2:]  # wraps modulo 2**64 on purpose
-    hashes = np.unique(known)
-    factors, offsets = _permutations()
-    smallest = np.full(SIGNATURE, np.iinfo(np.uint64).max, dtype=np.uint64)
-    for start in range(0, len(hashes), 256):  # a bounded table, whatever the length of the text
-        permuted = hashes[start : start + 256, None] * factors + offsets
-        smallest = np.minimum(smallest, permuted.min(axis=0))
-    return (smallest >> np.uint64(32)).astype(np.uint32)
-
-
-def similarity(one: npt.NDArray[np.uint32], other: npt.NDArray[np.uint32]) -> float:
-    """Estimated Jaccard similarity of two signatures, 0 to 1."""
-    return float((one == other).mean())
-
-
-@lru_cache(maxsize=1)
-def _permutations() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    generator = np.random.default_rng(20190612)
-    factors = generator.integers(1, 2**63, size=SIGNATURE, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    return factors, generator.integers(0, 2**63, size=SIGNATURE, dtype=np.uint64)
-
-
-@lru_cache(maxsize=100_000)
-def _word_hash(word: str) -> int:
-    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
-
-
-def _sign(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        ids = batch.column("ticket_id").to_pylist()
-        signatures = np.zeros((len(ids), SIGNATURE), dtype=np.uint32)
-        for number, text in enumerate(batch.column("text").to_pylist()):
-            signatures[number] = signature(text)
-        bands = [
-            [
-                int.from_bytes(hashlib.blake2b(band.tobytes(), digest_size=8).digest(), "little", signed=True)
-                for band in row
-            ]
-            for row in signatures.reshape(-1, BANDS, ROWS_IN_BAND)
-        ]
-        nodes = [
-            int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)
-            for name in ids
-        ]
-        columns = [nodes, ids, bands, [row.tobytes() for row in signatures]]
-        yield pa.RecordBatch.from_pydict(dict(zip(_SIGNED.names, columns, strict=True)), schema=_SIGNED)
-
-
-def _compare(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        mine, other = (_signatures(batch.column(name)) for name in ("mine", "other"))
-        alike = pa.array((mine == other).mean(axis=1) >= SIMILAR, type=pa.bool_())
-        kept = batch.select(_COMPARED.names).filter(alike)
-        yield pa.RecordBatch.from_arrays(kept.columns, schema=_COMPARED)
-
-
-def _signatures(column: pa.Array) -> npt.NDArray[np.uint32]:
-    return np.frombuffer(b"".join(column.to_pylist()), dtype=np.uint32).reshape(-1, SIGNATURE)
+def _fingerprints(workspace: Workspace, days: Sequence[str]) -> dict[str, str]:
+    """A day's links follow from its own signatures and all that arrived before."""
+    chain, found = "", {}
+    for day in days:
+        own = made_from(workspace, SIGNATURES, day).get("fingerprint", "")
+        chain = hashlib.sha256(f"{chain}\n{day} {own}".encode()).hexdigest()
+        found[day] = chain
+    return found

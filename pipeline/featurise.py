@@ -1,67 +1,110 @@
-"""Featurise: what a model reads of each ticket, beside its outcome, in one partition a split."""
+"""Featurise: what a model reads of each ticket, and the signature that its near-duplicates are found by.
+
+A day is done when its tickets changed since; nothing here depends on how tickets ended, so no day is done twice.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date
-from typing import TYPE_CHECKING, Any
+import hashlib
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
+import xxhash
 
 from pipeline.features import model_text, text_statistics
-from pipeline.lake import count_rows, latest_tickets, read_table, spark_schema, write
+from pipeline.lake import arrivals, made_from, mark, parts_of
+from pipeline.minhash import sign
 from pipeline.steps import Report, run_step, silent
+from pipeline.units import PartWriter, Unit, part_name, read_unit, run_units, units_of
 from tickets.errors import MissingStepError
 from tickets.manifests import Manifest
 from tickets.records import Ticket, attributes_to_text
-from tickets.tables import FEATURES, OUTCOMES, SPLITS
+from tickets.tables import FEATURES, SIGNATURES, TICKETS
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 STEP = "featurise"
-UNLABELLED = "unlabelled"
-_ROW = FEATURES.schema.append(pa.field("split", pa.string(), nullable=False))
+RULES_VERSION = "1"  # raise it when features or signatures change, and the next night makes every day's again
+_SPARKS_SEED = 42  # of its function xxhash64
+_COLUMNS = ("ticket_id", "created_at", "channel", "subject", "body", "language", "attributes")
 
 
 def featurise(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Report = silent) -> Manifest:
-    """Write `features`: every ticket once, in its latest version; `unlabelled` when it has no outcome. Raises
-    MissingStepError."""
-    from pyspark.sql import functions as F  # noqa: N812
-
-    for table in (OUTCOMES, SPLITS):
-        if not workspace.table_path(table).is_dir():
-            raise MissingStepError(f"the table `{table.name}` has not been written yet.", hint="Run `triage features`.")
-    with run_step(workspace, STEP, as_of, report) as step, workspace.aside(STEP) as aside:
-        tickets = latest_tickets(spark, workspace, as_of).drop("split", "arrived", "customer_key")
-        outcomes = read_table(spark, workspace, OUTCOMES).select(
-            "ticket_id", "contact_type", "template_id", F.col("source").alias("outcome_source")
-        )
-        splits = read_table(spark, workspace, SPLITS).select("ticket_id", "split")
-        joined = tickets.join(outcomes.join(splits, "ticket_id"), "ticket_id", "left")
-        rows = joined.mapInArrow(_featurise_batches, spark_schema(_ROW)).sortWithinPartitions("split", "ticket_id")
-        write(rows, aside / "features", FEATURES, partition="split")
-        partitions = sorted((aside / "features").glob("split=*"))
-        step.counts = {path.name.removeprefix("split="): count_rows(path) for path in partitions}
-        workspace.publish(aside / "features", FEATURES)
-        labelled = sum(step.counts.values()) - step.counts.get(UNLABELLED, 0)
-        step.summary = f"{sum(step.counts.values()):,} tickets, {labelled:,} with an outcome"
+    """Write `features` and `signatures` of every day whose tickets have changed. Raises MissingStepError."""
+    with run_step(workspace, STEP, as_of, report) as step:
+        days = arrivals(workspace, TICKETS, as_of)
+        if not days:
+            raise MissingStepError("no ticket has been cleaned yet.", hint="Run `triage features`.")
+        wanted = {day: _fingerprint(workspace, day) for day in days}
+        changed = [day for day in days if made_from(workspace, FEATURES, day).get("fingerprint") != wanted[day]]
+        gone = sorted(set(arrivals(workspace, FEATURES, as_of)) - set(days))
+        with workspace.aside(STEP) as aside:
+            units = [unit for day in changed for unit in units_of(day, parts_of(workspace, TICKETS, day))]
+            made = run_units(spark, units, lambda unit: featurise_unit(unit, aside))
+            for day in changed:
+                rows = sum(count for unit, count in zip(units, made, strict=True) if unit.day == day)
+                for table in (SIGNATURES, FEATURES):
+                    mark(aside / table.name / f"arrived={day}", wanted[day], rows=rows)
+            for day in [*changed, *gone]:  # the features last: by their fingerprint a rerun knows what is done
+                workspace.publish(aside / SIGNATURES.name, SIGNATURES, [day])
+                workspace.publish(aside / FEATURES.name, FEATURES, [day])
+        step.inputs = {f"tickets/arrived={day}": fingerprint for day, fingerprint in wanted.items()}
+        rows = {day: made_from(workspace, FEATURES, day)["counts"]["rows"] for day in days}
+        step.counts = {"features": sum(rows.values()), "days": len(changed)}
+        step.summary = f"{sum(rows[day] for day in changed):,} tickets" if changed else "nothing new"
     return step.done
 
 
-def feature_row(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of TICKETS joined with its outcome and split as a row of FEATURES."""
-    ticket = Ticket(ticket_id=row["ticket_id"], created_at=row["created_at"], subject=row["subject"], body=row["body"])
+def featurise_unit(unit: Unit, aside: Path) -> int:
+    """What a task runs: tickets of one unit to its parts of both tables; returns how many."""
+    folder, name = f"arrived={unit.day}", part_name(unit.number)
+    with (
+        PartWriter(aside / FEATURES.name / folder / name, FEATURES.schema) as features,
+        PartWriter(aside / SIGNATURES.name / folder / name, SIGNATURES.schema) as signatures,
+    ):
+        for _, rows in read_unit(unit, _COLUMNS):
+            texts = []
+            for *fields, attributes in zip(*(rows[name].to_pylist() for name in _COLUMNS), strict=True):
+                row = feature_values(Ticket(**dict(zip(_COLUMNS, fields, strict=False))), attributes)
+                texts.append(row[2])
+                features.append(row, len(row[2]))
+            signatures.write(_signature_rows(rows["ticket_id"].to_pylist(), texts))
+    return features.rows
+
+
+def feature_values(ticket: Ticket, attributes: str) -> tuple[str, datetime, str, str, str, str, str]:
+    """A ticket as a row of FEATURES; `attributes` are its own, as text."""
     text = model_text(ticket)
-    return {
-        **row,
-        "text": text,
-        "statistics": attributes_to_text(text_statistics(text)),
-        "split": row["split"] or UNLABELLED,
-    }
+    statistics = attributes_to_text(text_statistics(text))
+    return ticket.ticket_id, ticket.created_at, text, ticket.language, ticket.channel, attributes, statistics
 
 
-def _featurise_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        yield pa.RecordBatch.from_pylist([feature_row(row) for row in batch.to_pylist()], schema=_ROW)
+def node_of(ticket_id: str) -> int:
+    """The ticket's number in the graph of near-duplicates: what Spark's xxhash64 makes of its id."""
+    number = xxhash.xxh64_intdigest(ticket_id.encode(), seed=_SPARKS_SEED)
+    return number - 2**64 if number >= 2**63 else number
+
+
+def _signature_rows(ids: Sequence[str], texts: Sequence[str]) -> pa.Table:
+    signatures, buckets = sign(texts)
+    offsets = np.arange(len(ids) + 1, dtype=np.int32) * buckets.shape[1]
+    flat = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(signatures.shape[1]), len(ids), [None, pa.py_buffer(np.ascontiguousarray(signatures))]
+    )
+    columns = [
+        pa.array([node_of(name) for name in ids], pa.int64()),
+        pa.ListArray.from_arrays(offsets, pa.array(buckets.ravel())),
+        flat.cast(pa.binary()),
+    ]
+    return pa.Table.from_arrays(columns, schema=SIGNATURES.schema)
+
+
+def _fingerprint(workspace: Workspace, day: str) -> str:
+    tickets = made_from(workspace, TICKETS, day).get("fingerprint", "")
+    return hashlib.sha256(f"{RULES_VERSION}\n{tickets}".encode()).hexdigest()

@@ -1,21 +1,22 @@
-"""Import: source files into `raw`, row by row as they came, and the dataset's description into the catalogue."""
+"""Import: source rows into `raw` as they came, and the dataset's description into the catalogue.
+
+A source is a file, the new pages of a Zendesk export, or what a database query returns since the last import.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from pipeline.lake import replace_parts
-from pipeline.sources import cfpb
+from pipeline.raw_parts import RawSource, put_parts, raw_counts, write_parts
+from pipeline.sources import cfpb, zendesk
 from pipeline.sources.tabular import SourceRow, read_rows
 from pipeline.steps import Report, run_step, silent
 from tickets.catalogue import (
@@ -30,34 +31,50 @@ from tickets.catalogue import (
 )
 from tickets.dataset import Dataset, Split, load_dataset
 from tickets.errors import DatasetError, InputError, MissingStepError, SourceError
-from tickets.manifests import Manifest, file_hash, read_manifest
-from tickets.tables import RAW, SERVICE
+from tickets.manifests import Manifest, file_hash, manifests, read_manifest
+from tickets.records import ReplyTemplate
 from tickets.workspace import Workspace
 
-_ROWS_IN_PART = 100_000
-_BATCH_CHARACTERS = 16 * 1024 * 1024  # a row group: enough for compression, small enough to share out among cores
-_BATCH_ROWS = 2_000
-_PART = re.compile(
-    r"(\d{6})-([0-9a-f]{16}-[0-9a-f]{6})-"
-)  # when it was imported among the day's files, and which it is
+if TYPE_CHECKING:
+    from pipeline.sources.database import Extraction
+
+STEP = "import"
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    path: Path
-    split: Split | None
-    content: str  # SHA-256
+@dataclass
+class _Delivery:
+    """One source and its rows. `skipped` and what `source` and `inputs` say are complete once the rows were read."""
 
-    @property
-    def name(self) -> str:
-        """RAW.source: the file's name with the start of its hash."""
-        return f"{self.path.name}#{self.content[:12]}"
+    source: RawSource
+    rows: Iterator[SourceRow]
+    inputs: dict[str, str]
+    skipped: Counter[str] = field(default_factory=Counter)
+    extraction: Extraction | None = None
+    told: str = ""
 
-    @property
-    def key(self) -> str:
-        """Names the file in the lake. File names may hold what Hadoop's paths may not, so a hash stands for the
-        name."""
-        return f"{self.content[:16]}-{hashlib.sha256(self.path.name.encode()).hexdigest()[:6]}"
+    def close(self) -> None:
+        """Take over what only the rows could tell: of a database, their content and the new watermark."""
+        if self.extraction is not None:
+            self.source = dataclasses.replace(self.source, content=self.extraction.content)
+            self.inputs |= self.extraction.inputs
+
+
+def import_dataset(
+    workspace: Workspace,
+    files: Sequence[Path],
+    dataset: Path,
+    *,
+    as_of: date,
+    source_url: str | None = None,
+    report: Report = silent,
+) -> Manifest:
+    """Import whatever the dataset.toml at `dataset` describes: files, a Zendesk export's folder, or a database query
+    (`source_url` is its database). Raises what `import_files` and `import_database` raise."""
+    if load_dataset(dataset).format == "database":
+        if files:
+            raise InputError("this dataset is a database query; it takes no files.", hint="Leave them out.")
+        return import_database(workspace, dataset, url=source_url, as_of=as_of, report=report)
+    return import_files(workspace, files, dataset, as_of=as_of, report=report)
 
 
 def import_files(
@@ -65,34 +82,84 @@ def import_files(
 ) -> Manifest:
     """Read source files as the dataset.toml at `dataset` says and keep every row in `raw/arrived=<as_of>`.
 
-    Without `files`, those that dataset.toml lists are read. Contact types and reply templates that it names go into the
-    catalogue. The same file imported again on the same day replaces its own rows. The manifest tells of every file of
-    the day. Raises DatasetError, SourceError (before anything changed), InputError when the workspace belongs to
-    another dataset.
+    Without `files`, those that dataset.toml lists are read. Of a Zendesk export, give the folder: pages imported on
+    an earlier day, or earlier this day, are not read again, deleted tickets are counted and left out, and macros become
+    reply templates. Contact types and reply templates that dataset.toml names go into the catalogue. The same file
+    imported again on the same day replaces its own rows. The manifest tells of every source of the day. Raises
+    DatasetError, SourceError (before anything changed), InputError when the workspace belongs to another dataset.
     """
     described = load_dataset(dataset)
     _check(workspace, described)
-    sources = _sources(files, described, dataset.parent)
-    with run_step(workspace, "import", as_of, report) as step:
+    if described.format == "zendesk":
+        deliveries, macros = _zendesk(workspace, files, described, dataset.parent)
+    else:
+        deliveries, macros = _files(files, described, dataset.parent), ()
+    return _import(workspace, described, dataset, deliveries, macros=macros, as_of=as_of, report=report)
+
+
+def import_database(
+    workspace: Workspace, dataset: Path, *, url: str | None, as_of: date, report: Report = silent
+) -> Manifest:
+    """Keep what the dataset's query returns in `raw/arrived=<as_of>`, from the watermark of the last import on.
+
+    The new watermark is kept in the manifest, and only once the rows are in the lake: an import that was killed reads
+    them again and puts them in place of what it left. `url` is any SQLAlchemy URL; it is written nowhere. Raises
+    DatasetError, InputError without a url, SourceError when the database or the query fails.
+    """
+    from pipeline.sources.database import extract_query
+
+    described = load_dataset(dataset)
+    _check(workspace, described)
+    if not url:
+        raise InputError("no database is set to read from.", hint="Set TRIAGE_SOURCE_URL to its SQLAlchemy URL.")
+    earlier = [manifest for manifest in manifests(workspace, STEP) if manifest.as_of <= as_of.isoformat()]
+    extraction = extract_query(described, url, inputs=earlier[-1].inputs if earlier else {})
+    name = f"{described.name}#{extraction.place[:12]}"
+    source = RawSource(name=name, place=extraction.place, content="0" * 16, replaces_place=True)
+    delivery = _Delivery(source, extraction.rows(), {}, extraction=extraction, told=extraction.told)
+    return _import(workspace, described, dataset, [delivery], macros=(), as_of=as_of, report=report)
+
+
+def _import(
+    workspace: Workspace,
+    described: Dataset,
+    dataset: Path,
+    deliveries: Sequence[_Delivery],
+    *,
+    macros: Sequence[ReplyTemplate],
+    as_of: date,
+    report: Report,
+) -> Manifest:
+    day = as_of.isoformat()
+    with run_step(workspace, STEP, as_of, report) as step:
         rows = 0
-        with workspace.aside("import") as aside:
-            written: list[tuple[_Source, list[Path]]] = []
-            for source in sources:
-                check = partial(cfpb.check_header, dataset=described) if described.name == "cfpb" else None
-                read = read_rows(source.path, described, check_header=check)
-                parts, counted = _write_parts(read, source, aside)
-                written.append((source, parts))
+        with workspace.aside(STEP) as aside:
+            written: list[tuple[_Delivery, list[Path]]] = []
+            for delivery in deliveries:
+                parts, counted = write_parts(delivery.rows, delivery.source, aside, skipped=delivery.skipped)
+                delivery.close()
+                written.append((delivery, parts))
                 rows += counted
-                report(f"import: {source.path.name}: {counted:,} rows")
+                left_out = "".join(f", {number:,} {reason}" for reason, number in sorted(delivery.skipped.items()))
+                report(f"import: {delivery.told}: {counted:,} rows{left_out}")
             keep_dataset(workspace, dataset)
-            _keep_catalogue(workspace, described, dataset.parent)
-            for source, parts in written:
-                _put(workspace, as_of.isoformat(), source, parts)
-        earlier = read_manifest(workspace, "import", as_of.isoformat())
-        step.inputs = {**(earlier.inputs if earlier else {}), **{source.name: source.content for source in sources}}
-        step.counts = _counts(workspace, as_of.isoformat())
-        step.summary = f"{rows:,} rows of {len(sources)} {'file' if len(sources) == 1 else 'files'}"
+            _keep_catalogue(workspace, described, dataset.parent, macros)
+            for delivery, parts in written:
+                put_parts(workspace, day, delivery.source, parts)
+        earlier = read_manifest(workspace, STEP, day)
+        step.inputs = dict(earlier.inputs) if earlier else _carried(workspace, day)
+        for delivery in deliveries:
+            step.inputs |= delivery.inputs
+        step.counts = raw_counts(workspace, day)
+        step.summary = f"{rows:,} rows of {len(deliveries)} {'source' if len(deliveries) == 1 else 'sources'}"
     return step.done
+
+
+def _carried(workspace: Workspace, day: str) -> dict[str, str]:
+    """Watermarks of the import before: the last manifest always tells where the next one begins."""
+    earlier = [manifest for manifest in manifests(workspace, STEP) if manifest.as_of < day]
+    inputs = earlier[-1].inputs if earlier else {}
+    return {name: value for name, value in inputs.items() if name.startswith("watermark ")}
 
 
 def _check(workspace: Workspace, dataset: Dataset) -> None:
@@ -113,22 +180,27 @@ def _check(workspace: Workspace, dataset: Dataset) -> None:
         )
 
 
-def _sources(files: Sequence[Path], dataset: Dataset, folder: Path) -> list[_Source]:
+def _files(files: Sequence[Path], dataset: Dataset, folder: Path) -> list[_Delivery]:
     listed = [(folder / entry.path, entry.split) for entry in dataset.files]
     chosen = [(path, _given_split(path, listed)) for path in files] or listed
     if not chosen:
         raise InputError("no file to import.", hint="Name one, or list them under `files` in dataset.toml.")
-    sources: dict[str, _Source] = {}
+    check = partial(cfpb.check_header, dataset=dataset) if dataset.name == "cfpb" else None
+    deliveries: dict[str, tuple[Path, _Delivery]] = {}
     for path, split in chosen:
         try:
-            source = _Source(path, split, file_hash(path))
+            content = file_hash(path)
         except OSError as error:
             raise SourceError(
                 f"cannot read {path}: {error.strerror}.", hint="Check the path and its rights."
             ) from error
-        if (same := sources.setdefault(source.key, source)) is not source:
-            raise InputError(f"{path} and {same.path} are one file.", hint="Name it once.")
-    return list(sources.values())
+        source = RawSource(name=f"{path.name}#{content[:12]}", place=path.name, content=content, split=split)
+        rows = read_rows(path, dataset, check_header=check)
+        delivery = _Delivery(source, rows, {source.name: content}, told=path.name)
+        same, kept = deliveries.setdefault(source.key, (path, delivery))
+        if kept is not delivery:
+            raise InputError(f"{path} and {same} are one file.", hint="Name it once.")
+    return [delivery for _, delivery in deliveries.values()]
 
 
 def _given_split(path: Path, listed: Sequence[tuple[Path, Split | None]]) -> Split | None:
@@ -145,95 +217,50 @@ def _given_split(path: Path, listed: Sequence[tuple[Path, Split | None]]) -> Spl
     return named.pop() if named else None
 
 
-def _put(workspace: Workspace, day: str, source: _Source, parts: Sequence[Path]) -> None:
-    """The source's parts into the day, numbered so that what was imported last sorts last, in place of its old ones."""
-    folder = workspace.table_path(RAW) / f"arrived={day}"
-    present = sorted({(int(found[1]), found[2]) for path in folder.glob("*") if (found := _PART.match(path.name))})
-    places = {key: place for place, key in present}
-    last = present[-1][0] if present else 0
-    own = places.get(source.key)
-    place = own if own is not None and own == last else last + 1
-    replace_parts(
-        workspace,
-        RAW,
-        day,
-        prefix=f"{place:06d}-{source.key}-",
-        parts=parts,
-        instead_of=None if own is None else f"{own:06d}-{source.key}-",
-    )
+def _zendesk(
+    workspace: Workspace, folders: Sequence[Path], dataset: Dataset, beside: Path
+) -> tuple[list[_Delivery], tuple[ReplyTemplate, ...]]:
+    """The pages that no import has read yet, of each folder, and the macros."""
+    chosen = list(folders) or [beside / entry.path for entry in dataset.files]
+    if not chosen:
+        raise InputError("no folder to import.", hint="Name the folder that `triage sources zendesk` wrote.")
+    known = {name for manifest in manifests(workspace, STEP) for name in manifest.inputs}
+    deliveries: list[_Delivery] = []
+    macros: list[ReplyTemplate] = []
+    for folder in chosen:
+        export = zendesk.open_export(folder, dataset)
+        macros += export.macros()
+        inputs = {f"{folder.name}/{page.name}#{content[:12]}": content for page, content in export.pages()}
+        new = [page for (page, _), name in zip(export.pages(), inputs, strict=True) if name not in known]
+        if not new:
+            continue
+        fresh = {name: content for name, content in inputs.items() if name not in known}
+        content = zendesk.joint_hash(fresh.values())
+        source = RawSource(
+            name=f"{folder.name}/{new[0].stem}#{content[:12]}",
+            place=f"{folder.name}/{new[0].name}",
+            content=content,
+            replaces_place=True,
+        )
+        skipped: Counter[str] = Counter()
+        told = f"{folder.name}: {len(new)} {'page' if len(new) == 1 else 'pages'}"
+        deliveries.append(_Delivery(source, export.rows(new, skipped), fresh, skipped, told=told))
+    return deliveries, tuple(macros)
 
 
-def _counts(workspace: Workspace, day: str) -> dict[str, int]:
-    """Imported rows of the day, and how many of them could not be read."""
-    folder = workspace.table_path(RAW) / f"arrived={day}"
-    parts = [path for path in folder.glob("*.parquet") if not path.name.startswith(SERVICE)]
-    problems = [pq.ParquetFile(path).read(columns=["problem"])["problem"] for path in parts]
-    return {
-        "raw": sum(len(column) for column in problems),
-        "unreadable": sum(len(column) - column.null_count for column in problems),
-    }
-
-
-def _write_parts(rows: Iterable[SourceRow], source: _Source, folder: Path) -> tuple[list[Path], int]:
-    """Parquet files under `folder`, and how many rows they hold."""
-    parts: list[Path] = []
-    writer: pq.ParquetWriter | None = None
-    count = in_part = 0
-    try:
-        for batch in _batches(rows, source):
-            if writer is None or in_part >= _ROWS_IN_PART:
-                if writer is not None:
-                    writer.close()
-                parts.append(folder / f"{source.key}-{len(parts):06d}.parquet")
-                writer, in_part = pq.ParquetWriter(parts[-1], RAW.schema, compression="zstd"), 0
-            writer.write_batch(batch)
-            in_part += batch.num_rows
-            count += batch.num_rows
-    finally:
-        if writer is not None:
-            writer.close()
-    return parts, count
-
-
-def _batches(rows: Iterable[SourceRow], source: _Source) -> Iterator[pa.RecordBatch]:
-    waiting: list[SourceRow] = []
-    characters = first = 0
-    for row in rows:
-        waiting.append(row)
-        characters += len(row.fields)
-        if len(waiting) >= _BATCH_ROWS or characters >= _BATCH_CHARACTERS:
-            yield _batch(waiting, source, first)
-            first += len(waiting)
-            waiting, characters = [], 0
-    if waiting:
-        yield _batch(waiting, source, first)
-
-
-def _batch(rows: Sequence[SourceRow], source: _Source, first: int) -> pa.RecordBatch:
-    columns = [
-        [source.name] * len(rows),
-        range(first + 1, first + len(rows) + 1),
-        [row.fields for row in rows],
-        [source.split] * len(rows),
-        [row.problem for row in rows],
-    ]
-    return pa.RecordBatch.from_arrays(
-        [pa.array(values, type=field.type) for values, field in zip(columns, RAW.schema, strict=True)],
-        schema=RAW.schema,
-    )
-
-
-def _keep_catalogue(workspace: Workspace, dataset: Dataset, folder: Path) -> None:
+def _keep_catalogue(workspace: Workspace, dataset: Dataset, folder: Path, macros: Sequence[ReplyTemplate]) -> None:
     """Take over a newer tree and newer or additional templates; what people changed in the catalogue meanwhile
     stays."""
     if dataset.contact_types_file:
         tree, kept = load_tree(folder / dataset.contact_types_file), read_tree(workspace)
         if not kept.nodes or tree.version > kept.version:
             write_tree(workspace, tree)
-    if dataset.templates_file:
-        templates = {template.template_id: template for template in read_templates(workspace)}
-        for template in load_templates(folder / dataset.templates_file):
-            known = templates.get(template.template_id)
-            if known is None or template.version > known.version:
-                templates[template.template_id] = template
-        write_templates(workspace, list(templates.values()))
+    given = [*(load_templates(folder / dataset.templates_file) if dataset.templates_file else ()), *macros]
+    if not given:
+        return
+    templates = {template.template_id: template for template in read_templates(workspace)}
+    for template in given:
+        known = templates.get(template.template_id)
+        if known is None or template.version > known.version:
+            templates[template.template_id] = template
+    write_templates(workspace, list(templates.values()))

@@ -1,15 +1,17 @@
-"""The lake's tables in Spark: read up to a date, write in their exact schema, share a partition between writers."""
+"""The lake's tables in Spark: read up to a date, write in their exact schema, say what a partition was made from."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pipeline.units import part_name
 from tickets.tables import TICKETS, Table
 from tickets.workspace import Workspace
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
+
+_MADE_FROM = "_made_from.json"  # readers of Parquet pass over names that start with an underscore
+_ROWS_IN_PART = 250_000  # of a narrow table
 
 
 def spark_schema(schema: pa.Schema) -> StructType:
@@ -29,6 +34,11 @@ def spark_schema(schema: pa.Schema) -> StructType:
 def arrivals(workspace: Workspace, table: Table, as_of: date) -> list[str]:
     """The days on which rows of the table arrived, up to and with `as_of`, sorted."""
     return [day for day in workspace.partitions(table) if day <= as_of.isoformat()]
+
+
+def parts_of(workspace: Workspace, table: Table, day: str) -> list[Path]:
+    """The files of the table's partition, sorted by name."""
+    return sorted((workspace.table_path(table) / f"{table.partition}={day}").glob("*.parquet"))
 
 
 def read_arrivals(spark: SparkSession, workspace: Workspace, table: Table, days: Sequence[str]) -> DataFrame:
@@ -48,28 +58,46 @@ def read_table(spark: SparkSession, workspace: Workspace, table: Table) -> DataF
     return spark.read.schema(spark_schema(table.schema)).parquet(str(workspace.table_path(table)))
 
 
-def latest_tickets(spark: SparkSession, workspace: Workspace, as_of: date) -> DataFrame:
-    """Each ticket once: the version that arrived last, up to `as_of`. Columns of TICKETS and `arrived`."""
+def latest_tickets(
+    spark: SparkSession, workspace: Workspace, as_of: date, columns: Sequence[str] = TICKETS.schema.names
+) -> DataFrame:
+    """Each ticket once: the version that arrived last, up to `as_of`. The given columns of TICKETS, and `arrived`."""
     from pyspark.sql import functions as F  # noqa: N812  # the name Spark's own documentation uses
 
     days = arrivals(workspace, TICKETS, as_of)
-    tickets = read_arrivals(spark, workspace, TICKETS, days)
+    tickets = read_arrivals(spark, workspace, TICKETS, days).select(*columns, "arrived")
     if len(days) <= 1:
         return tickets
-    # Only ids and days are shuffled to find the latest; the texts then meet a narrow table.
-    latest = tickets.groupBy("ticket_id").agg(F.max("arrived").alias("arrived"))
-    return tickets.join(latest, ["ticket_id", "arrived"], "left_semi").select(*tickets.columns)
+    # Most tickets arrive once. Only ids and days (as numbers, which Spark counts without sorting) are shuffled to
+    # find the others; the rows then meet a small table.
+    day = F.datediff(F.col("arrived").cast("date"), F.lit("1970-01-01").cast("date"))
+    versions = tickets.select("ticket_id", day.alias("day")).groupBy("ticket_id")
+    again = versions.agg(F.max("day").alias("last"), F.count("*").alias("versions")).filter("versions > 1")
+    known = tickets.withColumn("day", day).join(again, "ticket_id", "left")
+    return known.filter("last is null or last = day").select(*columns, "arrived")
 
 
 def write(frame: DataFrame, folder: Path, table: Table, *, partition: str | None = None) -> None:
     """Write exactly the table's columns as Parquet under `folder`, `<partition>=<value>/` when asked. The folder
-    exists after it, also when there are no rows."""
+    exists after it, also when there are no rows; the files are named part-0000.parquet and on, in Spark's order."""
     names = [*table.schema.names, *([partition] if partition else [])]
     writer = frame.select(*names).write.mode("overwrite")
     if partition:
         writer = writer.partitionBy(partition)
     writer.parquet(str(folder))
     folder.mkdir(parents=True, exist_ok=True)
+    for place in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+        for left in place.glob(".*.crc"):
+            left.unlink()
+        for number, path in enumerate(sorted(place.glob("*.parquet"))):
+            path.rename(place / part_name(number))
+
+
+def write_sorted(frame: DataFrame, folder: Path, table: Table, key: str, *, rows: int) -> None:
+    """Write the table, about `rows` long, sorted by `key`: the same rows give the same bytes, whatever order they came
+    in."""
+    parts = max(1, -(-rows // _ROWS_IN_PART))
+    write(frame.select(*table.schema.names).repartition(parts, key).sortWithinPartitions(key), folder, table)
 
 
 def count_rows(folder: Path) -> int:
@@ -77,6 +105,19 @@ def count_rows(folder: Path) -> int:
     import pyarrow.parquet as pq
 
     return sum(pq.read_metadata(path).num_rows for path in folder.rglob("*.parquet"))
+
+
+def made_from(workspace: Workspace, table: Table, day: str) -> dict[str, Any]:
+    """What `mark` said of the table's partition: its `fingerprint`, and its counts; {} when it was not made yet."""
+    path = workspace.table_path(table) / f"{table.partition}={day}" / _MADE_FROM
+    said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return said
+
+
+def mark(partition: Path, fingerprint: str, **counts: int) -> None:
+    """Say in a partition, not published yet, what it was made from."""
+    partition.mkdir(parents=True, exist_ok=True)
+    (partition / _MADE_FROM).write_text(json.dumps({"fingerprint": fingerprint, "counts": counts}), encoding="utf-8")
 
 
 def replace_parts(
@@ -90,7 +131,7 @@ def replace_parts(
     leaving = (prefix, instead_of) if instead_of else (prefix,)
     name = f"{table.partition}={day}"
     workspace.table_path(table).mkdir(parents=True, exist_ok=True)  # an empty table has been written too
-    present = sorted((workspace.table_path(table) / name).glob("*.parquet"))
+    present = parts_of(workspace, table, day)
     staying = [path for path in present if not path.name.startswith(leaving)]
     if not parts and len(staying) == len(present):
         return
@@ -110,10 +151,3 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
         return
     shutil.copyfile(source, target)
-
-
-def fit_shuffles(spark: SparkSession, workspace: Workspace, table: Table) -> None:
-    """Set the number of shuffle partitions by the size of the table: about 32 MB each, at least one a core."""
-    size = sum(path.stat().st_size for path in workspace.table_path(table).rglob("*.parquet"))
-    partitions = max(spark.sparkContext.defaultParallelism, size // (32 * 1024 * 1024))
-    spark.conf.set("spark.sql.shuffle.partitions", str(partitions))

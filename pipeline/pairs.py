@@ -1,17 +1,26 @@
-"""Pairs: for each ticket, the template that was sent and some that were not, to learn ranking from."""
+"""Pairs: for each ticket, the template that was sent and some that were not, to learn ranking from.
+
+A day's pairs are made again when an outcome of its tickets changed, or the templates to draw from.
+"""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import xxhash
 
-from pipeline.lake import count_rows, read_table, spark_schema, write
-from pipeline.split import TEST, TRAIN, VALIDATION
+from pipeline.lake import arrivals, count_rows, made_from, mark, read_table, spark_schema
+from pipeline.split import TRAIN
 from pipeline.steps import Report, run_step, silent
+from pipeline.units import PartWriter, part_name
 from tickets.catalogue import read_templates
 from tickets.errors import MissingStepError
 from tickets.manifests import Manifest
@@ -22,31 +31,45 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 STEP = "pairs"
+RULES_VERSION = "2"  # raise it when pairs are drawn otherwise, and the next night makes every day's again
 RANDOM, SAME_TYPE = "random", "same contact type"
 RANDOM_NEGATIVES = 4
 HARD_NEGATIVES = 3
-_ROW = PAIRS.schema.append(pa.field("split", pa.string(), nullable=False))
+_TICKETS_IN_PART = 100_000
+_AT_ONCE = 4_096
+_WRITTEN = pa.schema([pa.field("arrived", pa.string(), nullable=False), pa.field("rows", pa.int64(), nullable=False)])
+_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def pair(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Report = silent) -> Manifest:
     """Write `pairs`: one relevant template for each ticket that one was sent for, hard negatives (templates for the
     same contact type) and random ones, drawn by the ticket's id alone. Raises MissingStepError."""
+    from pyspark.sql import functions as F  # noqa: N812
+
     if not workspace.table_path(SPLITS).is_dir():
         raise MissingStepError("the table `splits` has not been written yet.", hint="Run `triage features`.")
     with run_step(workspace, STEP, as_of, report) as step, workspace.aside(STEP) as aside:
-        splits = read_table(spark, workspace, SPLITS).filter(f"split in ('{TRAIN}', '{VALIDATION}', '{TEST}')")
         outcomes = read_table(spark, workspace, OUTCOMES).filter("template_id is not null")
-        sent = outcomes.join(splits, "ticket_id").select("ticket_id", "contact_type", "template_id", "split")
+        splits = read_table(spark, workspace, SPLITS).select("ticket_id", "arrived", "split")
+        sent = outcomes.select("ticket_id", "contact_type", "template_id").join(splits, "ticket_id")
+        sent.write.parquet(str(aside / "sent"))  # read three times below
+        sent = spark.read.schema(sent.schema).parquet(str(aside / "sent"))
         templates = sorted(template.template_id for template in read_templates(workspace) if template.active)
         serving = _serving(workspace, sent)
-        rows = sent.mapInArrow(_pairer(templates, serving), spark_schema(_ROW)).sortWithinPartitions(
-            "split", "ticket_id"
-        )
-        write(rows, aside / "pairs", PAIRS, partition="split")
-        partitions = sorted((aside / "pairs").glob("split=*"))
-        step.counts = {path.name.removeprefix("split="): count_rows(path) for path in partitions}
-        workspace.publish(aside / "pairs", PAIRS)
-        step.summary = f"{sum(step.counts.values()):,} ticket-template pairs"
+        wanted, parts = _days(sent, templates, serving)
+        present = arrivals(workspace, PAIRS, as_of)
+        changed = [day for day in wanted if made_from(workspace, PAIRS, day).get("fingerprint") != wanted[day]]
+        if changed:
+            chosen = sent.filter(F.col("arrived").isin(changed))
+            _write_days(chosen, parts, templates, serving, aside)
+        for day in changed:
+            mark(aside / PAIRS.name / f"arrived={day}", wanted[day])
+        for day in [*changed, *sorted(set(present) - set(wanted))]:
+            workspace.publish(aside / PAIRS.name, PAIRS, [day])
+        workspace.table_path(PAIRS).mkdir(parents=True, exist_ok=True)  # an empty table has been written too
+        step.inputs = dict(wanted)
+        step.counts = {"pairs": count_rows(workspace.table_path(PAIRS)), "days": len(changed)}
+        step.summary = f"{step.counts['pairs']:,} ticket-template pairs, {len(changed)} of {len(wanted)} days anew"
     return step.done
 
 
@@ -58,43 +81,116 @@ def _serving(workspace: Workspace, sent: DataFrame) -> dict[str, list[str]]:
             serving.setdefault(contact_type, set()).add(template.template_id)
     for row in sent.filter(f"split = '{TRAIN}'").select("contact_type", "template_id").distinct().collect():
         serving.setdefault(row["contact_type"], set()).add(row["template_id"])
-    return {contact_type: sorted(names) for contact_type, names in serving.items()}
+    return {contact_type: sorted(names) for contact_type, names in sorted(serving.items())}
 
 
-def pairs_of(
-    ticket_id: str,
-    contact_type: str,
-    template_id: str,
-    *,
+def _days(
+    sent: DataFrame, templates: Sequence[str], serving: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, str], dict[str, int]]:
+    """For each day of arrival, what its pairs follow from, and how many parts they are written in."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    digest = F.sum(F.pmod(F.xxhash64("ticket_id", "contact_type", "template_id"), F.lit(2**40)))
+    days = sent.groupBy("arrived").agg(F.count("*").alias("tickets"), digest.alias("digest")).collect()
+    drawn_from = json.dumps([RULES_VERSION, templates, serving], sort_keys=True)
+    wanted = {
+        row["arrived"]: hashlib.sha256(f"{drawn_from}\n{row['tickets']} {row['digest']}".encode()).hexdigest()
+        for row in days
+    }
+    return dict(sorted(wanted.items())), {row["arrived"]: -(-row["tickets"] // _TICKETS_IN_PART) for row in days}
+
+
+def _write_days(
+    sent: DataFrame,
+    parts: Mapping[str, int],
     templates: Sequence[str],
     serving: Mapping[str, Sequence[str]],
-) -> list[tuple[str, str | None]]:
-    """Templates to rank for one ticket, each with the kind of negative it is (None: the one that was sent)."""
-    draw = random.Random(ticket_id)  # seeded by the text itself: the same on every machine and run
-    hard = _sample(draw, [name for name in serving.get(contact_type, ()) if name != template_id], HARD_NEGATIVES)
-    taken = {template_id, *hard}
-    others = _sample(draw, [name for name in templates if name not in taken], RANDOM_NEGATIVES)
-    return [(template_id, None), *((name, SAME_TYPE) for name in hard), *((name, RANDOM) for name in others)]
+    aside: Path,
+) -> None:
+    """Write `aside/pairs` by day, each part by the task that made it."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    count = F.element_at(F.create_map(*(F.lit(item) for day in parts.items() for item in day)), F.col("arrived"))
+    numbered = sent.withColumn("part", F.pmod(F.xxhash64("ticket_id"), count).cast("int"))
+
+    def write_part(rows: pa.Table) -> pa.Table:
+        day, number = rows["arrived"][0].as_py(), rows["part"][0].as_py()
+        folder = aside / PAIRS.name / f"arrived={day}"
+        with PartWriter(folder / part_name(number), PAIRS.schema) as part:
+            rows = rows.sort_by("ticket_id")
+            for start in range(0, rows.num_rows, _AT_ONCE):
+                part.write(pairs_of(rows.slice(start, _AT_ONCE), templates=templates, serving=serving))
+        return pa.table([[day], [part.rows]], schema=_WRITTEN)
+
+    numbered.groupBy("arrived", "part").applyInArrow(write_part, spark_schema(_WRITTEN)).collect()
 
 
-def _sample(draw: random.Random, names: Sequence[str], count: int) -> list[str]:
-    return draw.sample(names, min(count, len(names)))
+def pairs_of(sent: pa.Table, *, templates: Sequence[str], serving: Mapping[str, Sequence[str]]) -> pa.Table:
+    """Rows of PAIRS for tickets (`ticket_id`, `contact_type`, `template_id`) that a template was sent for.
+
+    Each ticket ranks all templates by a hash of its id and theirs; the first of those serving its contact type are the
+    hard negatives, the first of the others the random ones. So a new template changes few draws.
+    """
+    names = sorted({*templates, *sent["template_id"].to_pylist(), *(one for some in serving.values() for one in some)})
+    place = {name: number for number, name in enumerate(names)}
+    ids = sent["ticket_id"].to_pylist()
+    own = np.array([place[name] for name in sent["template_id"].to_pylist()], dtype=np.int64)
+    rank = _ranks(ids, names)
+    rows = np.arange(len(ids))
+    contact_types = sent["contact_type"].to_pylist()
+    kinds = sorted(set(contact_types))
+    serves = np.zeros((len(kinds), len(names)), dtype=bool)
+    for number, kind in enumerate(kinds):
+        serves[number, [place[name] for name in serving.get(kind, ())]] = True
+    serving_own = serves[np.searchsorted(kinds, contact_types)] if kinds else np.zeros((0, len(names)), bool)
+    serving_own[rows, own] = False
+    hard = _first(rank, serving_own, HARD_NEGATIVES)
+    open_to_all = np.zeros(len(names), dtype=bool)
+    open_to_all[[place[name] for name in templates]] = True
+    others = np.broadcast_to(open_to_all, rank.shape).copy()
+    others[rows, own] = False
+    others[hard] = False
+    drawn = _first(rank, others, RANDOM_NEGATIVES)
+    return _table(ids, names, [((rows, own), None), (hard, SAME_TYPE), (drawn, RANDOM)])
 
 
-def _pairer(
-    templates: Sequence[str], serving: Mapping[str, Sequence[str]]
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def make(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            rows: list[dict[str, Any]] = []
-            for sent in batch.to_pylist():
-                ticket_id, split = sent["ticket_id"], sent["split"]
-                found = pairs_of(
-                    ticket_id, sent["contact_type"], sent["template_id"], templates=templates, serving=serving
-                )
-                for name, negative in found:
-                    row = {"ticket_id": ticket_id, "template_id": name, "relevant": negative is None}
-                    rows.append({**row, "negative": negative, "split": split})
-            yield pa.RecordBatch.from_pylist(rows, schema=_ROW)
+Chosen = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # rows and templates
 
-    return make
+
+def _ranks(ids: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """A random-looking number for each ticket and template, shape (tickets, templates), the same on every machine."""
+    tickets = np.array([xxhash.xxh64_intdigest(name.encode()) for name in ids], dtype=np.uint64)
+    sent = np.array([xxhash.xxh64_intdigest(name.encode(), seed=1) for name in names], dtype=np.uint64)
+    mixed = tickets[:, None] ^ sent[None, :]
+    mixed *= _MIX  # wraps modulo 2**64 on purpose
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= _MIX
+    return mixed
+
+
+def _first(rank: npt.NDArray[np.uint64], among: npt.NDArray[np.bool_], count: int) -> Chosen:
+    """For each row, the `count` columns of lowest rank that are `among` (fewer where there are fewer), as indices."""
+    if rank.shape[1] == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    ranked = np.where(among, rank, np.iinfo(np.uint64).max)
+    nearest = np.argpartition(ranked, min(count, rank.shape[1]) - 1, axis=1)[:, :count]
+    allowed = np.take_along_axis(among, nearest, axis=1)
+    rows, columns = np.nonzero(allowed)
+    return rows, nearest[rows, columns]
+
+
+def _table(ids: Sequence[str], names: Sequence[str], chosen: Sequence[tuple[Chosen, str | None]]) -> pa.Table:
+    """The chosen pairs as rows of PAIRS, sorted by ticket and template."""
+    rows = np.concatenate([one for (one, _), _ in chosen])
+    columns = np.concatenate([one for (_, one), _ in chosen])
+    kind = np.concatenate([np.full(len(one), number) for number, ((one, _), _) in enumerate(chosen)])
+    order = np.lexsort((columns, rows))
+    rows, columns, kind = rows[order], columns[order], kind[order]
+    kinds = pa.array([negative for _, negative in chosen], pa.string())
+    made = [
+        pa.array(ids, pa.string()).take(pa.array(rows)),
+        pa.array(names, pa.string()).take(pa.array(columns)),
+        pa.array(kind == 0),
+        kinds.take(pa.array(kind)),
+    ]
+    return pa.Table.from_arrays(made, schema=PAIRS.schema)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +30,7 @@ class ImportedOutcome:
 
     ticket_id: str
     contact_type: str
+    told_by: str | None = None  # JSON object of the columns that tell the parts of a split contact type apart
     template_id: str | None = None
     resolved_at: datetime | None = None
     handle_seconds: float | None = None
@@ -37,14 +38,27 @@ class ImportedOutcome:
     reply: str | None = None
 
 
-def ticket_from_row(fields: str, dataset: Dataset, *, source: str, row: int) -> tuple[Ticket, int]:
-    """The ticket of a raw row, not cleaned yet, and how many attribute values could not be understood (they are None).
+def read_row(fields: str, dataset: Dataset, *, source: str, row: int) -> tuple[Ticket, ImportedOutcome | None, int]:
+    """The ticket of a raw row, not cleaned yet; how it ended, None when the row names no contact type; and how many
+    attribute values could not be understood (they are None).
 
-    `fields` is RAW.fields; rows with source SERVICE hold a whole Ticket. Raises Refused, for example for a broken date.
+    `fields` is RAW.fields, parsed once; rows with source SERVICE hold a whole Ticket. Raises Refused, for example for
+    a broken date.
     """
     values: dict[str, Any] = json.loads(fields)
     if source == SERVICE:
-        return ticket_from_json(values), 0
+        return ticket_from_json(values), None, 0
+    ticket, misread = _ticket(values, dataset, source=source, row=row)
+    return ticket, _outcome(values, dataset, ticket.ticket_id), misread
+
+
+def ticket_from_row(fields: str, dataset: Dataset, *, source: str, row: int) -> tuple[Ticket, int]:
+    """The first and the last of what `read_row` returns. Raises Refused."""
+    ticket, _, misread = read_row(fields, dataset, source=source, row=row)
+    return ticket, misread
+
+
+def _ticket(values: Mapping[str, Any], dataset: Dataset, *, source: str, row: int) -> tuple[Ticket, int]:
     attributes: dict[str, AttributeValue] = {}
     misread = 0
     for names, parse in (
@@ -54,11 +68,15 @@ def ticket_from_row(fields: str, dataset: Dataset, *, source: str, row: int) -> 
     ):
         for name in names:
             found = lookup(values, name)
-            attributes[name] = parse(found)
-            misread += attributes[name] is None and _text(found) is not None
+            if found is None:
+                attributes[name] = None
+                continue
+            attributes[name] = read = parse(found)
+            misread += read is None and _text(found) is not None
+    columns = dataset.ticket
 
     def field(name: str) -> str:
-        return (_text(lookup(values, dataset.ticket[name])) or "") if name in dataset.ticket else ""
+        return (_text(lookup(values, columns[name])) or "") if name in columns else ""
 
     customer = field("customer_key")
     ticket = Ticket(
@@ -86,41 +104,58 @@ def ticket_id(values: Mapping[str, Any], dataset: Dataset, *, source: str, row: 
 
 
 def outcome_from_row(fields: str, dataset: Dataset, *, source: str, row: int) -> ImportedOutcome | None:
-    """What the source row says of how the ticket ended; None when it names no contact type."""
-    if source == SERVICE or not dataset.contact_type:
+    """What the source row says of how the ticket ended; None when it names no contact type or no ticket."""
+    if source == SERVICE:
         return None
     values: dict[str, Any] = json.loads(fields)
+    try:
+        return _outcome(values, dataset, ticket_id(values, dataset, source=source, row=row))
+    except Refused:
+        return None
+
+
+def _outcome(values: Mapping[str, Any], dataset: Dataset, identifier: str) -> ImportedOutcome | None:
+    if not dataset.contact_type:
+        return None
     levels = [_text(lookup(values, column)) for column in dataset.contact_type]
     if levels[0] is None:
         return None
+    columns = dataset.outcome
 
     def field(name: str) -> str | None:
-        return _text(lookup(values, dataset.outcome[name])) if name in dataset.outcome else None
+        return _text(lookup(values, columns[name])) if name in columns else None
 
-    resolved = field("resolved_at")
-    try:
-        identifier = ticket_id(values, dataset, source=source, row=row)
-        resolved_at = parse_time(resolved, dataset) if resolved else None
-    except Refused:
-        return None
-    except ValueError:
-        resolved_at = None
     return ImportedOutcome(
         ticket_id=identifier,
         contact_type=SEPARATOR.join(level for level in levels if level),
+        told_by=_told_by(values, dataset.told_by) if dataset.told_by else None,
         template_id=field("template_id"),
-        resolved_at=resolved_at,
+        resolved_at=_time_or_none(field("resolved_at"), dataset),
         handle_seconds=parse_number(field("handle_seconds")),
         labeler=field("labeler"),
         reply=field("reply"),
     )
 
 
+def _told_by(values: Mapping[str, Any], columns: Sequence[str]) -> str | None:
+    """The columns that tell the parts of a split apart, as JSON text with sorted keys, empty ones left out."""
+    told = {column: found for column in columns if (found := _text(lookup(values, column))) is not None}
+    return json.dumps(told, sort_keys=True, ensure_ascii=False, separators=(",", ":")) if told else None
+
+
+def _time_or_none(written: str | None, dataset: Dataset) -> datetime | None:
+    try:
+        return parse_time(written, dataset) if written else None
+    except ValueError:
+        return None
+
+
 def lookup(values: Mapping[str, Any], column: str) -> Any:
     """The value of a column; a dotted path reaches inside JSON objects. None when it is not there."""
-    if column in values or "." not in column:
-        return values.get(column)
-    found: Any = values
+    found = values.get(column)
+    if found is not None or "." not in column or column in values:
+        return found
+    found = values
     for name in column.split("."):
         found = found.get(name) if isinstance(found, Mapping) else None
     return found
@@ -145,6 +180,8 @@ def parse_time(written: str, dataset: Dataset) -> datetime:
 
 def parse_number(value: Any) -> float | None:
     """A finite number, of text too (`1,299.50`, `$12`, `7 %`); None when it is none."""
+    if isinstance(value, float):  # in JSON and Parquet most are
+        return value if math.isfinite(value) else None
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, str):
@@ -158,7 +195,7 @@ def parse_number(value: Any) -> float | None:
 
 def parse_boolean(value: Any) -> bool | None:
     """True or False of the usual spellings; None for anything else."""
-    if isinstance(value, bool):
+    if value is True or value is False:
         return value
     text = str(value).strip().lower().removesuffix(".0")
     return True if text in _TRUE else False if text in _FALSE else None
@@ -180,14 +217,12 @@ def _created_at(values: Mapping[str, Any], dataset: Dataset) -> datetime:
 
 def _text(value: Any) -> str | None:
     """The value as trimmed text; None when it is empty, null or not a number."""
+    if isinstance(value, str):
+        return value.strip() or None
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, (dict, list)):
-        text = json.dumps(value, ensure_ascii=False)
-    elif isinstance(value, float) and value.is_integer():
-        text = str(int(value))  # pandas writes ids of a column with gaps as 17.0
-    else:
-        text = str(value)
-    return text.strip() or None
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # pandas writes ids of a column with gaps as 17.0
+    return str(value)

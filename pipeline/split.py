@@ -1,18 +1,22 @@
-"""Split labelled tickets into train, validation and test without a leak: by time, then by customer and near-duplicate
-cluster."""
+"""Split tickets into train, validation and test without a leak: by time, then by customer and near-duplicate cluster.
+Only narrow columns are read, so the whole history is split anew each night."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
+
 from pipeline.duplicates import clusters
-from pipeline.lake import count_rows, latest_tickets, read_table, write
+from pipeline.lake import arrivals, latest_tickets, made_from, read_table, write_sorted
 from pipeline.steps import Report, run_step, silent
 from tickets.errors import InputError, MissingStepError
 from tickets.manifests import Manifest
-from tickets.tables import OUTCOMES, SPLITS, TICKETS
+from tickets.tables import NEAR_DUPLICATES, OUTCOMES, SPLITS, TICKETS
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -22,6 +26,7 @@ STEP = "split"
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 LEAK = "leak"  # a near-duplicate of it, or its customer, stands in an earlier split
 LATER = "later"  # created at or after SplitPlan.test_until
+UNLABELLED = "unlabelled"  # no outcome yet
 _ORDER = (TRAIN, VALIDATION, TEST)
 
 
@@ -59,7 +64,7 @@ class SplitPlan:
 def split(
     workspace: Workspace, *, as_of: date, spark: SparkSession, plan: SplitPlan | None = None, report: Report = silent
 ) -> Manifest:
-    """Write `splits`: each ticket with an outcome, its split and its near-duplicate cluster. Raises MissingStepError.
+    """Write `splits`: each ticket, its split and its near-duplicate cluster. Raises MissingStepError.
 
     A split given by the dataset wins and is never a leak; when it gives train and test alone, the plan's share of
     train's clusters becomes validation. Where tickets have no times to cut at, clusters are dealt out by their hash.
@@ -67,30 +72,50 @@ def split(
     from pyspark.sql import functions as F  # noqa: N812
 
     plan = plan or SplitPlan()
-    for table in (TICKETS, OUTCOMES):
+    for table in (TICKETS, OUTCOMES, NEAR_DUPLICATES):
         if not workspace.table_path(table).is_dir():
             raise MissingStepError(f"the table `{table.name}` has not been written yet.", hint="Run `triage features`.")
     with run_step(workspace, STEP, as_of, report) as step, workspace.aside(STEP) as aside:
-        outcomes = read_table(spark, workspace, OUTCOMES).select("ticket_id")
-        tickets = latest_tickets(spark, workspace, as_of).join(outcomes, "ticket_id", "left_semi")
-        text = F.concat_ws("\n", F.when(F.col("subject") != "", F.col("subject")), "body")
-        clustered = clusters(tickets.select("ticket_id", text.alias("text")))
-        narrow = tickets.select("ticket_id", "created_at", "customer_key", F.col("split").alias("given"))
-        labelled = narrow.join(clustered, "ticket_id").persist()
-        try:
-            write(_without_leaks(_by_plan(labelled, plan)), aside / "splits", SPLITS)
-        finally:
-            labelled.unpersist()
-        written = spark.read.parquet(str(aside / "splits")) if count_rows(aside / "splits") else None
-        step.counts = (
-            {row[0]: row[1] for row in written.groupBy("split").count().collect()} if written is not None else {}
-        )
+        days = arrivals(workspace, TICKETS, as_of)
+        rows = sum(made_from(workspace, TICKETS, day)["counts"]["tickets"] for day in days)
+        _clustered(spark, workspace, as_of).write.parquet(str(aside / "clustered"))
+        tickets = spark.read.parquet(str(aside / "clustered"))
+        labelled = tickets.filter("labelled")
+        placed = _without_leaks(_by_plan(labelled, plan))
+        unlabelled = tickets.filter("not labelled").withColumn("split", F.lit(UNLABELLED))
+        names = SPLITS.schema.names
+        everything = placed.select(*names).unionByName(unlabelled.select(*names))
+        write_sorted(everything, aside / "splits", SPLITS, "ticket_id", rows=rows)
+        step.counts = _counts(aside / "splits")
         workspace.publish(aside / "splits", SPLITS)
         step.summary = ", ".join(
-            f"{step.counts.get(name, 0):,} {name}" for name in (*_ORDER, LEAK, LATER) if step.counts.get(name, 0)
+            f"{step.counts[name]:,} {name}" for name in (*_ORDER, LEAK, LATER, UNLABELLED) if name in step.counts
         )
-        step.summary = step.summary or "no ticket has an outcome yet"
     return step.done
+
+
+def _clustered(spark: SparkSession, workspace: Workspace, as_of: date) -> DataFrame:
+    """Each ticket with what decides its split: when it came, from whom, its cluster, whether it has an outcome."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    tickets = latest_tickets(spark, workspace, as_of, ("ticket_id", "created_at", "customer_key", "split"))
+    tickets = tickets.withColumnRenamed("split", "given").withColumn("node", F.xxhash64("ticket_id"))
+    roots = clusters(workspace, arrivals(workspace, NEAR_DUPLICATES, as_of))
+    rooted = tickets.join(F.broadcast(spark.createDataFrame(roots)), "node", "left")
+    named = rooted.filter("root is not null").groupBy("root").agg(F.min("ticket_id").alias("name"))
+    rooted = rooted.join(F.broadcast(named), "root", "left").withColumn("cluster", F.coalesce("name", "ticket_id"))
+    outcomes = read_table(spark, workspace, OUTCOMES).select("ticket_id", F.lit(True).alias("labelled"))
+    joined = rooted.join(outcomes, "ticket_id", "left").withColumn("labelled", F.coalesce("labelled", F.lit(False)))
+    return joined.drop("root", "name", "node")
+
+
+def _counts(folder: Path) -> dict[str, int]:
+    """Rows of each split, counted from one narrow column."""
+    found: Counter[str] = Counter()
+    for path in folder.glob("*.parquet"):
+        for entry in pq.ParquetFile(path).read(["split"])["split"].value_counts().to_pylist():
+            found[entry["values"]] += entry["counts"]
+    return dict(found)
 
 
 def _by_plan(labelled: DataFrame, plan: SplitPlan) -> DataFrame:
@@ -137,17 +162,22 @@ def _free_split(free: DataFrame, plan: SplitPlan) -> Column:
 
 def _without_leaks(planned: DataFrame) -> DataFrame:
     """A ticket of a later split goes to `leak` when its cluster or its customer stands in an earlier one."""
+    from pyspark.sql import Window
     from pyspark.sql import functions as F  # noqa: N812
 
     place = F.when(F.col("split") == TRAIN, 0).when(F.col("split") == VALIDATION, 1).when(F.col("split") == TEST, 2)
     placed = planned.withColumn("place", place)
-    by_cluster = placed.groupBy("cluster").agg(F.min("place").alias("cluster_place"))
-    known = placed.filter("customer_key is not null")
-    by_customer = known.groupBy("customer_key").agg(F.min("place").alias("customer_place"))
-    joined = placed.join(by_cluster, "cluster").join(by_customer, "customer_key", "left")
-    earlier = F.least("cluster_place", F.coalesce("customer_place", "cluster_place")) < F.col("place")
-    leaks = F.col("given").isNull() & F.col("place").isNotNull() & earlier
-    return joined.withColumn("split", F.when(leaks, LEAK).otherwise(F.col("split"))).sortWithinPartitions("ticket_id")
+    # Most clusters are one ticket: only those that are not are worth joining.
+    shared = placed.groupBy("cluster").agg(F.min("place").alias("cluster_place"), F.count("*").alias("size"))
+    shared = shared.filter("size > 1").drop("size")
+    customer = Window.partitionBy("customer_key")
+    known = F.col("customer_key").isNotNull()
+    joined = placed.join(shared, "cluster", "left").withColumn(
+        "customer_place", F.when(known, F.min("place").over(customer))
+    )
+    earlier = F.least("cluster_place", "customer_place") < F.col("place")  # least passes over nulls
+    leaks = F.col("given").isNull() & F.coalesce(earlier, F.lit(False))
+    return joined.withColumn("split", F.when(leaks, LEAK).otherwise(F.col("split")))
 
 
 def _chance() -> Column:

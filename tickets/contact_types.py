@@ -9,6 +9,16 @@ from functools import cached_property
 from typing import Any
 
 from tickets.errors import ContactTypeError
+from tickets.taxonomy_changes import (
+    ByDay,
+    Change,
+    Place,
+    by_day,
+    changes_from_json,
+    changes_to_json,
+    follow,
+    source_depth,
+)
 
 SEPARATOR = "::"
 
@@ -28,13 +38,15 @@ class ContactType:
 class ContactTypeTree:
     """A versioned tree of contact types, with the mapping from retired ids to current ones.
 
-    `mapping` sends a retired id to the ids that replaced it: one for a rename or merge, several for a split. Raises
+    `mapping` sends a retired id to the ids that replaced it: one for a rename or merge, several for a split. `changes`
+    say the same of written paths, with the day and with what tells the parts of a split apart. Raises
     ContactTypeError when ids repeat, a parent is unknown, nodes form a cycle, or a mapping ends nowhere.
     """
 
     nodes: tuple[ContactType, ...]
     version: int = 1
     mapping: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self._by_id) != len(self.nodes):
@@ -58,6 +70,14 @@ class ContactTypeTree:
         for node in self.nodes:
             children.setdefault(node.parent, []).append(node)
         return {parent: tuple(nodes) for parent, nodes in children.items()}
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[str | None, str], ContactType]:
+        return {(node.parent, node.name): node for node in reversed(self.nodes)}  # the first of a name counts
+
+    @cached_property
+    def _changes_by_day(self) -> ByDay:
+        return by_day(self.changes)
 
     def __contains__(self, contact_type: object) -> bool:
         return contact_type in self._by_id
@@ -87,12 +107,27 @@ class ContactTypeTree:
         """`Payments::Refund::Cleaning fee`"""
         return SEPARATOR.join(node.name for node in self.ancestors(contact_type))
 
+    def place(self, contact_type: str) -> Place:
+        """The names from the top level down to the node."""
+        return tuple(node.name for node in self.ancestors(contact_type))
+
+    def at(self, place: Place) -> ContactType | None:
+        """The node at a place. A node that was renamed is also found under the path it first had, which is its id."""
+        parent: str | None = None
+        node: ContactType | None = None
+        for depth, name in enumerate(place, start=1):
+            node = self._by_place.get((parent, name)) or self._by_id.get(SEPARATOR.join(place[:depth]))
+            if node is None:
+                return None
+            parent = node.id
+        return node
+
     def find(self, path: str) -> ContactType:
         """The node at a written path. Raises ContactTypeError."""
         parent: str | None = None
         node: ContactType | None = None
         for name in split_path(path):
-            node = next((child for child in self.children(parent) if child.name == name), None)
+            node = self._by_place.get((parent, name))
             if node is None:
                 raise ContactTypeError(
                     f"no contact type is at {path!r}: {name!r} is not under {parent or 'the root'!r}."
@@ -122,9 +157,43 @@ class ContactTypeTree:
                 current.append(candidate)
         return tuple(current)
 
+    def change_days(self) -> tuple[str, ...]:
+        """The days (YYYY-MM-DD) on which the taxonomy changed, sorted. Between two of them every name means one
+        thing."""
+        return tuple(self._changes_by_day)
+
+    def today(
+        self, place: Place, *, told: Mapping[str, str] | None = None, era: str | None = None
+    ) -> tuple[Place, ...]:
+        """Where a name of any age stands today: one place, several when nothing tells which, none when it was retired.
+
+        `told` are the columns of its row that may tell the parts of a split apart. `era` is the last of `change_days`
+        up to the day it was written, "" before the first. A name of today is read as today's where the era is not
+        known (None), and a retired name moves on whenever it was written: some forms stay in use for a while.
+        """
+        days = self._changes_by_day
+        if era is not None and (moved := follow(days, place, told=told, after=era)) != (place,):
+            return self._those_there(moved)
+        if self._depth(place) >= source_depth(days, place):
+            return (place,)
+        return self._those_there(follow(days, place, told=told))
+
+    def _those_there(self, places: tuple[Place, ...]) -> tuple[Place, ...]:
+        """Of several parts only those that the tree has, if it has any."""
+        there = tuple(place for place in places if self._depth(place) == len(place)) if len(places) > 1 else ()
+        return there or places
+
+    def _depth(self, place: Place) -> int:
+        """How many names, from the top level down, lead through active nodes."""
+        for depth in range(1, len(place) + 1):
+            node = self.at(place[:depth])
+            if node is None or not node.active:
+                return depth - 1
+        return len(place)
+
     def with_paths(self, paths: Iterable[str]) -> ContactTypeTree:
         """This tree and every node the paths name; a new version when that adds any. New ids are the written paths."""
-        known = {(node.parent, node.name): node for node in reversed(self.nodes)}  # the first of a name counts
+        known = dict(self._by_place)
         added: dict[str, ContactType] = {}
         for path in paths:
             parent = None
@@ -154,6 +223,7 @@ def tree_to_json(tree: ContactTypeTree) -> dict[str, Any]:
             for n in tree.nodes
         ],
         "mapping": {retired: list(targets) for retired, targets in tree.mapping.items()},
+        "changes": changes_to_json(tree.changes, SEPARATOR),
     }
 
 
@@ -162,7 +232,8 @@ def tree_from_json(data: Mapping[str, Any]) -> ContactTypeTree:
     try:
         nodes: Sequence[ContactType] = [ContactType(**node) for node in data["nodes"]]
         mapping = {retired: tuple(targets) for retired, targets in data.get("mapping", {}).items()}
-        return ContactTypeTree(nodes=tuple(nodes), version=int(data["version"]), mapping=mapping)
+        changes = changes_from_json(data.get("changes", ()), SEPARATOR)
+        return ContactTypeTree(nodes=tuple(nodes), version=int(data["version"]), mapping=mapping, changes=changes)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ContactTypeError(f"contact_types.json has another shape than expected: {error!r}.") from error
 

@@ -3,7 +3,7 @@
 The importer, the cleaner and the model read the same file, so a column under `never_inputs` cannot reach the model.
 
     name = "support-2026"
-    format = "csv"                          # csv | jsonl | parquet
+    format = "csv"                          # csv | jsonl | parquet | zendesk | database
     files = [{ path = "tickets.csv" }]      # or with a given split: { path = "test.csv", split = "test" }
 
     [ticket]                                # our field = your column; in JSON lines a dotted path reaches inside
@@ -21,9 +21,13 @@ The importer, the cleaner and the model read the same file, so a column under `n
 
     [outcome]
     contact_type = ["category", "reason"]   # one column with a written path, or one column a level
+    told_by = ["sub_category"]              # tell the parts of a split contact type apart; never inputs
     template_id = "macro"
     resolved_at = "closed"
     reply = "answer"
+
+A source that is no file (`zendesk`, `database`) has a `[source]` table too, see tickets/source_options.py. What may be
+wrong with rows before a run stops, and which numbers can be right, is in `[contract]`, see tickets/contract_options.py.
 """
 
 from __future__ import annotations
@@ -35,9 +39,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from tickets.contract_options import ContractOptions, contract_options
 from tickets.errors import DatasetError
+from tickets.source_options import SourceOptions, source_options
 
-Format = Literal["csv", "jsonl", "parquet"]
+Format = Literal["csv", "jsonl", "parquet", "zendesk", "database"]
 Split = Literal["train", "validation", "test"]
 TICKET_FIELDS = ("ticket_id", "created_at", "subject", "body", "channel", "language", "customer_key")
 OUTCOME_FIELDS = ("contact_type", "template_id", "resolved_at", "handle_seconds", "labeler", "reply")
@@ -61,6 +67,7 @@ class Dataset:
     ticket: Mapping[str, str]
     outcome: Mapping[str, str] = field(default_factory=dict)
     contact_type: tuple[str, ...] = ()
+    told_by: tuple[str, ...] = ()
     created_at_format: str | None = None
     created_at_constant: datetime | None = None
     timezone: str = "UTC"
@@ -71,6 +78,8 @@ class Dataset:
     never_inputs: tuple[str, ...] = ()
     contact_types_file: str | None = None
     templates_file: str | None = None
+    source: SourceOptions = field(default_factory=SourceOptions)
+    contract: ContractOptions = field(default_factory=ContractOptions)
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -78,7 +87,8 @@ class Dataset:
 
     @property
     def columns(self) -> frozenset[str]:
-        """Every source column the dataset needs to be present, `never_inputs` aside."""
+        """Every source column the dataset needs to be present; without those of `told_by` and `never_inputs` it
+        does."""
         return frozenset({*self.ticket.values(), *self.outcome.values(), *self.contact_type, *self.attributes})
 
 
@@ -97,12 +107,12 @@ def dataset_from_toml(data: Mapping[str, Any], *, name: str) -> Dataset:
     """Check parsed TOML and build the Dataset. Raises DatasetError."""
     known = {
         *("name", "format", "files", "ticket", "attributes", "outcome", "never_inputs", "timezone", "languages"),
-        *("created_at_format", "created_at_constant", "contact_types_file", "templates_file"),
+        *("created_at_format", "created_at_constant", "contact_types_file", "templates_file", "source", "contract"),
     }
     _refuse_unknown("the top level", data, known)
     ticket, outcome, attributes = (_table(data, key) for key in ("ticket", "outcome", "attributes"))
     _refuse_unknown("[ticket]", ticket, set(TICKET_FIELDS))
-    _refuse_unknown("[outcome]", outcome, set(OUTCOME_FIELDS))
+    _refuse_unknown("[outcome]", outcome, {*OUTCOME_FIELDS, "told_by"})
     _refuse_unknown("[attributes]", attributes, {"categorical", "numeric", "boolean"})
     if "body" not in ticket:
         raise DatasetError("[ticket] has no `body`.", hint='Say which column holds the customer\'s text: body = "...".')
@@ -124,8 +134,9 @@ def dataset_from_toml(data: Mapping[str, Any], *, name: str) -> Dataset:
         format=file_format,
         files=tuple(_source_file(entry) for entry in data.get("files", ())),
         ticket={key: _text(ticket, key) or "" for key in ticket},
-        outcome={key: _text(outcome, key) or "" for key in outcome if key != "contact_type"},
+        outcome={key: _text(outcome, key) or "" for key in outcome if key not in ("contact_type", "told_by")},
         contact_type=(contact_type,) if isinstance(contact_type, str) else _texts(outcome, "contact_type"),
+        told_by=_texts(outcome, "told_by"),
         created_at_format=_text(data, "created_at_format"),
         created_at_constant=constant,
         timezone=_text(data, "timezone") or "UTC",
@@ -136,6 +147,8 @@ def dataset_from_toml(data: Mapping[str, Any], *, name: str) -> Dataset:
         never_inputs=_texts(data, "never_inputs"),
         contact_types_file=_text(data, "contact_types_file"),
         templates_file=_text(data, "templates_file"),
+        source=source_options(data, file_format),
+        contract=contract_options(data, _texts(attributes, "numeric")),
     )
     _refuse_leaks(dataset)
     return dataset
@@ -180,7 +193,8 @@ def _source_file(entry: Any) -> SourceFile:
 
 def _refuse_leaks(dataset: Dataset) -> None:
     """Inputs may not name a column that is only known after the ticket was resolved."""
-    outcomes = {*dataset.outcome.values(), *dataset.contact_type, *dataset.never_inputs}
+    fields = {f"fields.{name}" for name in dataset.source.contact_type_fields}
+    outcomes = {*dataset.outcome.values(), *dataset.contact_type, *dataset.told_by, *dataset.never_inputs, *fields}
     if leaks := sorted(outcomes & {*dataset.ticket.values(), *dataset.attributes}):
         raise DatasetError(
             f"the column {leaks[0]!r} is both an input and an outcome.",

@@ -10,7 +10,8 @@ TriageError                something a person can mend; the command line prints 
 |-- WorkspaceError         the workspace is missing or in a state the step cannot start from (exit 4)
 |   |-- LockedError        another run holds the lock (exit 5)
 |   `-- MissingStepError   an earlier step has not run
-`-- ReleaseError           a model directory or release is absent, corrupt or made by another version (exit 6)
+|-- ReleaseError           a model directory or release is absent, corrupt or made by another version (exit 6)
+`-- ContractError          rows break what a table promises; nothing was published (exit 7)
 """
 
 
@@ -66,3 +67,7 @@ class MissingStepError(WorkspaceError):
 
 class ReleaseError(TriageError):
     exit_code = 6
+
+
+class ContractError(TriageError):
+    exit_code = 7

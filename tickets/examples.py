@@ -37,10 +37,18 @@ def read_examples(
     outcomes = outcomes.rename_columns(["ticket_id", *OUTCOME_COLUMNS])
     names = SCHEMA.names if columns is None else list(columns)
     of_features = [name for name in FEATURES.schema.names if name in names and name != "ticket_id"]
-    arrived = pc.unique(placed["arrived"])
-    features = workspace.read(FEATURES, ["ticket_id", "arrived", *of_features], where=pc.field("arrived").isin(arrived))
-    joined = placed.join(features, ["ticket_id", "arrived"], join_type="inner").join(outcomes, "ticket_id")
-    return joined.sort_by("ticket_id").select(names)
+    here = pc.field("arrived").isin(pc.unique(placed["arrived"]))
+    features = workspace.read(FEATURES, ["ticket_id", "arrived", *of_features], where=here)
+    # Only ids and days are joined; the texts, which are most of the bytes, are then copied once.
+    keys = features.select(["ticket_id", "arrived"]).append_column(
+        "row", pa.array(range(features.num_rows), pa.int64())
+    )
+    joined = placed.join(keys, ["ticket_id", "arrived"], join_type="inner").join(outcomes, "ticket_id")
+    joined = joined.sort_by("ticket_id")
+    read = features.take(joined["row"])
+    for name in (*OUTCOME_COLUMNS, "split"):
+        read = read.append_column(name, joined[name])
+    return read.select(names)
 
 
 def read_pairs(

@@ -87,6 +87,7 @@ IMPORTED_OUTCOMES = Table(  # how tickets ended as their source rows tell it, no
             pa.field("ticket_id", pa.string(), nullable=False),
             pa.field("source", pa.string(), nullable=False),  # RAW.source and RAW.row: where it stands
             pa.field("row", pa.int64(), nullable=False),
+            pa.field("created_at", _time, nullable=False),  # of the ticket: what its contact type was called then
             pa.field("contact_type", pa.string(), nullable=False),  # an id or a path of any age
             pa.field("told_by", pa.string()),  # JSON object of the columns that tell the parts of a split type apart
             pa.field("template_id", pa.string()),
@@ -103,7 +104,7 @@ SIGNATURES = Table(  # MinHash of each ticket's text, one row a ticket and arriv
         [
             pa.field("node", pa.int64(), nullable=False),  # xxhash64 of the ticket_id
             pa.field("buckets", pa.list_(pa.int32()), nullable=False),  # one a band
-            pa.field("signature", pa.binary(), nullable=False),  # the lowest byte of each hash
+            pa.field("signature", pa.binary(), nullable=False),  # one byte of each hash
         ]
     ),
 )
@@ -149,6 +150,32 @@ PAIRS = Table(  # ticket-template pairs to learn ranking from, of every ticket t
         ]
     ),
 )
+TERM_WEIGHTS = Table(  # COTA v1: the words of the training tickets and their latent topics; singular values are in the
+    # file's metadata, see pipeline.topic_space
+    "term_weights",
+    pa.schema(
+        [
+            pa.field("word", pa.string(), nullable=False),
+            pa.field("idf", pa.float32(), nullable=False),
+            pa.field("topics", pa.list_(pa.float32()), nullable=False),  # its row of the right singular vectors
+        ]
+    ),
+    partition=None,
+)
+TEMPLATE_PROFILES = Table(  # COTA v1: what templates are compared by; words are row numbers of TERM_WEIGHTS
+    "template_profiles",
+    pa.schema(
+        [
+            pa.field("template_id", pa.string(), nullable=False),
+            pa.field("past_tickets", pa.int64(), nullable=False),  # training tickets that it was sent for
+            pa.field("words", pa.list_(pa.int32()), nullable=False),  # of its title and body
+            pa.field("weights", pa.list_(pa.float32()), nullable=False),
+            pa.field("past_words", pa.list_(pa.int32()), nullable=False),  # of its past tickets, summed
+            pa.field("past_weights", pa.list_(pa.float64()), nullable=False),
+        ]
+    ),
+    partition=None,
+)
 TOPICS = Table(  # COTA v1: where each labelled ticket lies in the latent topics of the training texts
     "topics",
     pa.schema(
@@ -165,8 +192,10 @@ SIMILARITIES = Table(  # COTA v1: cosine similarities of the tickets and templat
         [
             pa.field("ticket_id", pa.string(), nullable=False),
             pa.field("template_id", pa.string(), nullable=False),
-            pa.field("words", pa.float32(), nullable=False),  # of TF-IDF vectors, 0 to 1
-            pa.field("topics", pa.float32(), nullable=False),  # of LSA topics, -1 to 1
+            pa.field("words", pa.float32(), nullable=False),  # of TF-IDF with the template's own words, 0 to 1
+            pa.field("topics", pa.float32(), nullable=False),  # of LSA topics with them, -1 to 1
+            pa.field("past_words", pa.float32(), nullable=False),  # with training tickets it was sent for, 0 to 1
+            pa.field("past_topics", pa.float32(), nullable=False),  # -1 to 1; this very ticket is never among them
         ]
     ),
     partition=None,
@@ -235,6 +264,6 @@ BACKLOG = Table(  # nightly suggestions for open tickets
 
 TABLES = (
     *(RAW, QUARANTINE, TICKETS, IMPORTED_OUTCOMES, FEATURES, SIGNATURES, NEAR_DUPLICATES, OUTCOMES, SPLITS, PAIRS),
-    *(TOPICS, SIMILARITIES, SUGGESTIONS, FEEDBACK, LABELS, BACKLOG),
+    *(TERM_WEIGHTS, TEMPLATE_PROFILES, TOPICS, SIMILARITIES, SUGGESTIONS, FEEDBACK, LABELS, BACKLOG),
 )
 SERVICE = "service"  # RAW.source of tickets that came through the service; their fields are records.to_json of a Ticket

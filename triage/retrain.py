@@ -21,8 +21,8 @@ from monitoring.gate import GateResult, compare
 from pipeline.extract import extract
 from pipeline.nightly import run_pipeline
 from pipeline.split import SplitPlan
+from tickets.examples import read_examples
 from tickets.monitor_log import record_event
-from tickets.tables import FEATURES
 from tickets.workspace import Workspace
 from triage.champion import promote
 
@@ -102,7 +102,7 @@ def starting_point(champion: Release, held_out_from: dt.date) -> Path | None:
 def _meet(workspace: Workspace, champion: Release, challenger: Release) -> GateResult:
     """Both on the test period, less what the champion knows: a champion promoted by hand may have learned from it."""
     known = pa.scalar(last_seen(champion, "train", "validation"), pa.timestamp("us", tz="UTC"))
-    later = workspace.read(FEATURES, where=(pc.field("split") == "test") & (pc.field("created_at") > known))
+    later = read_examples(workspace, splits=["test"]).filter(pc.field("created_at") > known)
     return compare(score_release(champion, later), score_release(challenger, later))
 
 

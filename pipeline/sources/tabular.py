@@ -15,9 +15,10 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
+
+import orjson
 
 from tickets.dataset import Dataset
 from tickets.errors import SourceError
@@ -26,6 +27,7 @@ INVALID_UTF8 = "invalid UTF-8"
 WRONG_COLUMNS = "wrong number of columns"
 BROKEN_JSON = "broken JSON"
 LARGEST_FIELD = 64 * 1024 * 1024  # characters; more than that is a quote that was never closed
+DEEPEST = 200  # levels of JSON; Python's own reader gives up at about a thousand
 _LOOK_AHEAD = 1_000  # JSON lines have no header: a field that none of so many rows has is missing
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -33,8 +35,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 CheckHeader = Callable[[list[str], Path], None]
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow:
+class SourceRow(NamedTuple):
     """A row as it came: a JSON object in text (column -> value), and why it could not be read, if it could not."""
 
     fields: str
@@ -46,7 +47,9 @@ def read_rows(path: Path, dataset: Dataset, *, check_header: CheckHeader | None 
 
     `check_header` may look at the columns first, to say more about a known source than this reader can.
     """
-    reader = {"csv": _csv_rows, "jsonl": _json_rows, "parquet": _parquet_rows}[dataset.format]
+    reader = {"csv": _csv_rows, "jsonl": _json_rows, "parquet": _parquet_rows}.get(dataset.format)
+    if reader is None:
+        raise SourceError(f"{path.name} cannot be read as {dataset.format!r}.", hint="Use csv, jsonl or parquet.")
     empty = True
     with _readable(path):
         for row in reader(path, dataset, check_header):
@@ -58,12 +61,17 @@ def read_rows(path: Path, dataset: Dataset, *, check_header: CheckHeader | None 
 
 def require_columns(found: Iterable[str], dataset: Dataset, path: Path) -> None:
     """Raises SourceError, listing the columns that dataset.toml names and the file lacks, and those it has."""
+    require_names(found, dataset, path.name)
+
+
+def require_names(found: Iterable[str], dataset: Dataset, source: str) -> None:
+    """`require_columns` of a source that is told by a name."""
     present = list(found)
     missing = sorted(column for column in dataset.columns if not _has(present, column))
     if missing:
         raise SourceError(
-            f"{path.name} lacks {'columns' if len(missing) > 1 else 'the column'} {', '.join(map(repr, missing))}.",
-            hint=f"It has {', '.join(map(repr, present[:40]))}. Correct the file, or the column names in dataset.toml.",
+            f"{source} lacks {'columns' if len(missing) > 1 else 'the column'} {', '.join(map(repr, missing))}.",
+            hint=f"It has {', '.join(map(repr, present[:40]))}. Correct it, or the column names in dataset.toml.",
         )
 
 
@@ -103,7 +111,7 @@ def _csv_row(header: list[str], values: list[str]) -> SourceRow:
         problem = f"{WRONG_COLUMNS}: {len(values)} instead of {len(header)}"
         if len(values) > len(header):
             fields[""] = values[len(header) :]
-    return _row(fields, problem)
+    return source_row(fields, problem)
 
 
 def _json_rows(path: Path, dataset: Dataset, _check_header: CheckHeader | None) -> Iterator[SourceRow]:
@@ -137,14 +145,40 @@ def _require_names(seen: Mapping[str, None], needed: set[str], path: Path) -> No
 
 
 def _json_row(line: bytes) -> tuple[SourceRow, list[str]]:
+    """A line that is a sound JSON object stays as it is; anything else goes the slow way, which finds out why."""
+    try:
+        sound = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return _odd_json_row(line)
+    if isinstance(sound, dict) and line.count(b"[") + line.count(b"{") <= DEEPEST:
+        return SourceRow(line.decode().strip()), list(sound)
+    return _odd_json_row(line)
+
+
+def _odd_json_row(line: bytes) -> tuple[SourceRow, list[str]]:
+    """Not a number, half a character, a byte that is no UTF-8, an object within a thousand others: Python reads them,
+    or says what is wrong."""
     text = line.decode("utf-8-sig", errors="surrogateescape").rstrip("\r\n")
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):
-        return _row({"": text}, BROKEN_JSON), []
+        return source_row({"": text}, BROKEN_JSON), []
     if not isinstance(fields, dict):
-        return _row({"": fields}, f"{BROKEN_JSON}: {type(fields).__name__} instead of an object"), []
-    return _row(fields, None), list(fields)
+        return source_row({"": fields}, f"{BROKEN_JSON}: {type(fields).__name__} instead of an object"), []
+    if _is_deep(fields):
+        return source_row({"": text}, f"{BROKEN_JSON}: nested more than {DEEPEST} levels deep"), []
+    return source_row(fields, None), list(fields)
+
+
+def _is_deep(fields: dict[str, Any]) -> bool:
+    """Whether values are nested deeper than every later reader is sure to manage."""
+    level: list[Any] = [fields]
+    for _ in range(DEEPEST):
+        nested = (value for value in level if isinstance(value, (dict, list)))
+        level = [inner for value in nested for inner in (value.values() if isinstance(value, dict) else value)]
+        if not level:
+            return False
+    return True
 
 
 def _parquet_rows(path: Path, dataset: Dataset, check_header: CheckHeader | None) -> Iterator[SourceRow]:
@@ -156,10 +190,10 @@ def _parquet_rows(path: Path, dataset: Dataset, check_header: CheckHeader | None
         )
         for batch in file.iter_batches(batch_size=2_000):
             for fields in batch.to_pylist():
-                yield _row(fields, None)
+                yield source_row(fields, None)
 
 
-def _row(fields: dict[str, Any], problem: str | None) -> SourceRow:
+def source_row(fields: dict[str, Any], problem: str | None) -> SourceRow:
     """A row as JSON text. Bytes that were no UTF-8 stay visible as \\xNN."""
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=_plain)
     try:

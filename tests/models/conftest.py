@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from models.batches import TrainingData, load_training_data
@@ -19,7 +17,6 @@ from models.config import TrainConfig
 from tickets.catalogue import write_templates, write_tree
 from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.records import ReplyTemplate
-from tickets.tables import FEATURES, PAIRS, Table
 from tickets.workspace import Workspace, write_text
 
 WORDS = {  # leaf -> the words its customers use
@@ -125,7 +122,7 @@ def tiny_templates() -> tuple[ReplyTemplate, ...]:
 
 
 def feature_row(number: int, contact_type: str | None, text: str, **other: Any) -> dict[str, Any]:
-    """A row of FEATURES."""
+    """An example: a row of FEATURES and how the ticket ended."""
     return {
         "ticket_id": f"t{number:04d}",
         "created_at": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=number),
@@ -155,38 +152,46 @@ def feature_rows(count: int, *, seed: int, first: int = 0) -> list[dict[str, Any
     return rows
 
 
-def write_rows(workspace: Workspace, table: Table, split: str, rows: Sequence[dict[str, Any]]) -> None:
-    with workspace.aside("rows") as folder:
-        part = folder / f"{table.partition}={split}"
-        part.mkdir()
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=table.schema), part / "part.parquet")
-        workspace.publish(folder, table, [split])
+Examples = dict[str, list[dict[str, Any]]]  # split -> its tickets
 
 
 @pytest.fixture
-def tiny_workspace(tmp_path: Path, tiny_tree: ContactTypeTree, tiny_templates: tuple[ReplyTemplate, ...]) -> Workspace:
-    """120 training, 40 validation and 40 test tickets, with pairs."""
+def tiny_examples() -> Examples:
+    """120 training, 40 validation and 40 test tickets."""
+    sizes = (("train", 120, 0), ("validation", 40, 200), ("test", 40, 300))
+    return {split: feature_rows(count, seed=n, first=first) for n, (split, count, first) in enumerate(sizes, start=1)}
+
+
+@pytest.fixture
+def tiny_workspace(
+    tmp_path: Path,
+    tiny_tree: ContactTypeTree,
+    tiny_templates: tuple[ReplyTemplate, ...],
+    tiny_examples: Examples,
+    write_examples: Callable[..., None],
+) -> Workspace:
+    """The tiny examples, with pairs."""
     workspace = Workspace.create(tmp_path / "workspace")
     write_text(workspace.catalogue / "dataset.toml", DATASET)
     write_tree(workspace, tiny_tree)
     write_templates(workspace, tiny_templates)
-    train = feature_rows(120, seed=1)
-    write_rows(workspace, FEATURES, "train", train)
-    write_rows(workspace, FEATURES, "validation", feature_rows(40, seed=2, first=200))
-    write_rows(workspace, FEATURES, "test", feature_rows(40, seed=3, first=300))
-    pairs = [
+    write_examples(workspace, tiny_examples, pairs_of(tiny_examples["train"]))
+    return workspace
+
+
+def pairs_of(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of PAIRS: the templates of the contact type's siblings, which were not sent."""
+    return [
         {
             "ticket_id": row["ticket_id"],
             "template_id": f"reply-{leaf}",
             "relevant": False,
             "negative": "same contact type",
         }
-        for row in train
+        for row in rows
         for leaf in sorted(WORDS)
-        if leaf != row["contact_type"] and PARENTS[leaf] == PARENTS[row["contact_type"]]
+        if leaf != row["contact_type"] and PARENTS[leaf] == PARENTS.get(row["contact_type"])
     ]
-    write_rows(workspace, PAIRS, "train", pairs)
-    return workspace
 
 
 LoadTiny = Callable[..., TrainingData]
@@ -207,11 +212,18 @@ def load_tiny(tiny_workspace: Workspace, tiny_config: TrainConfig) -> LoadTiny:
 
 @pytest.fixture
 def make_row() -> Callable[..., dict[str, Any]]:
-    """`make_row(number, contact_type, text, **other columns)`: a row of FEATURES."""
+    """`make_row(number, contact_type, text, **other columns)`: an example."""
     return feature_row
 
 
 @pytest.fixture
-def put_features(tiny_workspace: Workspace) -> Callable[[str, Sequence[dict[str, Any]]], None]:
-    """`put_features(split, rows)` replaces a split of FEATURES in the tiny workspace."""
-    return lambda split, rows: write_rows(tiny_workspace, FEATURES, split, rows)
+def put_features(
+    tiny_workspace: Workspace, tiny_examples: Examples, write_examples: Callable[..., None]
+) -> Callable[[str, list[dict[str, Any]]], None]:
+    """`put_features(split, rows)` replaces the examples of a split in the tiny workspace."""
+
+    def put(split: str, rows: list[dict[str, Any]]) -> None:
+        tiny_examples[split] = rows
+        write_examples(tiny_workspace, tiny_examples, pairs_of(tiny_examples["train"]))
+
+    return put

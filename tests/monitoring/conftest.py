@@ -71,7 +71,7 @@ class Reader:
     tree: ContactTypeTree = TREE
     calls: list[int] = field(default_factory=list)
 
-    def detail(self, tickets: Sequence[Ticket]) -> Predictions:
+    def detail_cleaned(self, tickets: Sequence[Ticket]) -> Predictions:
         self.calls.append(len(tickets))
         centers = np.random.default_rng(1).normal(size=(len(TOPICS) + 1, WIDTH))
         shares = np.array(
@@ -120,7 +120,7 @@ class World:
         """Tickets come, get suggestions, and agents judge half of them."""
         drawn = draw_tickets(count, day=day, days=days, seed=seed, new_topic=new_topic)
         tickets = [ticket for ticket, _ in drawn]
-        said = self.reader.detail(tickets)
+        said = self.reader.detail_cleaned(tickets)
         pairs = [(ticket, _suggestion(ticket, said, row)) for row, ticket in enumerate(tickets)]
         log_suggestions(self.engine, pairs)
         rng = np.random.default_rng(seed)
@@ -168,7 +168,7 @@ def _suggestion(ticket: Ticket, said: Predictions, row: int) -> Suggestion:
 def write_reference(release: Release, drawn: Sequence[tuple[Ticket, str]]) -> None:
     """reference.parquet as training writes it, from what the reader says."""
     tickets = [ticket for ticket, _ in drawn]
-    said = Reader(release).detail(tickets)
+    said = Reader(release).detail_cleaned(tickets)
     table = pa.table(
         {
             "ticket_id": [ticket.ticket_id for ticket in tickets],

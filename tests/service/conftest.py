@@ -13,15 +13,12 @@ from itertools import product
 from pathlib import Path
 
 import httpx
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 import torch
 from playwright.sync_api import Page, Request, sync_playwright
 
-from models.config import DEFAULT_ENCODER, TrainConfig
-from models.encoder import load_tokenizer
+from models.config import TrainConfig
 from models.release import FACTS, promote
 from models.train import train
 from pipeline.features import model_text, text_statistics
@@ -31,7 +28,6 @@ from tickets.catalogue import keep_dataset, write_templates, write_tree
 from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.database import open_database
 from tickets.records import ReplyTemplate, Ticket, attributes_to_text
-from tickets.tables import FEATURES, PAIRS
 from tickets.workspace import Workspace
 
 TREE = ContactTypeTree(
@@ -87,7 +83,9 @@ class Service:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, small_encoder: Path, write_examples: Callable[..., None]
+) -> Workspace:
     """A workspace with one promoted model of four contact types and four templates. Read only: tests copy it."""
     workspace = Workspace.create(tmp_path_factory.mktemp("trained") / "workspace")
     described = workspace.root / "small.toml"
@@ -95,10 +93,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     keep_dataset(workspace, described)
     write_tree(workspace, TREE)
     write_templates(workspace, TEMPLATES)
-    _write_features(workspace)
+    splits = _examples()
+    sent = [{**row, "relevant": True} for row in splits["train"]]
+    write_examples(workspace, splits, sent)
     config = TrainConfig(
         precision="fp32",  # the same figures on every CPU
-        encoder=str(_write_encoder(workspace.root / "encoder")),
+        encoder=str(small_encoder),
         max_tokens=48,
         epochs=10,
         batch_size=16,
@@ -164,27 +164,8 @@ def second_version(served: Workspace) -> str:
     return version
 
 
-def _write_encoder(folder: Path) -> Path:
-    """A BERT of two layers and width 32, weights random, with MiniLM's word pieces: it trains and loads in a moment."""
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    tokenizer = load_tokenizer(DEFAULT_ENCODER, 64)  # training one here would give another in each process
-    torch.manual_seed(1)
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    BertModel(BertConfig(vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=64, **shape)).save_pretrained(
-        folder
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        unk_token="[UNK]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-    ).save_pretrained(folder)
-    return folder
-
-
-def _write_features(workspace: Workspace) -> None:
+def _examples() -> dict[str, list[dict[str, object]]]:
+    """Split -> its tickets, three in five to train on."""
     start_at = datetime(2026, 1, 1, tzinfo=UTC)
     rows: dict[str, list[dict[str, object]]] = {"train": [], "validation": [], "test": []}
     texts = [
@@ -217,17 +198,7 @@ def _write_features(workspace: Workspace) -> None:
                 "outcome_source": "import",
             }
         )
-    for split, part in rows.items():
-        folder = workspace.table_path(FEATURES) / f"split={split}"
-        folder.mkdir(parents=True)
-        pq.write_table(pa.Table.from_pylist(part, schema=FEATURES.schema), folder / "part.parquet")
-    folder = workspace.table_path(PAIRS) / "split=train"
-    folder.mkdir(parents=True)
-    pairs = [
-        {"ticket_id": row["ticket_id"], "template_id": row["template_id"], "relevant": True, "negative": None}
-        for row in rows["train"]
-    ]
-    pq.write_table(pa.Table.from_pylist(pairs, schema=PAIRS.schema), folder / "part.parquet")
+    return rows
 
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -14,7 +14,8 @@ from models.release import current_version, open_release, versions
 from tickets import monitor_log
 from tickets.database import feedback, labels, suggestions
 from tickets.errors import InputError
-from tickets.tables import FEATURES, FEEDBACK, LABELS, OUTCOMES, QUARANTINE, RAW, TICKETS
+from tickets.examples import read_examples
+from tickets.tables import FEEDBACK, LABELS, OUTCOMES, QUARANTINE, RAW, TICKETS
 from tickets.workspace import Workspace
 from triage.company import QUICK
 from triage.loop import DemoSummary, run_demo
@@ -61,7 +62,7 @@ def test_feedback_and_labels_reach_the_lake_and_the_next_training_set(
     sources = Counter(workspace.read(OUTCOMES)["source"].to_pylist())
     assert sources["agent"] > 50
     assert sources["labeler"] > 0
-    learned = workspace.read(FEATURES, where=pc.field("split") == "train")
+    learned = read_examples(workspace, splits=["train"])
     assert set(learned["outcome_source"].to_pylist()) >= {"import", "agent"}
     answered = dict(zip(given["ticket_id"].to_pylist(), given["contact_type"].to_pylist(), strict=True))
     by_agents = learned.filter(pc.equal(learned["outcome_source"], "agent"))

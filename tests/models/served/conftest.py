@@ -5,22 +5,20 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from models.config import DEFAULT_ENCODER, TrainConfig
-from models.encoder import load_tokenizer
+from models.config import TrainConfig
 from models.train import ModelVersion, train
 from pipeline.features import text_statistics
 from tickets.catalogue import keep_dataset, write_templates, write_tree
 from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.records import ReplyTemplate
-from tickets.tables import FEATURES, PAIRS
 from tickets.workspace import Workspace
 
 DATASET = """
@@ -95,7 +93,7 @@ def ticket_text(contact_type: str, rng: random.Random) -> str:
     return " ".join(words)
 
 
-def features(count: int, first: int, rng: random.Random) -> pa.Table:
+def examples(count: int, first: int, rng: random.Random) -> list[dict[str, Any]]:
     rows = []
     for number in range(first, first + count):
         contact_type = rng.choice(list(WORDS))
@@ -117,7 +115,7 @@ def features(count: int, first: int, rng: random.Random) -> pa.Table:
                 "outcome_source": "import",
             }
         )
-    return pa.Table.from_pylist(rows, schema=FEATURES.schema)
+    return rows
 
 
 def templates() -> list[ReplyTemplate]:
@@ -133,55 +131,33 @@ def templates() -> list[ReplyTemplate]:
 
 
 @pytest.fixture(scope="session")
-def made_up(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace as the pipeline leaves it: FEATURES, PAIRS and the catalogue."""
+def made_up(tmp_path_factory: pytest.TempPathFactory, write_examples: Callable[..., None]) -> Workspace:
+    """A workspace as the pipeline leaves it: examples, pairs and the catalogue."""
     folder = tmp_path_factory.mktemp("made-up")
     workspace = Workspace.create(folder / "workspace")
     (folder / "dataset.toml").write_text(DATASET)
     keep_dataset(workspace, folder / "dataset.toml")
     write_tree(workspace, TREE)
     write_templates(workspace, templates())
-    rng, first = random.Random(5), 0
+    rng, first, splits = random.Random(5), 0, dict[str, list[dict[str, Any]]]()
     for split, count in SPLITS.items():
-        table = features(count, first, rng)
+        splits[split] = examples(count, first, rng)
         first += count
-        _write(workspace.table_path(FEATURES) / f"split={split}", table)
-        pairs = [
-            {"ticket_id": row["ticket_id"], "template_id": template, "relevant": template == row["template_id"]}
-            for row in table.select(["ticket_id", "template_id"]).to_pylist()
-            for template in (row["template_id"], "reply-lost")
-        ]
-        _write(workspace.table_path(PAIRS) / f"split={split}", pa.Table.from_pylist(pairs, schema=PAIRS.schema))
+    pairs = [
+        {"ticket_id": row["ticket_id"], "template_id": template, "relevant": template == row["template_id"]}
+        for rows in splits.values()
+        for row in rows
+        for template in (row["template_id"], "reply-lost")
+    ]
+    write_examples(workspace, splits, pairs)
     return workspace
 
 
 @pytest.fixture(scope="session")
-def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of two layers and width 32 in Hugging Face layout, weights random, with MiniLM's word pieces."""
-    import torch
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("encoder")
-    tokenizer = load_tokenizer(DEFAULT_ENCODER, 64)  # training one here would give another in each process
-    torch.manual_seed(1)
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    config = BertConfig(vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=64, **shape)
-    BertModel(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        unk_token="[UNK]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-    ).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def tiny_config(tiny_encoder: Path) -> TrainConfig:
+def tiny_config(small_encoder: Path) -> TrainConfig:
     return TrainConfig(
         precision="fp32",  # the same figures on every CPU
-        encoder=str(tiny_encoder),
+        encoder=str(small_encoder),
         max_tokens=32,
         epochs=14,
         batch_size=16,
@@ -219,8 +195,3 @@ def two_models(trained: Trained, tmp_path: Path) -> Workspace:
         facts = json.loads((workspace.models / name / "release.json").read_text())
         (workspace.models / name / "release.json").write_text(json.dumps({**facts, "version": name}))
     return workspace
-
-
-def _write(folder: Path, table: pa.Table) -> None:
-    folder.mkdir(parents=True)
-    pq.write_table(table, folder / "part-0.parquet")

@@ -19,12 +19,12 @@ from models.evaluate import evaluate_baselines, score_release
 from models.predictions import Predictor, inputs_of
 from models.reference import predictions_table
 from models.release import open_release
-from tickets.tables import FEATURES
+from tickets.examples import read_examples
 
 
 @pytest.fixture(scope="module")
 def window(made_up) -> pa.Table:
-    return made_up.read(FEATURES, where=pc.field("split") == "test")
+    return read_examples(made_up, splits=["test"])
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_the_reference_tells_the_true_leaf_in_the_models_own_tree(trained):
     """An inner node is no leaf to be right or wrong about."""
     release = open_release(trained.model.folder)
     predictor = Predictor.load(release)
-    rows = trained.workspace.read(FEATURES).slice(0, 3)
+    rows = read_examples(trained.workspace).slice(0, 3)
     nodes = np.array([predictor.index.position(name) for name in ("pay", "lost", "account")])
     table = predictions_table(rows, nodes, predictor.predict(inputs_of(rows)), predictor.index)
     assert table["contact_type"].to_pylist() == [None, "lost", "account"]
@@ -84,7 +84,7 @@ def test_without_two_leaves_to_learn_from_the_baselines_are_left_out(load_made_u
 
 def test_the_reference_holds_the_validation_period(trained, made_up):
     reference = pq.read_table(trained.model.folder / "reference.parquet")
-    validation = made_up.read(FEATURES, where=pc.field("split") == "validation")
+    validation = read_examples(made_up, splits=["validation"])
     assert sorted(reference["ticket_id"].to_pylist()) == sorted(validation["ticket_id"].to_pylist())
     assert len(reference["embedding"][0]) == 384
     paths = dict(zip(reference["predicted"].to_pylist(), reference["level_1"].to_pylist(), strict=True))

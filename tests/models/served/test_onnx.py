@@ -76,10 +76,10 @@ def network_config(data, trained):
 
 
 def test_order_and_company_do_not_change_a_tickets_outputs(trained, made_up):
-    from tickets.tables import FEATURES
+    from tickets.examples import read_examples
 
     model = OnnxModel.load(trained.model.folder, max_tokens=32)
-    rows = made_up.read(FEATURES).slice(0, 70)
+    rows = read_examples(made_up).slice(0, 70)
     together = model.run(*inputs_of(rows))
     for row in (0, 33, 69):
         alone = model.run(*inputs_of(rows.slice(row, 1)))

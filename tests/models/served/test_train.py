@@ -6,6 +6,8 @@ import dataclasses
 import shutil
 from datetime import UTC, datetime
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from models.config import TrainConfig
@@ -16,7 +18,7 @@ from tickets.catalogue import read_templates, read_tree, write_templates, write_
 from tickets.contact_types import ContactType
 from tickets.errors import TrainingDataError
 from tickets.records import ReplyTemplate, Ticket
-from tickets.tables import FEATURES
+from tickets.tables import SPLITS
 from tickets.workspace import Workspace
 
 
@@ -70,8 +72,14 @@ def copied(made_up: Workspace, workspace: Workspace) -> Workspace:
     return workspace
 
 
+def drop_split(workspace: Workspace, split: str) -> None:
+    """Its tickets stand in no split any more."""
+    (file,) = workspace.table_path(SPLITS).glob("*.parquet")
+    pq.write_table(workspace.read(SPLITS).filter(pc.field("split") != split), file)
+
+
 def test_training_goes_on_from_an_earlier_model_and_needs_no_test_split(trained, copied, tiny_config: TrainConfig):
-    shutil.rmtree(copied.table_path(FEATURES) / "split=test")
+    drop_split(copied, "test")
     (copied.catalogue / "templates.json").write_text("[]")
     short = dataclasses.replace(tiny_config, epochs=1, learning_rate=1e-5, head_learning_rate=1e-5)
     model = train(copied, short, report=silent, progress=silent, initial=trained.model.folder, ladder={})
@@ -105,7 +113,7 @@ def test_what_was_added_since_the_earlier_model_is_suggested_at_once(trained, co
 
 
 def test_without_validation_tickets_training_says_so_before_it_starts(copied, tiny_config: TrainConfig):
-    shutil.rmtree(copied.table_path(FEATURES) / "split=validation")
+    drop_split(copied, "validation")
     with pytest.raises(TrainingDataError, match="validation split"):
         train(copied, tiny_config, report=silent, progress=silent, ladder={})
     assert not list(copied.models.iterdir())

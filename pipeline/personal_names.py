@@ -1,0 +1,167 @@
+"""Names of people where a rule can tell: in greetings, introductions, after titles, in closings and signatures.
+
+A name alone says nothing to a rule; these places do. Phrases are looked for in the text in small letters, which is
+many times faster than one pattern with all of them, and what follows is read as a name or not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pipeline.first_names import FIRST_NAMES
+
+_UPPER = "A-ZÀ-ÖØ-Þ"
+_WORD = rf"[{_UPPER}][\w'’-]{{1,24}}"
+_PARTICLE = r"(?:de\sla|de\slos|de|del|della|da|dos|di|van\sder|van\sden|van\sde|van|von|zu|le|la|bin|al)\s"
+_NAME = re.compile(rf"(?:[{_UPPER}]\.\s?)?{_WORD}(?:[ ](?:{_PARTICLE})?(?:[{_UPPER}]\.(?!\w)|{_WORD})){{0,3}}")
+_TITLE = (
+    r"(?:mrs?|ms|miss|mx|dr|prof|herrn?|frau|monsieur|madame|mademoiselle|m|mme|mlle|señora?|sra?|don|doña|"
+    r"signora?|sig(?:\.ra|nora|\.na)?|dott(?:\.ssa|oressa)?|senhora?|dona|heer|mevrouw|dhr|mevr|mw)"
+)
+_GREETING = re.compile(
+    r"(?:hi|hello|hey|hiya|dear|good\s(?:morning|afternoon|evening|day)|hallo|moin|servus|liebe[r]?|lieve|"
+    r"guten\s(?:tag|morgen|abend)|sehr\sgeehrte[r]?|grüezi|bonjour|bonsoir|salut|ch(?:er|ère)|hola|buen(?:os|as)\s(?:días|"
+    r"tardes|noches)|buenas|estimad[oa]|querid[oa]|olá|ola|oi|bom\sdia|boa\s(?:tarde|noite)|prezad[oa]|car[oa]|ciao|"
+    rf"buongiorno|buonasera|salve|gentile|egregio|beste|geachte|dag|hoi|goede(?:morgen|middag|navond))\s(?:{_TITLE}\.?\s){{0,2}}",
+    re.IGNORECASE,
+)
+_GREETED_END = re.compile(r"\s?(?:[,!:.–-]|$|\n)")
+_GREETING_STARTS = frozenset("hdgmlsbcoeqpHDGMLSBCOEQP")  # of the words above
+_CLOSING = re.compile(
+    r"(?:thanks(?:\s(?:again|a\slot|in\sadvance|so\smuch))?|thank\syou|thx|regards|wishes|cheers|sincerely|faithfully|truly|best|"
+    r"grüße|grüßen|gruß|gruss|grüsse|cordialement|sentiments|salutations|bien\sà\s(?:vous|toi)|merci|saludos?|gracias|"
+    r"atentamente|cordialmente|obrigad[oa]|atenciosamente|cumprimentos|saluti|grazie|groet(?:en|jes)?)\s?[,!.–-]{0,2}\s$",
+    re.IGNORECASE,
+)
+_SIGNED = re.compile(rf"({_NAME.pattern})\.?\s*\Z")
+_TAIL = 120  # characters at the end in which a closing is looked for
+_SIGNATURE_LINES = 6
+
+# After these any capitalised word is a name.
+_TELLING = (
+    *("my name is ", "my full name is ", "my name's ", "mein name ist ", "ich heiße ", "ich heisse ", "je m'appelle "),
+    *("je m’appelle ", "mon nom est ", "me llamo ", "mi nombre es ", "meu nome é ", "o meu nome é ", "chamo-me "),
+    *("me chamo ", "mi chiamo ", "il mio nome è ", "mijn naam is ", "ik heet ", "i'm called ", "i am called "),
+)
+# After these only what is known as a first name: `I am Very Angry`.
+_HINTING = ("i am ", "i'm ", "i’m ", "this is ", "it's ", "ich bin ", "hier ist ", "soy ", "je suis ", "c'est ", "sono ")
+_HINTING = (*_HINTING, "sou ", "sou a ", "sou o ", "ik ben ", "met vriendelijke groet ")
+_TITLES = ("mr ", "mr. ", "mrs ", "mrs. ", "ms ", "ms. ", "miss ", "herr ", "herrn ", "frau ", "monsieur ", "madame ")
+_TITLES = (*_TITLES, "mme ", "señor ", "señora ", "sr. ", "sra. ", "signor ", "signora ", "sig. ", "sig.ra ", "senhor ")
+_TITLES = (*_TITLES, "senhora ", "de heer ", "mevrouw ", "dhr. ", "mevr. ")
+_PHRASES = {phrase: _TELLING + _TITLES for phrase in ()} | dict.fromkeys(_TELLING + _TITLES, False)
+_PHRASES |= dict.fromkeys(_HINTING, True)  # phrase -> whether the first name must be a known one
+_NO_NAME = frozenset(
+    """
+    all agent admin anyone assistance bank care company customer everyone everybody friend friends help helpdesk hotline ladies
+    gentlemen madam ma'am manager mr mrs ms please representative service services sir sirs support team there to again a an and
+    i if is it the my we you your was on in at for not no but so with have has had can could will would since because when
+    account order refund ticket app card urgent thank thanks regards best sent
+    monday tuesday wednesday thursday friday saturday sunday
+    und oder ich wir sie hat ist hatte wird kann das der die den dem ein eine mein meine nicht am im zusammen kundenservice
+    kundendienst leute herren damen
+    madame monsieur messieurs mesdames tous toutes équipe client et je vous mon
+    señor señora señores equipo todos cliente y yo
+    signori tutti assistenza e io sig
+    pessoal equipa equipe todos
+    allemaal klantenservice team heer mevrouw
+    """.split()
+)
+
+
+def mask_names(text: str, lowered: str) -> str:
+    """`<NAME>` for names that a greeting, an introduction, a title, a closing or a signature gives away.
+
+    `lowered` is the text in small letters, of the same length.
+    """
+    spans = [*_introduced(text, lowered), *_here(text, lowered), *_in_lines(text), *_closed(text)]
+    if not spans:
+        return text
+    pieces: list[str] = []
+    done = 0
+    for start, end in sorted(spans):
+        if start >= done:
+            pieces += [text[done:start], "<NAME>"]
+            done = end
+    return "".join([*pieces, text[done:]])
+
+
+def _introduced(text: str, lowered: str) -> Iterator[tuple[int, int]]:
+    for phrase, known in _PHRASES.items():
+        at = lowered.find(phrase)
+        while at >= 0:
+            start = at + len(phrase)
+            if not lowered[at - 1 : at].isalnum() or at == 0:
+                found = _NAME.match(text, start)
+                span = _name(text, start, found.end(), known=known) if found else None
+                if span:
+                    yield span
+            at = lowered.find(phrase, start)
+
+
+def _here(text: str, lowered: str) -> Iterator[tuple[int, int]]:
+    """`Hi, Ella here`"""
+    at = lowered.find(" here")
+    while at >= 0:
+        start = max(lowered.rfind(" ", max(0, at - 25), at), lowered.rfind("\n", max(0, at - 25), at)) + 1
+        if lowered[start:at] in FIRST_NAMES and text[start].isupper():
+            yield start, at
+        at = lowered.find(" here", at + 5)
+
+
+def _in_lines(text: str) -> Iterator[tuple[int, int]]:
+    """Names in greetings, and lines of their own near the end: signatures."""
+    lines = text.split("\n")
+    start = 0
+    for line in lines:
+        if line[:1] in _GREETING_STARTS and (greeting := _GREETING.match(line)):
+            span = _greeted(line, greeting.end())
+            if span:
+                yield start + span[0], start + span[1]
+        start += len(line) + 1
+    start = len(text)
+    before = ""
+    for number in range(len(lines) - 1, max(0, len(lines) - 1 - _SIGNATURE_LINES), -1):
+        line = lines[number]
+        start -= len(line)
+        if 1 < len(line) <= 60 and line[0].isupper() and (found := _NAME.match(line)) and found.end() == len(line):
+            before = next((above for above in reversed(lines[max(0, number - 2) : number]) if above), "")
+            signed = before.endswith(",") and len(before) <= 40
+            span = _name(text, start, start + len(line), known=not signed)
+            if span and span[1] == start + len(line):
+                yield span
+        start -= 1
+
+
+def _greeted(line: str, start: int) -> tuple[int, int] | None:
+    found = _NAME.match(line, start)
+    if found is None:  # `hi john,`
+        end = start
+        while end < len(line) and line[end].isalpha():
+            end += 1
+        known = line[start:end] in FIRST_NAMES and _GREETED_END.match(line, end)
+        return (start, end) if known else None
+    span = _name(line, start, found.end(), known=False)
+    return span if span and _GREETED_END.match(line, span[1]) else None
+
+
+def _closed(text: str) -> Iterator[tuple[int, int]]:
+    """`Thanks, Mary` at the very end."""
+    first = max(0, len(text) - _TAIL)
+    found = _SIGNED.search(text, first)
+    if found and _CLOSING.search(text, max(0, found.start() - 40), found.start()):
+        span = _name(text, found.start(), found.end(1), known=False)
+        if span:
+            yield span
+
+
+def _name(text: str, start: int, end: int, *, known: bool) -> tuple[int, int] | None:
+    """Where the name ends: before the first word that is none. None when that is the first."""
+    position = start
+    for number, word in enumerate(text[start:end].split(" ")):
+        plain = word.strip(".").lower()
+        if plain in _NO_NAME or (number == 0 and known and plain.split("-")[0] not in FIRST_NAMES):
+            break
+        position += len(word) + 1
+    return (start, position - 1) if position > start else None

@@ -1,0 +1,110 @@
+"""Outcomes that cannot be read, in quarantine, with the whole row they came from.
+
+The reasons of a day rarely change from night to night, so a day's rows are looked up again only when they did: the
+names of its files hold a digest of what was refused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.lake import arrivals, parts_of, replace_parts
+from pipeline.units import PartWriter, Unit, part_name, read_unit, run_units, units_of
+from tickets.tables import QUARANTINE, RAW
+from tickets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+UNKNOWN_TEMPLATE = "unknown reply template"
+_STEP = "label"
+_KEY = ("place", "row", "reason", "detail")
+
+Refusals = Mapping[tuple[str, int], list[tuple[str, str]]]  # where a row stands -> reasons and details
+
+
+def quarantine_outcomes(
+    spark: SparkSession, workspace: Workspace, read: DataFrame, *, as_of: date, aside: Path
+) -> dict[str, int]:
+    """Quarantine what `read` (outcomes with `reason`, `detail` and `unknown_template`) refuses; returns how many rows
+    by reason. An outcome with an unknown template stays an outcome and is shown here too."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    refused = _refused(read)
+    digests = refused.groupBy("arrived", "reason").agg(
+        F.count("*").alias("rows"), F.sum(F.pmod(F.xxhash64(*_KEY), F.lit(2**40))).alias("digest")
+    )
+    counts: Counter[str] = Counter()
+    by_day: dict[str, int] = defaultdict(int)
+    for row in digests.collect():
+        counts[row["reason"]] += row["rows"]
+        by_day[row["arrived"]] += row["digest"]
+    prefixes = {day: f"{_STEP}-{digest % 2**64:016x}-" for day, digest in by_day.items()}
+    changed = [day for day, prefix in prefixes.items() if not _has(workspace, day, prefix)]
+    if changed:
+        _write(spark, workspace, refused.filter(F.col("arrived").isin(changed)), changed, aside)
+    for day in sorted({*changed, *arrivals(workspace, QUARANTINE, as_of)} - (set(prefixes) - set(changed))):
+        parts = sorted((aside / QUARANTINE.name / f"arrived={day}").glob("*.parquet"))
+        replace_parts(
+            workspace, QUARANTINE, day, prefix=prefixes.get(day, f"{_STEP}-"), parts=parts, instead_of=f"{_STEP}-"
+        )
+    return dict(counts)
+
+
+def _has(workspace: Workspace, day: str, prefix: str) -> bool:
+    return any(path.name.startswith(prefix) for path in parts_of(workspace, QUARANTINE, day))
+
+
+def _refused(read: DataFrame) -> DataFrame:
+    """(arrived, place, row, own, reason, detail): `own` is the outcome itself, of those that no source row tells."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    own = F.when(
+        F.col("source") != "import",
+        F.to_json(F.struct("ticket_id", F.col("written").alias("contact_type"), "template_id", "labeler", "given_at")),
+    )
+    columns = ["arrived", "place", "row", own.alias("own")]
+    unread = read.filter("reason is not null").select(*columns, "reason", "detail")
+    said = F.concat(
+        F.lit("the catalogue has no reply template "),
+        F.col("unknown_template"),
+        F.lit("; add it, or correct the row. The contact type was kept."),
+    )
+    untold = read.filter("reason is null and unknown_template is not null")
+    return unread.unionByName(untold.select(*columns, F.lit(UNKNOWN_TEMPLATE).alias("reason"), said.alias("detail")))
+
+
+def _write(spark: SparkSession, workspace: Workspace, refused: DataFrame, days: list[str], aside: Path) -> None:
+    """Write `aside/quarantine` by day: rows of people's answers first, then a part for each unit of the raw rows."""
+    looked_up: dict[str, dict[tuple[str, int], list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
+    answers: dict[str, list[tuple[str, int, str, str, str, str]]] = defaultdict(list)
+    for row in refused.orderBy("arrived", *_KEY).collect():
+        if row["own"] is None:
+            looked_up[row["arrived"]][row["place"], row["row"]].append((row["reason"], row["detail"]))
+        else:
+            answer = (row["place"], row["row"], row["own"], _STEP, row["reason"], row["detail"])
+            answers[row["arrived"]].append(answer)
+    units = [unit for day in sorted(looked_up) for unit in units_of(day, parts_of(workspace, RAW, day))]
+    by_day = {day: dict(rows) for day, rows in looked_up.items()}
+    run_units(spark, units, lambda unit: _look_up(unit, by_day[unit.day], aside))
+    for day in days:
+        with PartWriter(_folder(aside, day) / "answers.parquet", QUARANTINE.schema, always=False) as part:
+            for answer in answers[day]:
+                part.append(answer)
+
+
+def _look_up(unit: Unit, refusals: Refusals, aside: Path) -> int:
+    with PartWriter(_folder(aside, unit.day) / part_name(unit.number), QUARANTINE.schema, always=False) as part:
+        for _, rows in read_unit(unit, ["source", "row", "fields"]):
+            for source, row, fields in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+                for reason, detail in refusals.get((source, row), ()):
+                    part.append((source, row, fields, _STEP, reason, detail), len(fields))
+    return part.rows
+
+
+def _folder(aside: Path, day: str) -> Path:
+    return aside / QUARANTINE.name / f"arrived={day}"

@@ -1,0 +1,137 @@
+"""From one version of the contact-type tree to the next: a changes file applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tickets.changes_file import ChangesFile, Standing
+from tickets.contact_types import SEPARATOR, ContactType, ContactTypeTree
+from tickets.taxonomy_changes import ByDay, Change, Place, by_day, follow, source_depth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeDifference:
+    """What a new version of the tree has changed, as written paths."""
+
+    retired: tuple[str, ...]
+    added: tuple[str, ...]
+    returned: tuple[str, ...]
+
+
+def apply_changes(tree: ContactTypeTree, file: ChangesFile) -> ContactTypeTree:
+    """The next version of the tree: changed nodes inactive and mapped, what they became added, the changes kept.
+
+    A node stays where the file's [current] has it, or where a change leads to it. A change that was applied before
+    with other targets is replaced. Applying a file twice gives the very same tree.
+    """
+    merged = {(change.on, change.source): change for change in (*tree.changes, *file.changes)}
+    changes = tuple(sorted(merged.values(), key=lambda change: (change.on, change.source)))
+    rules = _Rules(by_day(changes), file.current)
+    standing = {*file.current, *_ends(rules, file.changes), *_those_there(tree, _ends(rules, changes))}
+    # A place that others move to is one of today's, though an older change may have the same name as its source.
+    standing |= {place for places in _leaving(tree, rules, standing).values() for place in places}
+    leaving = _leaving(tree, rules, standing)
+    new = [*file.current, *sorted(standing.difference(file.current))]
+    grown = tree.with_paths(SEPARATOR.join(place) for place in new)
+    active = _active(grown, standing, set(leaving))
+    inherited = _descriptions(grown, leaving)
+    nodes = tuple(
+        replace(node, active=node.id in active, description=node.description or inherited.get(node.id, ""))
+        for node in grown.nodes
+    )
+    sources = {
+        SEPARATOR.join(change.source): rules.leads_to(change.source)
+        for change in file.changes
+        if grown.at(change.source) is None  # a name of rows that the tree never had
+    }
+    mapping = dict(tree.mapping) | {gone: _ids(grown, places) for gone, places in (sources | leaving).items()}
+    after = replace(
+        tree,
+        nodes=nodes,
+        mapping={gone: targets for gone, targets in mapping.items() if gone not in active},
+        changes=changes,
+    )
+    return tree if after == tree else replace(after, version=tree.version + bool(tree.nodes))
+
+
+def compare(before: ContactTypeTree, after: ContactTypeTree) -> TreeDifference:
+    """What changed from one version to another."""
+    was = {node.id: node.active for node in before.nodes}
+
+    def paths(nodes: Iterable[ContactType]) -> tuple[str, ...]:
+        return tuple(after.path(node.id) for node in nodes)
+
+    return TreeDifference(
+        retired=paths(node for node in after.nodes if was.get(node.id) and not node.active),
+        added=paths(node for node in after.nodes if node.id not in was and node.active),
+        returned=paths(node for node in after.nodes if was.get(node.id) is False and node.active),
+    )
+
+
+class _Rules:
+    """All changes and, where the file says it, what there is after the last."""
+
+    def __init__(self, days: ByDay, current: Sequence[Place]) -> None:
+        self.days = days
+        self.known = Standing(current) if current else None
+
+    def leads_to(self, place: Place, *, after: str = "", before: Sequence[Place] = ()) -> tuple[Place, ...]:
+        """Where a place stands today; of several parts those that [current] has, if it has any."""
+        places = follow(self.days, place, after=after, before=before)
+        if self.known is None or len(places) < 2:
+            return places
+        return tuple(found for found in places if found in self.known) or places
+
+    def keep(self, place: Place, standing: set[Place]) -> bool:
+        """Is a node's place one of today's: untouched by changes, or where one leads, or under such a place?"""
+        depth = source_depth(self.days, place)
+        if depth == 0 or (self.known is not None and place in self.known):
+            return True
+        return any(place[:names] in standing for names in range(depth, len(place) + 1))
+
+
+def _ends(rules: _Rules, changes: Iterable[Change]) -> set[Place]:
+    """Where the parts of changes stand after the changes that follow them."""
+    return {
+        end
+        for change in changes
+        for part in change.parts
+        for end in rules.leads_to(part.to, after=change.on, before=(change.source,))
+    }
+
+
+def _those_there(tree: ContactTypeTree, places: Iterable[Place]) -> set[Place]:
+    """The places that are in use in the tree."""
+    return {place for place in places if (node := tree.at(place)) is not None and node.active}
+
+
+def _leaving(tree: ContactTypeTree, rules: _Rules, standing: set[Place]) -> dict[str, tuple[Place, ...]]:
+    """The ids of nodes that changes retire, and where each went."""
+    places = {node.id: tree.place(node.id) for node in tree.nodes}
+    return {
+        identifier: rules.leads_to(place) for identifier, place in places.items() if not rules.keep(place, standing)
+    }
+
+
+def _active(tree: ContactTypeTree, standing: set[Place], leaving: set[str]) -> set[str]:
+    """Ids of the nodes in use: those that were and stay, those that are new or came back, and all above them."""
+    here = (
+        node.id for node in tree.nodes if tree.place(node.id) in standing or (node.active and node.id not in leaving)
+    )
+    return {above.id for found in here for above in tree.ancestors(found)}
+
+
+def _descriptions(tree: ContactTypeTree, leaving: Mapping[str, Sequence[Place]]) -> dict[str, str]:
+    """The description of a node that moved as a whole, by the id of what it became."""
+    found: dict[str, str] = {}
+    for left, places in leaving.items():
+        if len(places) == 1 and tree[left].description:
+            for identifier in _ids(tree, places):
+                found.setdefault(identifier, tree[left].description)
+    return found
+
+
+def _ids(tree: ContactTypeTree, places: Iterable[Place]) -> tuple[str, ...]:
+    nodes = (tree.at(place) for place in places)
+    return tuple(node.id for node in nodes if node is not None)
