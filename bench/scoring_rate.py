@@ -20,7 +20,8 @@ import json
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,25 +115,31 @@ def bare_rate(release: Release, tickets: pa.Table, *, processes: int) -> float:
     """Tickets a second of ONNX Runtime alone on rows of TICKETS, shared between so many processes of one thread."""
     context = multiprocessing.get_context("spawn")
     ready, ended = context.Barrier(processes), context.SimpleQueue()
-    inputs = inputs_of(_features(tickets))
+    inputs = _inputs(tickets)
     shares = [ModelInputs(inputs.texts[n::processes], inputs.rows[n::processes]) for n in range(processes)]
     running = [context.Process(target=_run_bare, args=(release, share, ready, ended)) for share in shares]
     for process in running:
         process.start()
-    seconds = [ended.get() for _ in running]
+    seconds: list[float] = [ended.get() for _ in running]
     for process in running:
         process.join()
-    return tickets.num_rows / max(seconds)
+    return float(tickets.num_rows / max(seconds))
 
 
-def _run_bare(release: Release, inputs: ModelInputs, ready: Barrier, ended: multiprocessing.SimpleQueue[float]) -> None:
-    model = OnnxModel.load(release.folder, max_tokens=release.max_tokens, threads=1)
+def _run_bare(release: Release, inputs: ModelInputs, ready: Barrier, ended: SimpleQueue[float]) -> None:
+    import onnxruntime
+
+    model = OnnxModel.load(release.folder, max_tokens=release.max_tokens)
     batches = [fed for _, fed in model.batches(model.encode(*inputs))]
-    model.session.run(list(OUTPUTS), batches[0])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    path = str(release.path(names.ONNX))
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session.run(list(OUTPUTS), batches[0])
     ready.wait()
     started = time.perf_counter()
     for fed in batches:
-        model.session.run(list(OUTPUTS), fed)
+        session.run(list(OUTPUTS), fed)
     ended.put(time.perf_counter() - started)
 
 
@@ -143,45 +150,33 @@ def _seconds_to_score(workspace: Workspace, spark: SparkSession) -> float:
 
 
 def _simulated(count: int) -> list[SimulatedTicket]:
-    def days() -> Iterator[SimulatedTicket]:
-        config = SimulationConfig(seed=5, start=NIGHT, days=1, tickets_per_day=round(1.2 * count) + 100)
-        for day in simulate(config, processes=2):
-            yield from day.tickets
-
-    return list(days())[:count]
+    config = SimulationConfig(seed=5, start=NIGHT, days=1, tickets_per_day=round(1.2 * count) + 100)
+    return [one for day in simulate(config, processes=2) for one in day.tickets][:count]
 
 
 def _ticket_row(ticket: Ticket) -> dict[str, object]:
     return {**dataclasses.asdict(ticket), "attributes": attributes_to_text(ticket.attributes)}
 
 
-def _features(tickets: pa.Table) -> pa.Table:
-    """Rows of TICKETS as rows of FEATURES."""
-    rows = [_feature_row(Ticket(**row)) for row in tickets.drop_columns(["split", "arrived"]).to_pylist()]
-    return pa.Table.from_pylist(rows, schema=FEATURES.schema)
+def _inputs(tickets: pa.Table) -> ModelInputs:
+    """What the model reads of rows of TICKETS."""
+    columns = tickets.select([field.name for field in dataclasses.fields(Ticket)]).to_pylist()
+    rows = [_feature_row(Ticket(**{**row, "attributes": json.loads(row["attributes"])})) for row in columns]
+    return inputs_of(pa.Table.from_pylist(rows, schema=FEATURES.schema))
 
 
 def _feature_row(ticket: Ticket) -> dict[str, object]:
     text = model_text(ticket)
-    attributes = ticket.attributes if isinstance(ticket.attributes, str) else attributes_to_text(ticket.attributes)
-    told = {"text": text, "statistics": json.dumps(text_statistics(text)), "attributes": attributes}
-    return {**{name: getattr(ticket, name) for name in ("ticket_id", "created_at", "language", "channel")}, **told}
+    told = {name: getattr(ticket, name) for name in ("ticket_id", "created_at", "language", "channel")}
+    statistics = json.dumps(text_statistics(text))
+    return {**told, "text": text, "statistics": statistics, "attributes": attributes_to_text(ticket.attributes)}
 
 
 def _write_examples(workspace: Workspace, simulated: Sequence[SimulatedTicket]) -> None:
     """The first of them to learn from, the others to validate on."""
     ids = [one.ticket.ticket_id for one in simulated]
     _write(workspace, FEATURES, [_feature_row(clean_ticket(one.ticket, _LANGUAGES)) for one in simulated])
-    tree = contact_type_tree()
-    place = {tree.path(node.id): node.id for node in tree.nodes}
-    outcomes = [
-        {
-            **dataclasses.asdict(one.outcome),
-            "contact_type": place.get(one.outcome.contact_type, one.outcome.contact_type),
-        }
-        for one in simulated
-    ]
-    _write(workspace, OUTCOMES, outcomes)
+    _write(workspace, OUTCOMES, [dataclasses.asdict(one.outcome) for one in simulated])
     splits = ["train"] * _LEARNED + ["validation"] * (len(ids) - _LEARNED)
     placed = zip(ids, splits, strict=True)
     _write(workspace, SPLITS, [{"ticket_id": i, "arrived": str(NIGHT), "split": s, "cluster": i} for i, s in placed])

@@ -93,7 +93,7 @@ class OnnxModel:
                     tokens[i] = _tokens(encoded.encodings[i], weights[row])
         if not parts:
             nothing = self._nothing(encoded.attributes.categories.shape[1], encoded.attributes.numbers.shape[1])
-            return Outputs(*nothing, tokens)
+            return Outputs(nothing[0], nothing[1], nothing[2], tokens)
         back = np.argsort(np.concatenate(order))
         vectors, logits, queries = (np.concatenate(column)[back] for column in zip(*parts, strict=True))
         return Outputs(vectors, logits, queries, tokens)

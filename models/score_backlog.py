@@ -36,7 +36,7 @@ def score(workspace: Workspace, spark: SparkSession, *, as_of: date, report: Rep
     with run_step(workspace, "score", as_of, report) as step:
         waiting = _without_outcome(workspace, spark, as_of)
         tasks = _tasks(waiting.count(), spark.sparkContext.defaultParallelism)
-        scored = waiting.repartition(tasks).mapInArrow(_scorer(release.folder, as_of), spark_schema(BACKLOG.schema))
+        scored = waiting.repartition(tasks).mapInArrow(scorer(release.folder, as_of), spark_schema(BACKLOG.schema))
         with workspace.aside("backlog") as aside:
             write(scored, aside / f"{BACKLOG.partition}={as_of.isoformat()}", BACKLOG)
             step.counts["backlog"] = count_rows(aside)
@@ -58,8 +58,9 @@ def _tasks(tickets: int, cores: int) -> int:
     return cores * max(1, -(-tickets // (cores * _TASK)))
 
 
-def _scorer(folder: Path, as_of: date) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """What each task runs. The release is loaded once a task, with one thread: Spark runs a task on every core."""
+def scorer(folder: Path, as_of: date) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """What each task runs: rows of TICKETS in, rows of BACKLOG out. The release in `folder` is loaded once a task, with
+    one thread: Spark runs a task on every core."""
     at = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC)
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -99,7 +99,7 @@ def read_reference(release: Release) -> Window:
             embeddings=_matrix(table["embedding"]),
             contact_types=tuple(columns["contact_type"]),
         )
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
         raise ReleaseError(
             f"cannot read {path}: {error}.", hint="Train again with this version, or roll back."
         ) from error
@@ -147,4 +147,5 @@ def _matrix(column: pa.ChunkedArray) -> NDArray[np.float32]:
     lengths = pc.unique(pc.list_value_length(lists)).to_pylist()
     if len(lengths) > 1 or None in lengths:
         raise ValueError(f"the embeddings have {', '.join(map(str, lengths))} numbers; equally many were expected")
-    return lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(lists), *(lengths or [0]))
+    numbers: NDArray[np.float32] = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    return numbers.reshape(len(lists), *(lengths or [0]))

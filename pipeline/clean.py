@@ -1,16 +1,17 @@
 """One ticket, cleaned: the same pure function in the nightly batch and in the service. No Spark, no pandas.
 
-Cleaning twice is cleaning once: each text is cleaned until nothing changes any more.
+Cleaning twice is cleaning once: each text goes through the stages until none of them changes it any more.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
 
+from pipeline.boilerplate import cut_external_mark
 from pipeline.language import tell_language
 from pipeline.markup import strip_markup
 from pipeline.quoted_mail import cut_mail
@@ -18,7 +19,7 @@ from pipeline.redact import mask
 from tickets.errors import InputError
 from tickets.records import AttributeValue, Ticket
 
-RULES_VERSION = "1"  # raise it when cleaning changes, and the next night cleans every day again
+RULES_VERSION = "2"  # raise it when cleaning changes, and the next night cleans every day again
 READ_AT_MOST = 1_000_000  # characters of a body; mail programs put 100 kB of style before the first word
 KEEP_AT_MOST = 100_000  # characters of a cleaned body; the model reads about 2,000
 SUBJECT_AT_MOST = 500
@@ -28,7 +29,8 @@ _ROUNDS = 12
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
-_ODD_SPACE = re.compile(r"[^\S\n ][^\S\n]*| [^\S\n]+")  # anything but one plain space, which most are
+_LINE_BREAK = re.compile("\r\n?|[\x85\u2028\u2029]")
+_SPACES = re.compile(r"[^\S\n][^\S\n]+|[^\S\n ]")  # anything but one plain space, which most are
 _REPLY_PREFIX = re.compile(r"(?:(?:re|fwd?|aw|wg|sv|tr|rv|enc|antw)\s?(?:\[\d{1,3}\])?\s?:\s*)+", re.IGNORECASE)
 
 
@@ -62,19 +64,19 @@ def clean_ticket(ticket: Ticket, languages: Sequence[str]) -> Ticket:
         subject=subject,
         body=body,
         channel=_label(ticket.channel),
-        language=_language_code(ticket.language) or tell_language(f"{subject}\n{body}", languages),
+        language=_language_code(ticket.language) or tell_language(f"{body}\n{subject}", languages),
         attributes=clean_attributes(ticket.attributes),
     )
 
 
 def clean_body(text: str) -> str:
     """The customer's own words, personal data masked; "" when there are none."""
-    return _until_settled(text[:READ_AT_MOST], mail=True)
+    return _until_settled(text[:READ_AT_MOST], _BODY_STAGES)
 
 
 def clean_subject(text: str) -> str:
     """One line, without `Re:` and `Fwd:`, personal data masked."""
-    return _until_settled(text[: SUBJECT_AT_MOST * 2], mail=False)
+    return _until_settled(text[: SUBJECT_AT_MOST * 2], _SUBJECT_STAGES)
 
 
 def clean_attributes(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
@@ -82,46 +84,64 @@ def clean_attributes(attributes: Mapping[str, AttributeValue]) -> dict[str, Attr
     return {name: _attribute(value) for name, value in attributes.items()}
 
 
-def _until_settled(text: str, *, mail: bool) -> str:
-    """Clean again until nothing changes: stripping one layer (an entity, a tag) may bring another to light."""
-    for _ in range(_ROUNDS):
-        cleaned = _pass(text, mail=mail)
-        if cleaned == text:
-            return text
+def _until_settled(text: str, stages: Sequence[Callable[[str], str]]) -> str:
+    """Stage after stage until all of them left the text as it was: stripping one layer (an entity, a tag) may bring
+    another to light."""
+    unchanged = 0
+    for number in range(_ROUNDS * len(stages)):
+        cleaned = stages[number % len(stages)](text)
+        unchanged = unchanged + 1 if cleaned == text else 0
         text = cleaned
+        if unchanged == len(stages):
+            return text
     raise Refused(
         "text never settles", "cleaning kept changing the text; was it escaped many times over? Unescape it first."
     )
 
 
-def _pass(text: str, *, mail: bool) -> str:
-    text = (
-        text.replace("\r\n", "\n")
-        .replace("\r", "\n")
-        .replace("\x85", "\n")
-        .replace("\u2028", "\n")
-        .replace("\u2029", "\n")
-    )
-    text = _tidy(strip_markup(_INVISIBLE.sub("", text)))
-    if mail:
-        text = _shorten(cut_mail(text), KEEP_AT_MOST)
-        return _shorten(_tidy(mask(text)), KEEP_AT_MOST)  # a mask may be longer than what it hides
-    text = (
-        _REPLY_PREFIX.sub("", text.replace("\n", " "), count=1)
-        if _REPLY_PREFIX.match(text)
-        else text.replace("\n", " ")
-    )
+def _plain_text(text: str) -> str:
+    """Without markup and invisible characters, lines broken by \\n alone."""
+    if not _is_simple(text):
+        text = _INVISIBLE.sub("", _LINE_BREAK.sub("\n", text))
+    return _tidy(strip_markup(text))
+
+
+def _own_words(text: str) -> str:
+    return _shorten(_tidy(cut_mail(text)), KEEP_AT_MOST)
+
+
+def _masked_body(text: str) -> str:
+    return _shorten(_tidy(mask(text)), KEEP_AT_MOST)  # a mask may be longer than what it hides
+
+
+def _own_title(text: str) -> str:
+    text = cut_external_mark(text.replace("\n", " "))
+    prefix = _REPLY_PREFIX.match(text)
+    return _tidy(text[prefix.end() :] if prefix else text)
+
+
+def _masked_title(text: str) -> str:
     return _shorten(_tidy(mask(text)), SUBJECT_AT_MOST)
+
+
+_BODY_STAGES = (_plain_text, _own_words, _masked_body)
+_SUBJECT_STAGES = (_plain_text, _own_title, _masked_title)
 
 
 def _tidy(text: str) -> str:
     """Single spaces, no spaces at the ends of lines, at most one empty line between paragraphs."""
-    text = _ODD_SPACE.sub(" ", text)
+    if "  " in text or not _is_simple(text):
+        text = _SPACES.sub(" ", text)
     if " \n" in text or "\n " in text:
         text = text.replace(" \n", "\n").replace("\n ", "\n")
     if "\n\n\n" in text:
         text = re.sub(r"\n{3,}", "\n\n", text)
     return text.strip()
+
+
+def _is_simple(text: str) -> bool:
+    """Whether the text is of printable ASCII and line breaks: most are, and need no look at odd characters."""
+    return text.isascii() and text.replace("\n", "").isprintable()
 
 
 def _shorten(text: str, limit: int) -> str:

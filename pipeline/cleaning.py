@@ -7,45 +7,46 @@ partition of `tickets` carries the fingerprint of what it was made from, and its
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.clean import RULES_VERSION, Refused, clean_ticket
+from pipeline.corrections import PREFIX, out_of_force, read_in_force
 from pipeline.lake import arrivals, made_from, mark, parts_of, replace_parts
-from pipeline.repeated_ids import PLACES, take_out_repeated
+from pipeline.refusals import Refusals, check_ticket, refuse_too_many
+from pipeline.repeated_ids import DUPLICATE, PLACES, take_out_repeated
 from pipeline.rows import ImportedOutcome, read_row
 from pipeline.steps import Report, run_step, silent
-from pipeline.units import PartWriter, Unit, part_name, read_unit, run_units, units_of
+from pipeline.units import PartWriter, Unit, part_name, run_units, units_of
 from tickets.catalogue import read_dataset
 from tickets.dataset import Dataset
 from tickets.errors import MissingStepError
-from tickets.manifests import Manifest, file_hash
+from tickets.manifests import Manifest, partition_name
 from tickets.records import Ticket, attributes_to_text
-from tickets.tables import IMPORTED_OUTCOMES, QUARANTINE, RAW, SERVICE, TICKETS
+from tickets.tables import IMPORTED_OUTCOMES, QUARANTINE, RAW, SERVICE, TICKETS, Table
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 STEP = "clean"
-FUTURE = "created in the future"
 _MISREAD = "attribute values not understood"
-_IMPORTED = re.compile(r"(\d{6}-[0-9a-f]{16}-[0-9a-f]{6})-")  # names of imported parts hold the hash of their content
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What one task made of its unit."""
+    """What one task made of its unit: rows by table, rows refused by reason, and of each reason what was said first."""
 
     day: str
     raw: int
     tickets: int
-    quarantine: int
     misread: int
+    refused: Mapping[str, int]
+    examples: Mapping[str, str]
 
 
 def clean(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Report = silent) -> Manifest:
@@ -61,19 +62,25 @@ def clean(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Rep
             raise MissingStepError(
                 f"nothing was imported up to {as_of}.", hint="Run `triage import` first, or a later --as-of."
             )
-        wanted = {day: _fingerprint(workspace, day) for day in days}
+        step.reads_days(RAW, days)
+        step.reads("catalogue/dataset.toml")
+        wanted = {day: _follows_from(step.inputs, day) for day in days}
         changed = [day for day in days if made_from(workspace, TICKETS, day).get("fingerprint") != wanted[day]]
         gone = sorted(set(arrivals(workspace, TICKETS, as_of)) - set(days))
         with workspace.aside(STEP) as aside:
             counted = _clean_days(spark, workspace, dataset, changed, aside)
             for day in changed:
-                mark(aside / TICKETS.name / f"arrived={day}", wanted[day], **counted[day])
+                for table in (TICKETS, IMPORTED_OUTCOMES):
+                    mark(aside / table.name / f"arrived={day}", wanted[day], **counted[day])
             for day in [*changed, *gone]:  # of a day that is gone, the raw rows were taken out of the lake
                 _publish(workspace, aside, day)
+        for day in changed:
+            for table in (TICKETS, IMPORTED_OUTCOMES):
+                step.wrote(table, day, made_from=(partition_name(RAW, day), "catalogue/dataset.toml"))
         done = [made_from(workspace, TICKETS, day)["counts"] for day in days]
-        step.inputs = {f"raw/arrived={day}": fingerprint for day, fingerprint in wanted.items()}
         step.counts = {name: sum(counts[name] for counts in done) for name in done[0]} | {"days": len(changed)}
         raw, tickets = (sum(counts[name] for counts in counted.values()) for name in ("raw", "tickets"))
+        step.rows_in, step.rows_out = raw, tickets
         step.summary = f"{raw:,} rows -> {tickets:,} tickets, {raw - tickets:,} quarantined"
         if not changed:
             step.summary = "nothing new"
@@ -83,30 +90,40 @@ def clean(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Rep
 def _clean_days(
     spark: SparkSession, workspace: Workspace, dataset: Dataset, days: Sequence[str], aside: Path
 ) -> dict[str, dict[str, int]]:
-    """Write the days' tables under `aside`; returns each day's counts. Raises RuntimeError when a row was lost, before
-    anything is replaced."""
+    """Write the days' tables under `aside`; returns each day's counts. Raises ContractError when too many rows are
+    refused, RuntimeError when one was lost, before anything is replaced."""
     units = [unit for day in days for unit in units_of(day, _in_order(parts_of(workspace, RAW, day)))]
-    cleaned = run_units(spark, units, lambda unit: clean_unit(unit, dataset, aside))
-    again = take_out_repeated(spark, units, aside) if cleaned else {}
+    gone = out_of_force(workspace, days)
+    cleaned = run_units(spark, units, lambda unit: clean_unit(unit, dataset, gone, aside))
+    again = take_out_repeated(spark, units, gone, aside) if cleaned else {}
+    refused = sum((Counter(one.refused) for one in cleaned), Counter({DUPLICATE: sum(again.values())}))
+    examples = {reason: said for one in cleaned for reason, said in one.examples.items()}
+    rows = sum(one.raw for one in cleaned)
+    refuse_too_many(Refusals(counts=refused, examples=examples), rows, dataset.contract.quarantine_at_most)
     counted = {}
     for day in days:
         own = [one for one in cleaned if one.day == day]
-        counts = {name: sum(getattr(one, name) for one in own) for name in ("raw", "tickets", "quarantine")}
-        counts["tickets"] -= again.get(day, 0)
-        counts["quarantine"] += again.get(day, 0)
+        counts = {
+            "raw": sum(one.raw for one in own),
+            "tickets": sum(one.tickets for one in own) - again.get(day, 0),
+            "quarantine": sum(sum(one.refused.values()) for one in own) + again.get(day, 0),
+        }
         if counts["raw"] != counts["tickets"] + counts["quarantine"]:
             raise RuntimeError(f"cleaning {day} lost or doubled rows: {counts}.")
         counted[day] = counts | {_MISREAD: sum(one.misread for one in own)}
     return counted
 
 
-def clean_unit(unit: Unit, dataset: Dataset, aside: Path) -> Cleaned:
-    """What a task runs: read raw rows, write the unit's part of each table under `aside/<table>/arrived=<day>/`."""
+def clean_unit(unit: Unit, dataset: Dataset, gone: frozenset[str], aside: Path) -> Cleaned:
+    """What a task runs: read the raw rows in force (not `gone`), write the unit's part of each table under
+    `aside/<table>/arrived=<day>/`."""
     raw = misread = 0
+    reasons: Counter[str] = Counter()
+    examples: dict[str, str] = {}
     keep_reply = "reply" in dataset.outcome and dataset.templates_file is None
 
-    def part(table: Any, *, always: bool = True) -> PartWriter:
-        folder: Path = aside / table.name / f"arrived={unit.day}"
+    def part(table: Table, *, always: bool = True) -> PartWriter:
+        folder = aside / table.name / f"arrived={unit.day}"
         return PartWriter(folder / part_name(unit.number), table.schema, always=always)
 
     with (
@@ -115,7 +132,7 @@ def clean_unit(unit: Unit, dataset: Dataset, aside: Path) -> Cleaned:
         part(PLACES) as places,
         part(QUARANTINE, always=False) as quarantine,
     ):
-        for _, rows in read_unit(unit, RAW.schema.names):
+        for _, rows in read_in_force(unit, gone):
             raw += rows.num_rows
             for source, row, fields, split, problem in zip(
                 *(column.to_pylist() for column in rows.columns), strict=True
@@ -124,13 +141,15 @@ def clean_unit(unit: Unit, dataset: Dataset, aside: Path) -> Cleaned:
                     ticket, outcome, unread = checked_row(fields, problem, dataset, source, row, arrived=unit.day)
                 except Refused as refused:
                     quarantine.append((source, row, fields, STEP, refused.reason, refused.detail), len(fields))
+                    reasons[refused.reason] += 1
+                    examples.setdefault(refused.reason, refused.detail)
                     continue
                 misread += unread
                 tickets.append((*ticket_values(ticket), split), len(ticket.body))
                 places.append((ticket.ticket_id, source, row))
                 if outcome is not None:
-                    outcomes.append(_outcome_values(ticket, outcome, source, row, keep_reply=keep_reply))
-    return Cleaned(unit.day, raw, tickets.rows, quarantine.rows, misread)
+                    outcomes.append(outcome_values(ticket, outcome, source, row, keep_reply=keep_reply))
+    return Cleaned(unit.day, raw, tickets.rows, misread, dict(reasons), examples)
 
 
 def checked_row(
@@ -143,11 +162,7 @@ def checked_row(
         raise Refused(reason, f"{found or 'the row could not be read'}; correct the source and import it again.")
     ticket, outcome, misread = read_row(fields, dataset, source=source, row=row)
     ticket = clean_ticket(ticket, dataset.languages)
-    # A day of grace: in some zones it is already tomorrow.
-    if ticket.created_at.date() > date.fromisoformat(arrived) + timedelta(days=1):
-        raise Refused(
-            FUTURE, f"created on {ticket.created_at.date()}, but it arrived on {arrived}; correct the date or --as-of."
-        )
+    check_ticket(ticket, arrived, dataset)
     return ticket, outcome, misread
 
 
@@ -165,7 +180,7 @@ def ticket_values(ticket: Ticket) -> tuple[Any, ...]:
     )
 
 
-def _outcome_values(
+def outcome_values(
     ticket: Ticket, outcome: ImportedOutcome, source: str, row: int, *, keep_reply: bool
 ) -> tuple[Any, ...]:
     """A row of IMPORTED_OUTCOMES."""
@@ -185,9 +200,9 @@ def _outcome_values(
 
 
 def _in_order(parts: Sequence[Path]) -> list[Path]:
-    """Where a ticket stands twice in a day, its last row counts: of a file, of the file imported last, and of any file
-    rather than the service's own copy."""
-    return sorted(parts, key=lambda path: (not path.name.startswith(SERVICE), path.name))
+    """Where a ticket stands twice in a day, its last row counts: of a file, of the file imported last, of any file
+    rather than the service's own copy, and of rows that people corrected rather than any file."""
+    return sorted(parts, key=lambda path: (not path.name.startswith(SERVICE), path.name.startswith(PREFIX), path.name))
 
 
 def _publish(workspace: Workspace, aside: Path, day: str) -> None:
@@ -198,10 +213,6 @@ def _publish(workspace: Workspace, aside: Path, day: str) -> None:
     workspace.publish(aside / TICKETS.name, TICKETS, [day])
 
 
-def _fingerprint(workspace: Workspace, day: str) -> str:
-    """What a day's tickets follow from. Imported parts are known by their names, so that merging them changes
-    nothing."""
-    parts = parts_of(workspace, RAW, day)
-    content = {found[1] if (found := _IMPORTED.match(path.name)) else file_hash(path) for path in parts}
-    dataset = file_hash(workspace.catalogue / "dataset.toml")
-    return hashlib.sha256("\n".join([RULES_VERSION, dataset, *sorted(content)]).encode()).hexdigest()
+def _follows_from(inputs: Mapping[str, str], day: str) -> str:
+    said = (RULES_VERSION, inputs["catalogue/dataset.toml"], inputs[partition_name(RAW, day)])
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()

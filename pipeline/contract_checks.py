@@ -8,7 +8,7 @@ then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from pipeline.contracts import CONTRACTS, Contract, Reference, Rule
 from pipeline.lake import count_rows, spark_schema
 from tickets.catalogue import read_templates, read_tree
 from tickets.errors import ContractError
-from tickets.tables import Table
+from tickets.tables import TABLES, Table
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -34,20 +34,42 @@ def check_written(
 ) -> None:
     """Check what a step wrote under `folder` (not published yet) against the table's contract: all of it, or the given
     partitions. Raises ContractError naming the rule, how many rows break it, and up to five of them."""
+    for broken in _broken_promises(spark, workspace, table, folder, partition_values):
+        raise ContractError(
+            f"{broken} Nothing was published.",
+            hint="This is a fault of the pipeline, not of the data: please report it. The tables are as they were.",
+        )
+
+
+def check_lake(spark: SparkSession, workspace: Workspace) -> list[str]:
+    """Check every table of the lake as it stands; says what is broken, a line a rule."""
+    present = [table for table in TABLES if workspace.table_path(table).is_dir() and table.name in CONTRACTS]
+    return [
+        broken
+        for table in present
+        for broken in _broken_promises(spark, workspace, table, workspace.table_path(table), None)
+    ]
+
+
+def _broken_promises(
+    spark: SparkSession, workspace: Workspace, table: Table, folder: Path, partition_values: Sequence[str] | None
+) -> Iterator[str]:
     contract = CONTRACTS[table.name]
     folders = _folders(table, folder, partition_values)
     files = [path for place in folders for path in sorted(place.glob("*.parquet"))]
-    _check_files(contract, files)
-    _check_row_counts(workspace, contract, folders)
-    if not files:
+    wrong = list(_wrong_columns(contract, files))
+    yield from wrong
+    yield from _wrong_row_counts(workspace, contract, folders)
+    if wrong or not files:
         return
     frame = _read(spark, contract, folder, files)
-    _check_rules(workspace, contract, frame)
-    _check_key(contract, frame)
+    yield from _broken_rules(workspace, contract, frame)
+    yield from _repeated_keys(contract, frame)
     for reference in contract.references:
         if isinstance(reference.to, Table):
-            unknown = _unknown(frame, reference, _known(spark, workspace, reference))
-            _raise_if_any(contract, reference.name, unknown, f"expected: {reference.expected}")
+            known = _known(spark, workspace, reference)
+            unknown = frame.filter(f"{reference.column} is not null").join(known, reference.column, "left_anti")
+            yield from _told(contract, reference.name, reference.expected, unknown, unknown.count())
 
 
 def with_reasons(frame: DataFrame, workspace: Workspace, table: Table) -> DataFrame:
@@ -60,7 +82,7 @@ def with_reasons(frame: DataFrame, workspace: Workspace, table: Table) -> DataFr
     checks = [(F.expr(rule.broken), rule.name, rule.column, rule.expected) for rule in contract.all_rules]
     for number, reference in enumerate(contract.references):
         if isinstance(reference.to, Table):
-            known, mark = _known(frame.sparkSession, workspace, reference), f"_known_{number}"
+            known, mark = _known(frame.sparkSession, workspace, reference).distinct(), f"_known_{number}"
             frame = frame.join(known.withColumn(mark, F.lit(True)), reference.column, "left")
             broken = F.col(reference.column).isNotNull() & F.col(mark).isNull()
             checks.append((broken, reference.name, reference.column, reference.expected))
@@ -81,7 +103,7 @@ def _folders(table: Table, folder: Path, partition_values: Sequence[str] | None)
     return [folder / f"{table.partition}={value}" for value in partition_values]
 
 
-def _check_files(contract: Contract, files: Iterable[Path]) -> None:
+def _wrong_columns(contract: Contract, files: Iterable[Path]) -> Iterator[str]:
     """The columns and types, from the files' footers."""
     for path in files:
         written = pq.read_schema(path)
@@ -89,11 +111,8 @@ def _check_files(contract: Contract, files: Iterable[Path]) -> None:
             place = written.get_field_index(column.name)
             if place < 0 or not _same_type(written.field(place).type, column.type):
                 found = "nothing" if place < 0 else str(written.field(place).type)
-                raise ContractError(
-                    f"the column `{column.name}` of {contract.table.name} was written as {found}; {column.type} was "
-                    f"expected. Nothing was published.",
-                    hint=_BUG,
-                )
+                yield f"`{column.name}` of {contract.table.name} was written as {found}; {column.type} was expected."
+                return
 
 
 def _same_type(found: pa.DataType, expected: pa.DataType) -> bool:
@@ -103,17 +122,14 @@ def _same_type(found: pa.DataType, expected: pa.DataType) -> bool:
     return bool(found == expected)
 
 
-def _check_row_counts(workspace: Workspace, contract: Contract, folders: Sequence[Path]) -> None:
+def _wrong_row_counts(workspace: Workspace, contract: Contract, folders: Sequence[Path]) -> Iterator[str]:
     if contract.rows_of is None:
         return
+    other = contract.rows_of.name
     for folder in folders:
-        rows, expected = count_rows(folder), count_rows(workspace.table_path(contract.rows_of) / folder.name)
+        rows, expected = count_rows(folder), count_rows(workspace.lake / other / folder.name)
         if rows != expected:
-            raise ContractError(
-                f"{contract.table.name}/{folder.name} has {rows:,} rows; {expected:,} were expected, as "
-                f"{contract.rows_of.name} has. Nothing was published.",
-                hint=_BUG,
-            )
+            yield f"{contract.table.name}/{folder.name} has {rows:,} rows; {expected:,} were expected, as {other} has."
 
 
 def _read(spark: SparkSession, contract: Contract, folder: Path, files: Sequence[Path]) -> DataFrame:
@@ -123,7 +139,7 @@ def _read(spark: SparkSession, contract: Contract, folder: Path, files: Sequence
     return spark.read.schema(schema).option("basePath", str(folder)).parquet(*map(str, files))
 
 
-def _check_rules(workspace: Workspace, contract: Contract, frame: DataFrame) -> None:
+def _broken_rules(workspace: Workspace, contract: Contract, frame: DataFrame) -> Iterator[str]:
     """All rules, and the references into the catalogue, in one pass."""
     from pyspark.sql import functions as F  # noqa: N812
 
@@ -136,31 +152,29 @@ def _check_rules(workspace: Workspace, contract: Contract, frame: DataFrame) -> 
             rules.append(Rule(name=reference.name, column=reference.column, broken=broken, expected=reference.expected))
     counted = frame.agg(*(F.count_if(F.expr(rule.broken)).alias(f"rule_{n}") for n, rule in enumerate(rules)))
     for rule, count in zip(rules, counted.collect()[0], strict=True):
-        if count:
-            _raise(contract, rule.name, frame.filter(rule.broken), count, f"expected: {rule.expected}")
+        yield from _told(contract, rule.name, rule.expected, frame.filter(rule.broken), count)
 
 
-def _check_key(contract: Contract, frame: DataFrame) -> None:
+def _repeated_keys(contract: Contract, frame: DataFrame) -> Iterator[str]:
     """As many different hashes as rows: then all keys differ. Only otherwise are the keys themselves compared."""
     from pyspark.sql import functions as F  # noqa: N812
 
     frame = frame.filter(contract.among) if contract.among else frame
     hashed = frame.select(F.xxhash64(*contract.key).alias("key"))
     rows, different = hashed.agg(F.count("*"), F.count_distinct("key")).collect()[0]
-    if rows == different:
-        return
-    repeated = frame.groupBy(*contract.key).count().filter("count > 1")
-    _raise_if_any(contract, f"{' and '.join(contract.key)} not unique", repeated, "expected: one row")
+    if rows != different:
+        repeated = frame.groupBy(*contract.key).count().filter("count > 1")
+        yield from _told(contract, f"{' and '.join(contract.key)} not unique", "one row", repeated, repeated.count())
 
 
 def _known(spark: SparkSession, workspace: Workspace, reference: Reference) -> DataFrame:
-    """The values that may occur, one column, each once."""
+    """The values that may occur, one column; those of a table as often as they occur there."""
     if isinstance(reference.to, Table):
         table, folder = reference.to, workspace.table_path(reference.to)
         if not folder.is_dir() or not any(folder.rglob("*.parquet")):
             return spark.createDataFrame([], f"{reference.column} string")
         schema = spark_schema(pa.schema([table.schema.field(reference.column)]))
-        return spark.read.schema(schema).parquet(str(folder)).select(reference.column).distinct()
+        return spark.read.schema(schema).parquet(str(folder)).select(reference.column)
     if reference.to == "contact types":
         values = [node.id for node in read_tree(workspace).nodes if node.active]
     else:
@@ -168,27 +182,14 @@ def _known(spark: SparkSession, workspace: Workspace, reference: Reference) -> D
     return spark.createDataFrame([(value,) for value in sorted(set(values))], f"{reference.column} string")
 
 
-def _unknown(frame: DataFrame, reference: Reference, known: DataFrame) -> DataFrame:
-    return frame.filter(f"{reference.column} is not null").join(known, reference.column, "left_anti")
-
-
-_BUG = "This is a fault of the pipeline, not of the data: what was published before is as it was. Please report it."
-
-
-def _raise_if_any(contract: Contract, rule: str, broken: DataFrame, expected: str) -> None:
-    count = broken.count()
-    if count:
-        _raise(contract, rule, broken, count, expected)
-
-
-def _raise(contract: Contract, rule: str, broken: DataFrame, count: int, expected: str) -> None:
+def _told(contract: Contract, rule: str, expected: str, broken: DataFrame, count: int) -> Iterator[str]:
+    """What is wrong with the rows that break a rule; nothing when there are none."""
+    if not count:
+        return
     rows = broken.select(*contract.key).orderBy(*contract.key).limit(_EXAMPLES).collect()
     named = "; ".join(", ".join(_shown(value) for value in row) for row in rows)
-    raise ContractError(
-        f"{count:,} {'row' if count == 1 else 'rows'} of {contract.table.name} break the rule `{rule}` ({expected}): "
-        f"{named}. Nothing was published.",
-        hint=_BUG,
-    )
+    many = "1 row breaks" if count == 1 else f"{count:,} rows break"
+    yield f"{contract.table.name}: {many} the rule `{rule}` ({expected} expected): {named}."
 
 
 def _shown(value: Any) -> str:

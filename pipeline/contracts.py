@@ -2,32 +2,23 @@
 
 A rule is a Spark SQL condition that is true for a row that breaks it. The same rules send rows from outside to
 quarantine (pipeline/contract_checks.with_reasons) and stop a run before it publishes rows that a bug made
-(check_written). What rows of a source must be to become tickets stands in `check_ticket`.
+(check_written). What source rows must be to become tickets stands in pipeline/refusals.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.clean import ATTRIBUTE_AT_MOST, KEEP_AT_MOST, SUBJECT_AT_MOST, Refused
+from pipeline.clean import ATTRIBUTE_AT_MOST, KEEP_AT_MOST, SUBJECT_AT_MOST
+from pipeline.refusals import ID_AT_MOST
+from pipeline.refusals import Refusals as Refusals
+from pipeline.refusals import check_ticket as check_ticket
+from pipeline.refusals import refuse_too_many as refuse_too_many
 from tickets import tables
-from tickets.dataset import Dataset
-from tickets.errors import ContractError
-from tickets.records import Ticket
 from tickets.tables import Table
 
-ID_AT_MOST = 200  # characters: what the operational database keeps as a key
-COUNTED_FROM = 100  # refused rows: fewer are looked at by hand, whatever their share
-FUTURE = "created in the future"
-ANCIENT = "created before 1970"
-LONG_ID = "ticket id too long"
-OUT_OF_RANGE = "attribute out of range"
-HARMLESS = frozenset({"duplicate ticket id"})  # the row was replaced by a later one; nothing is wrong with it
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EXAMPLE_AT_MOST = 160
 
 Catalogue = Literal["contact types", "templates"]
 
@@ -128,7 +119,7 @@ def _json(column: str) -> Rule:
 
 
 def _shaped_json(column: str) -> Rule:
-    """For long texts, which parsing would cost more than writing them did."""
+    """For columns of many rows: parsing each again would cost as much as all other rules together."""
     broken = f"not (startswith({column}, '{{') and endswith({column}, '}}'))"
     return Rule(name=f"{column} no JSON object", column=column, broken=broken, expected="a JSON object")
 
@@ -145,18 +136,28 @@ _TREE = Reference(column="contact_type", to="contact types")
 _TEMPLATE = Reference(column="template_id", to="templates")
 _PROBABILITY = _number("probability", 0, 1)
 _SECONDS = _number("handle_seconds", 0)
+_TOPIC_NUMBERS = (
+    Rule(name="topics empty", column="topics", broken="size(topics) = 0", expected="a number a topic"),
+    Rule(
+        name="topics not finite",
+        column="topics",
+        broken="exists(topics, t -> t is null or isnan(t) or abs(t) = float('infinity'))",
+        expected="finite numbers",
+    ),
+)
 
 CONTRACTS: Mapping[str, Contract] = {
     contract.table.name: contract
     for contract in (
         Contract(
             table=tables.RAW,
-            key=("source", "row", "fields", "arrived"),  # a correction shares the first two with what it corrects
+            key=("source", "row", "arrived"),
+            among="_metadata.file_name not like 'corrected-%'",  # a correction stands under the row that it corrects
             rules=(_text("source"), _number("row", 1), _shaped_json("fields"), _SPLIT_GIVEN),
         ),
         Contract(
             table=tables.QUARANTINE,
-            key=("source", "row", "step", "arrived"),
+            key=("source", "row", "step", "reason", "arrived"),
             rules=(*map(_text, ("source", "step", "reason", "detail")), _number("row", 0), _shaped_json("fields")),
         ),
         Contract(
@@ -166,7 +167,7 @@ CONTRACTS: Mapping[str, Contract] = {
                 *_TICKET,
                 _at_most("subject", SUBJECT_AT_MOST),
                 _text("body", KEEP_AT_MOST),
-                _json("attributes"),
+                _shaped_json("attributes"),
                 _SPLIT_GIVEN,
             ),
         ),
@@ -184,7 +185,7 @@ CONTRACTS: Mapping[str, Contract] = {
         Contract(
             table=tables.FEATURES,
             key=("ticket_id", "arrived"),
-            rules=(*_TICKET, _text("text"), _json("attributes"), _json("statistics")),
+            rules=(*_TICKET, _text("text"), *map(_shaped_json, ("attributes", "statistics"))),
             rows_of=tables.TICKETS,
         ),
         Contract(
@@ -245,23 +246,39 @@ CONTRACTS: Mapping[str, Contract] = {
             references=(_TEMPLATE,),
         ),
         Contract(
-            table=tables.TOPICS,
-            key=("ticket_id",),
+            table=tables.TERM_WEIGHTS,
+            key=("word",),
+            rules=(_text("word"), _number("idf", 0), *_TOPIC_NUMBERS),
+        ),
+        Contract(
+            table=tables.TEMPLATE_PROFILES,
+            key=("template_id",),
             rules=(
-                _id("ticket_id"),
-                Rule(name="topics empty", column="ticket_id", broken="size(topics) = 0", expected="a number a topic"),
-                Rule(
-                    name="topics not finite",
-                    column="ticket_id",
-                    broken="exists(topics, t -> t is null or isnan(t) or abs(t) = float('infinity'))",
-                    expected="finite numbers",
+                _number("past_tickets", 0),
+                *(
+                    Rule(
+                        name=f"{weights} not one a word",
+                        column="template_id",
+                        broken=f"size({words}) != size({weights})",
+                        expected="a weight a word",
+                    )
+                    for words, weights in (("words", "weights"), ("past_words", "past_weights"))
                 ),
             ),
+            references=(_TEMPLATE,),
+        ),
+        Contract(
+            table=tables.TOPICS,
+            key=("ticket_id",),
+            rules=(_id("ticket_id"), *_TOPIC_NUMBERS),
         ),
         Contract(
             table=tables.SIMILARITIES,
             key=("ticket_id", "template_id"),
-            rules=(_number("words", -1e-5, 1 + 1e-5), _number("topics", -1 - 1e-5, 1 + 1e-5)),
+            rules=(
+                *(_number(column, -1e-5, 1 + 1e-5) for column in ("words", "past_words")),
+                *(_number(column, -1 - 1e-5, 1 + 1e-5) for column in ("topics", "past_topics")),
+            ),
         ),
         Contract(
             table=tables.SUGGESTIONS,
@@ -303,62 +320,3 @@ CONTRACTS: Mapping[str, Contract] = {
         ),
     )
 }
-
-
-def check_ticket(ticket: Ticket, arrived: str, dataset: Dataset) -> None:
-    """Raises Refused when a cleaned ticket cannot be right: its time, its id, or an attribute that dataset.toml gives a
-    range. `arrived` is the day, YYYY-MM-DD; a day of grace, since in some zones it is already tomorrow."""
-    if len(ticket.ticket_id) > ID_AT_MOST:
-        raise Refused(LONG_ID, f"the ticket id has {len(ticket.ticket_id)} letters; {ID_AT_MOST} are the most.")
-    if ticket.created_at < _EPOCH:
-        raise Refused(ANCIENT, f"created on {ticket.created_at.date()}; correct the date.")
-    if ticket.created_at.date() > date.fromisoformat(arrived) + timedelta(days=1):
-        raise Refused(
-            FUTURE, f"created on {ticket.created_at.date()}, but it arrived on {arrived}; correct the date or --as-of."
-        )
-    for name, (low, high) in dataset.contract.ranges.items():
-        value = ticket.attributes.get(name)
-        if isinstance(value, float) and not low <= value <= high:
-            raise Refused(OUT_OF_RANGE, f"{name!r} is {value:g}; dataset.toml says {low:g} to {high:g}.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusals:
-    """What a run refused: rows by reason, and of some reasons what was said of one row."""
-
-    counts: Mapping[str, int]
-    examples: Mapping[str, str] = field(default_factory=dict)
-
-
-def refuse_too_many(refusals: Refusals, total: int, limit: float, *, counted_from: int = COUNTED_FROM) -> None:
-    """Stop the run when more than `limit` (a share) of `total` rows were refused, and at least `counted_from`: then not
-    rows are wrong but the source or its description. Rows that a later one replaced do not count. Raises ContractError
-    with a summary; call it before anything is published."""
-    counts = {reason: rows for reason, rows in refusals.counts.items() if reason not in HARMLESS and rows}
-    among = total - sum(rows for reason, rows in refusals.counts.items() if reason in HARMLESS)
-    refused = sum(counts.values())
-    if refused < counted_from or refused <= limit * among:
-        return
-    lines = [f"  {rows:>9,}  {reason}{_example(refusals, reason)}" for reason, rows in _most_first(counts)]
-    summary = "\n".join(lines)
-    raise ContractError(
-        f"{refused:,} of {among:,} rows were refused ({refused / among:.1%}), more than the {limit:.1%} that a run may "
-        f"refuse. Nothing was published.\n{summary}\n",
-        hint="Correct the source or its dataset.toml and import again. When the rows are rightly refused, set "
-        f"quarantine_at_most = {_next_share(refused / among)} under [contract] in catalogue/dataset.toml of the "
-        "workspace, and run again.",
-    )
-
-
-def _most_first(counts: Mapping[str, int]) -> Sequence[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
-
-
-def _example(refusals: Refusals, reason: str) -> str:
-    example = refusals.examples.get(reason, "")
-    return f": {example[:_EXAMPLE_AT_MOST]}" if example else ""
-
-
-def _next_share(share: float) -> str:
-    """The next whole percent above it, as a share."""
-    return f"{min(100, int(share * 100) + 1) / 100:g}"

@@ -24,24 +24,35 @@ _BORN = re.compile(
     r"geboortedatum|geboren op)(?:\s(?:is|ist|est|es|é|è))?\s?:?\s?)"
     r"(\d{1,4}([./-])\d{1,2}\3\d{1,4})(?!\w)"
 )
-_SECRET_NAMES = (
-    *("passw", "passp", "kennwort", "mot de passe", "contrase", "clave", "senha", "palavra-", "wachtwoord", "parola"),
-    *("api", "access token", "pin", "tan", "otp", "cvv", "cvc", "code", "código", "codice", "prüfnummer"),
-)
-_BIRTH_NAMES = ("birth", "dob", "d.o.b", "born", "gebor", "geburt", "né", "naiss", "nacim", "nacid", "nasc", "nat", "gebo")
-_TRAILING = ".,;:!?)]}\"'"
+_PASSWORD_NAMES = """
+    password passwort passphrase kennwort passe contraseña clave senha palavra-passe wachtwoord parola api
+    api-key apikey access
+"""
+_PASSWORD_WORDS = frozenset(_PASSWORD_NAMES.split())
+_CODE_NAMES = """
+    pin pins pin-code pincode pinnummer pin-nummer tan otp cvv cvv2 cvc cvc2 code passcode prüfnummer
+    kartenprüfnummer código codice bestätigungscode verifizierungscode sicherheitscode verificatiecode
+"""
+_CODE_WORDS = frozenset(_CODE_NAMES.split())
+_BIRTH_NAMES = """
+    birth birthdate birthday dob d born geboren geburtsdatum né née naissance nacimiento nacido nacida nascita
+    nato nata nascimento nascido nascida geboortedatum
+"""
+_BIRTH_WORDS = frozenset(_BIRTH_NAMES.split())
 
 
-def mask_credentials(text: str, lowered: str) -> str:
-    """`<SECRET>` for passwords and codes, `<DATE>` for dates of birth; `lowered` is the text in small letters."""
-    if any(name in lowered for name in _SECRET_NAMES):
-        text = _CODE.sub(r"\1<SECRET>", _PASSWORD.sub(_mask_password, text))
+def mask_credentials(text: str, words: frozenset[str]) -> str:
+    """`<SECRET>` for passwords and codes; `words` are those of the text, in small letters."""
+    if not words.isdisjoint(_PASSWORD_WORDS):
+        text = _PASSWORD.sub(_mask_password, text)
+    if not words.isdisjoint(_CODE_WORDS):
+        text = _CODE.sub(r"\1<SECRET>", text)
     return text
 
 
-def mask_birth_dates(text: str, lowered: str) -> str:
+def mask_birth_dates(text: str, words: frozenset[str]) -> str:
     """`<DATE>` where the words before say that it is a day of birth; other dates stay."""
-    return _BORN.sub(r"\1<DATE>", text) if any(name in lowered for name in _BIRTH_NAMES) else text
+    return text if words.isdisjoint(_BIRTH_WORDS) else _BORN.sub(r"\1<DATE>", text)
 
 
 def _mask_password(found: re.Match[str]) -> str:

@@ -21,7 +21,7 @@ from pipeline.lake import arrivals, count_rows, made_from, mark, parts_of, read_
 from pipeline.minhash import BANDS, SIGNATURE, SIMILAR, similarity
 from pipeline.steps import Report, run_step, silent
 from tickets.errors import MissingStepError
-from tickets.manifests import Manifest
+from tickets.manifests import Manifest, partition_name
 from tickets.tables import NEAR_DUPLICATES, SIGNATURES
 from tickets.workspace import Workspace
 
@@ -46,7 +46,8 @@ def link_duplicates(workspace: Workspace, *, as_of: date, spark: SparkSession, r
         days = arrivals(workspace, SIGNATURES, as_of)
         if not days:
             raise MissingStepError("no ticket has been featurised yet.", hint="Run `triage features`.")
-        wanted = _fingerprints(workspace, days)
+        step.reads_days(SIGNATURES, days)
+        wanted = _chain([step.inputs[partition_name(SIGNATURES, day)] for day in days], days)
         known = [made_from(workspace, NEAR_DUPLICATES, day).get("fingerprint") == wanted[day] for day in days]
         changed = days[known.index(False) :] if False in known else []
         gone = sorted(set(arrivals(workspace, NEAR_DUPLICATES, as_of)) - set(days))
@@ -57,7 +58,10 @@ def link_duplicates(workspace: Workspace, *, as_of: date, spark: SparkSession, r
                 mark(aside / "links" / f"arrived={day}", wanted[day])
             for day in [*changed, *gone]:
                 workspace.publish(aside / "links", NEAR_DUPLICATES, [day])
-        step.inputs = {f"signatures/arrived={day}": fingerprint for day, fingerprint in wanted.items()}
+        for day in changed:
+            before = days[: days.index(day) + 1]
+            step.wrote(NEAR_DUPLICATES, day, made_from=[partition_name(SIGNATURES, one) for one in before])
+        step.rows_in = sum(count_rows(_partition(workspace, day)) for day in changed)
         step.counts = {"near_duplicates": count_rows(workspace.table_path(NEAR_DUPLICATES)), "days": len(changed)}
         step.summary = f"{step.counts['near_duplicates']:,} links" if changed else "nothing new"
     return step.done
@@ -75,7 +79,7 @@ def _write_links(
     if before:
         buckets = placed.select("bucket").distinct()
         placed = placed.unionByName(_placed(old).join(buckets, "bucket", "left_semi").withColumn("new", F.lit(False)))
-    rows = BANDS * sum(count_rows(path) for day in changed for path in [_partition(workspace, day)])
+    rows = BANDS * sum(count_rows(_partition(workspace, day)) for day in changed)
     tasks = max(1, -(-rows // _BUCKETS_AT_ONCE))
     shared = (
         placed.select("bucket", "day", "node", "new")
@@ -172,11 +176,10 @@ def connected(
             return nodes, nodes[root]
 
 
-def _fingerprints(workspace: Workspace, days: Sequence[str]) -> dict[str, str]:
+def _chain(signatures: Sequence[str], days: Sequence[str]) -> dict[str, str]:
     """A day's links follow from its own signatures and all that arrived before."""
     chain, found = "", {}
-    for day in days:
-        own = made_from(workspace, SIGNATURES, day).get("fingerprint", "")
+    for day, own in zip(days, signatures, strict=True):
         chain = hashlib.sha256(f"{chain}\n{day} {own}".encode()).hexdigest()
         found[day] = chain
     return found

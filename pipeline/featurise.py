@@ -21,7 +21,7 @@ from pipeline.minhash import sign
 from pipeline.steps import Report, run_step, silent
 from pipeline.units import PartWriter, Unit, part_name, read_unit, run_units, units_of
 from tickets.errors import MissingStepError
-from tickets.manifests import Manifest
+from tickets.manifests import Manifest, partition_name
 from tickets.records import Ticket, attributes_to_text
 from tickets.tables import FEATURES, SIGNATURES, TICKETS
 from tickets.workspace import Workspace
@@ -41,23 +41,27 @@ def featurise(workspace: Workspace, *, as_of: date, spark: SparkSession, report:
         days = arrivals(workspace, TICKETS, as_of)
         if not days:
             raise MissingStepError("no ticket has been cleaned yet.", hint="Run `triage features`.")
-        wanted = {day: _fingerprint(workspace, day) for day in days}
+        step.reads_days(TICKETS, days)
+        wanted = {day: _follows_from(step.inputs[partition_name(TICKETS, day)]) for day in days}
         changed = [day for day in days if made_from(workspace, FEATURES, day).get("fingerprint") != wanted[day]]
         gone = sorted(set(arrivals(workspace, FEATURES, as_of)) - set(days))
         with workspace.aside(STEP) as aside:
             units = [unit for day in changed for unit in units_of(day, parts_of(workspace, TICKETS, day))]
             made = run_units(spark, units, lambda unit: featurise_unit(unit, aside))
             for day in changed:
-                rows = sum(count for unit, count in zip(units, made, strict=True) if unit.day == day)
+                written = sum(count for unit, count in zip(units, made, strict=True) if unit.day == day)
                 for table in (SIGNATURES, FEATURES):
-                    mark(aside / table.name / f"arrived={day}", wanted[day], rows=rows)
+                    mark(aside / table.name / f"arrived={day}", wanted[day], rows=written)
             for day in [*changed, *gone]:  # the features last: by their fingerprint a rerun knows what is done
                 workspace.publish(aside / SIGNATURES.name, SIGNATURES, [day])
                 workspace.publish(aside / FEATURES.name, FEATURES, [day])
-        step.inputs = {f"tickets/arrived={day}": fingerprint for day, fingerprint in wanted.items()}
+        for day in changed:
+            for table in (FEATURES, SIGNATURES):
+                step.wrote(table, day, made_from=[partition_name(TICKETS, day)])
         rows = {day: made_from(workspace, FEATURES, day)["counts"]["rows"] for day in days}
         step.counts = {"features": sum(rows.values()), "days": len(changed)}
-        step.summary = f"{sum(rows[day] for day in changed):,} tickets" if changed else "nothing new"
+        step.rows_in = step.rows_out = sum(rows[day] for day in changed)
+        step.summary = f"{step.rows_in:,} tickets" if changed else "nothing new"
     return step.done
 
 
@@ -74,11 +78,11 @@ def featurise_unit(unit: Unit, aside: Path) -> int:
                 row = feature_values(Ticket(**dict(zip(_COLUMNS, fields, strict=False))), attributes)
                 texts.append(row[2])
                 features.append(row, len(row[2]))
-            signatures.write(_signature_rows(rows["ticket_id"].to_pylist(), texts))
+            signatures.write(signature_rows(rows["ticket_id"].to_pylist(), texts))
     return features.rows
 
 
-def feature_values(ticket: Ticket, attributes: str) -> tuple[str, datetime, str, str, str, str, str]:
+def feature_values(ticket: Ticket, attributes: str) -> tuple[str, datetime, str, str | None, str, str, str]:
     """A ticket as a row of FEATURES; `attributes` are its own, as text."""
     text = model_text(ticket)
     statistics = attributes_to_text(text_statistics(text))
@@ -91,7 +95,8 @@ def node_of(ticket_id: str) -> int:
     return number - 2**64 if number >= 2**63 else number
 
 
-def _signature_rows(ids: Sequence[str], texts: Sequence[str]) -> pa.Table:
+def signature_rows(ids: Sequence[str], texts: Sequence[str]) -> pa.Table:
+    """Tickets and their texts as rows of SIGNATURES."""
     signatures, buckets = sign(texts)
     offsets = np.arange(len(ids) + 1, dtype=np.int32) * buckets.shape[1]
     flat = pa.FixedSizeBinaryArray.from_buffers(
@@ -105,6 +110,5 @@ def _signature_rows(ids: Sequence[str], texts: Sequence[str]) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=SIGNATURES.schema)
 
 
-def _fingerprint(workspace: Workspace, day: str) -> str:
-    tickets = made_from(workspace, TICKETS, day).get("fingerprint", "")
+def _follows_from(tickets: str) -> str:
     return hashlib.sha256(f"{RULES_VERSION}\n{tickets}".encode()).hexdigest()

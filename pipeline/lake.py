@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.units import part_name
+from tickets.manifests import MADE_FROM, partition_name
 from tickets.tables import TICKETS, Table
 from tickets.workspace import Workspace
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-_MADE_FROM = "_made_from.json"  # readers of Parquet pass over names that start with an underscore
 _ROWS_IN_PART = 250_000  # of a narrow table
 
 
@@ -107,17 +107,18 @@ def count_rows(folder: Path) -> int:
     return sum(pq.read_metadata(path).num_rows for path in folder.rglob("*.parquet"))
 
 
-def made_from(workspace: Workspace, table: Table, day: str) -> dict[str, Any]:
-    """What `mark` said of the table's partition: its `fingerprint`, and its counts; {} when it was not made yet."""
-    path = workspace.table_path(table) / f"{table.partition}={day}" / _MADE_FROM
+def made_from(workspace: Workspace, table: Table, value: str | None = None) -> dict[str, Any]:
+    """What `mark` said of a partition, or of a whole table: its `fingerprint`, and its `counts`; {} when it was not
+    made yet."""
+    path = workspace.lake / partition_name(table, value) / MADE_FROM
     said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return said
 
 
 def mark(partition: Path, fingerprint: str, **counts: int) -> None:
-    """Say in a partition, not published yet, what it was made from."""
+    """Say in a partition or table, not published yet, what it was made from."""
     partition.mkdir(parents=True, exist_ok=True)
-    (partition / _MADE_FROM).write_text(json.dumps({"fingerprint": fingerprint, "counts": counts}), encoding="utf-8")
+    (partition / MADE_FROM).write_text(json.dumps({"fingerprint": fingerprint, "counts": counts}), encoding="utf-8")
 
 
 def replace_parts(

@@ -41,7 +41,8 @@ _INLINE = frozenset(
 _OPAQUE = frozenset({"head", "script", "style", "title", "svg", "noscript"})
 _KNOWN = "|".join(sorted(re.escape(name) for name in _BLOCK | _CELL | _INLINE | _OPAQUE))
 # `[^<>]*` stops at the next bracket, so an unclosed tag costs its own length and no more.
-_TAG = re.compile(rf"<(/?)({_KNOWN})(?=[\s/>])[^<>]*>|<!doctype[^<>]*>", re.IGNORECASE)
+# `<ADDRESS>` in capitals and alone is the mask, not the element.
+_TAG = re.compile(rf"<(?!(?-i:ADDRESS>))(/?)({_KNOWN})(?=[\s/>])[^<>]*>|<!doctype[^<>]*>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _STACKED_AMPERSANDS = re.compile(r"&(?:(?:amp|#0{0,4}38|#[xX]0{0,4}26);)+", re.IGNORECASE)
 

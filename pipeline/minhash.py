@@ -89,11 +89,12 @@ def _permute(triples: list[npt.NDArray[np.uint32]], places: list[int], smallest:
 
 def _buckets(signature: npt.NDArray[np.uint32]) -> Buckets:
     """A hash of each band and its number: all bands share one space of 2**32 buckets."""
-    mixed = np.zeros((len(signature), BANDS), dtype=np.uint64) + np.arange(1, BANDS + 1, dtype=np.uint64)
+    mixed: npt.NDArray[np.uint64] = np.tile(np.arange(1, BANDS + 1, dtype=np.uint64), (len(signature), 1))
     for row in range(ROWS_IN_BAND):
-        mixed = (mixed ^ signature[:, row::ROWS_IN_BAND]) * _FIRST
+        mixed ^= signature[:, row::ROWS_IN_BAND]
+        mixed *= _FIRST
         mixed ^= mixed >> np.uint64(29)
-    return ((mixed * _SECOND) >> np.uint64(32)).astype(np.uint32).view(np.int32)
+    return (mixed * _SECOND >> np.uint64(32)).astype(np.uint32).view(np.int32)
 
 
 @lru_cache(maxsize=1)

@@ -10,18 +10,24 @@ _SPANISH = re.compile(r"(?<!\w)([XYZ]\d{7}|\d{8})[ -]?([A-HJ-NP-TV-Z])(?!\w)")
 _ITALIAN = re.compile(r"(?<!\w)[A-Z]{6}\d{2}[A-EHLMPRST]\d{2}[A-Z]\d{3}[A-Z](?!\w)", re.IGNORECASE)
 _FRENCH = re.compile(r"(?<!\w)[12] ?\d{2} ?(?:0[1-9]|1[0-2]) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}(?!\w)")
 _BRITISH = re.compile(r"(?<!\w)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?(?:\d{2} ?){3}[A-D](?!\w)")  # national insurance
+_AMERICAN_NAMED = re.compile(r"((?:ssn|social security)[^\d\n]{0,25})\d{3} \d{2} \d{4}(?!\w)", re.IGNORECASE)
 _NAMED = re.compile(
     r"(?<!\w)((?i:passport|passeport|reisepass|pasaporte|passaporto|paspoort|driver'?s? licen[cs]e|driving licen[cs]e|"
     r"führerschein|permis de conduire|identity card|id card|(?:personal)?ausweis|carta d'identità|dni|nie|nif|"
     r"ssn|social security|national insurance|sozialversicherungs|steuer-?(?:id|identifikations)|tax id|"
-    r"codice fiscale|sécurité sociale|bsn|burgerservice|cpf|rg)(?:-?\s?(?:number|nummer|numero|número|numéro|no|nr|n[°º])\b)?"
+    r"codice fiscale|sécurité sociale|bsn|burgerservice|cpf|rg)(?:-?\s?(?:number|nummer|numero|número|numéro|no|nr|"
+    r"n[°º])\b)?"
     r"\.?(?:\s(?:is|ist|es|é|è|est|lautet))?\s?[:#]?\s?)"
     r"((?=[A-Z\d]*\d[A-Z\d]*\d)[A-Z\d]{6,14})(?!\w)"
 )
-_NAMES = (
-    *("pass", "paspoort", "pasaporte", "licen", "führerschein", "permis", "identit", "id card", "ausweis", "dni", "nie"),
-    *("nif", "ssn", "social", "national", "sozial", "steuer", "tax id", "codice", "sécu", "bsn", "burger", "cpf", "rg"),
-)
+_NAMES = """
+    passport passeport reisepass reisepassnummer pasaporte passaporto paspoort paspoortnummer license licence
+    führerschein führerscheinnummer permis identity id ausweis personalausweis ausweisnummer
+    personalausweisnummer carta d'identità dni nie nif ssn social national sozialversicherungsnummer steuer-id
+    steuerid steuer steuer-identifikationsnummer steueridentifikationsnummer tax codice sécurité bsn
+    burgerservicenummer cpf rg
+"""
+_NAMED_WORDS = frozenset(_NAMES.split())
 _LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"  # of the Spanish DNI, by the number modulo 23
 _ODD = dict(zip("0123456789", (1, 0, 5, 7, 9, 13, 15, 17, 19, 21), strict=True)) | dict(
     zip("ABCDEFGHIJ", (1, 0, 5, 7, 9, 13, 15, 17, 19, 21), strict=True)
@@ -29,9 +35,9 @@ _ODD = dict(zip("0123456789", (1, 0, 5, 7, 9, 13, 15, 17, 19, 21), strict=True))
 _ODD |= dict(zip("KLMNOPQRSTUVWXYZ", (2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23), strict=True))
 
 
-def mask_national_ids(text: str, lowered: str) -> str:
-    """`<ID>` for social security, tax, identity card, passport and licence numbers; `lowered` is the text in small
-    letters."""
+def mask_national_ids(text: str, words: frozenset[str]) -> str:
+    """`<ID>` for social security, tax, identity card, passport and licence numbers; `words` are those of the
+    text, in small letters."""
     if "-" in text:
         text = _AMERICAN.sub("<ID>", text)
         text = _BRAZILIAN.sub(lambda found: "<ID>" if _is_cpf(found.group()) else found.group(), text)
@@ -39,8 +45,8 @@ def mask_national_ids(text: str, lowered: str) -> str:
     text = _ITALIAN.sub(lambda found: "<ID>" if _is_codice_fiscale(found.group()) else found.group(), text)
     text = _FRENCH.sub(lambda found: "<ID>" if _is_nir(found.group()) else found.group(), text)
     text = _BRITISH.sub("<ID>", text)
-    if any(name in lowered for name in _NAMES):
-        text = _NAMED.sub(r"\1<ID>", text)
+    if not words.isdisjoint(_NAMED_WORDS):
+        text = _NAMED.sub(r"\1<ID>", _AMERICAN_NAMED.sub(r"\1<ID>", text))
     return text
 
 

@@ -12,14 +12,14 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from pipeline.contact_type_reading import Reading, Written, grow_tree, read_contact_types
-from pipeline.lake import arrivals, count_rows, made_from, parts_of, read_arrivals, write_sorted
+from pipeline.lake import arrivals, count_rows, made_from, mark, read_arrivals, write_sorted
 from pipeline.refused_outcomes import UNKNOWN_TEMPLATE, quarantine_outcomes
 from pipeline.reply_templates import derive_templates
-from pipeline.steps import Report, run_step, silent
+from pipeline.steps import Report, Step, run_step, silent
 from tickets.catalogue import read_dataset, read_templates, read_tree
 from tickets.dataset import Dataset
 from tickets.errors import MissingStepError
-from tickets.manifests import Manifest, file_hash
+from tickets.manifests import Manifest
 from tickets.tables import FEEDBACK, IMPORTED_OUTCOMES, LABELS, OUTCOMES, TICKETS
 from tickets.workspace import Workspace
 
@@ -42,32 +42,51 @@ def label(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Rep
     dataset = read_dataset(workspace)
     if not arrivals(workspace, TICKETS, as_of):
         raise MissingStepError("no ticket has been cleaned yet.", hint="Run `triage features`.")
-    with run_step(workspace, STEP, as_of, report) as step, workspace.aside(STEP) as aside:
+    with run_step(workspace, STEP, as_of, report) as step:
+        _note_inputs(step, workspace, as_of)
+        known = made_from(workspace, OUTCOMES)
+        if known.get("fingerprint") != step.follows_from():
+            known = _label(spark, workspace, dataset, step, as_of)
+        else:
+            step.summary = "nothing new"
+        step.counts = known["counts"]
+        step.wrote(OUTCOMES)
+    return step.done
+
+
+def _label(
+    spark: SparkSession, workspace: Workspace, dataset: Dataset, step: Step, as_of: date
+) -> dict[str, dict[str, int]]:
+    """Write both tables; returns the mark of `outcomes`."""
+    with workspace.aside(STEP) as aside:
         given = _given(spark, workspace, as_of)
         uses = given.groupBy("source", *_WRITTEN, "template_id").count().collect()
         added = _grow_catalogue(workspace, dataset, given, uses)
         readings = read_contact_types((_key(use) for use in uses), read_tree(workspace))
         templates = [template.template_id for template in read_templates(workspace)]
         read = _read(spark, given, readings, templates)
-        write_sorted(
-            _latest(read.filter("reason is null")),
-            aside / "outcomes",
-            OUTCOMES,
-            "ticket_id",
-            rows=sum(use["count"] for use in uses),
-        )
+        step.rows_in = sum(use["count"] for use in uses)
+        latest = _latest(read.filter("reason is null"))
+        write_sorted(latest, aside / OUTCOMES.name, OUTCOMES, "ticket_id", rows=step.rows_in)
         refused = quarantine_outcomes(spark, workspace, read, as_of=as_of, aside=aside)
-        workspace.publish(aside / "outcomes", OUTCOMES)
-        step.inputs = _inputs(workspace, as_of)
-        step.counts = {
-            "outcomes": count_rows(workspace.table_path(OUTCOMES)),
+        unknown = refused.get(UNKNOWN_TEMPLATE, 0)
+        counts = {
+            "outcomes": count_rows(aside / OUTCOMES.name),
             "quarantine": sum(refused.values()),
             "contact types added": added,
-            "unknown templates": refused.get(UNKNOWN_TEMPLATE, 0),
+            "unknown templates": unknown,
         }
-        unreadable = step.counts["quarantine"] - step.counts["unknown templates"]
-        step.summary = f"{step.counts['outcomes']:,} outcomes, {unreadable:,} with an unknown contact type"
-    return step.done
+        _note_inputs(step, workspace, as_of)  # the catalogue may have grown
+        mark(aside / OUTCOMES.name, step.follows_from(), **counts)
+        workspace.publish(aside / OUTCOMES.name, OUTCOMES)
+    step.summary = f"{counts['outcomes']:,} outcomes, {counts['quarantine'] - unknown:,} with an unknown contact type"
+    return {"counts": counts}
+
+
+def _note_inputs(step: Step, workspace: Workspace, as_of: date) -> None:
+    for table in (TICKETS, IMPORTED_OUTCOMES, FEEDBACK, LABELS):
+        step.reads_days(table, arrivals(workspace, table, as_of))
+    step.reads("catalogue/dataset.toml", "catalogue/contact_types.json", "catalogue/templates.json")
 
 
 def _given(spark: SparkSession, workspace: Workspace, as_of: date) -> DataFrame:
@@ -183,15 +202,3 @@ def _latest(given: DataFrame) -> DataFrame:
     for name in ("template_id", "resolved_at", "handle_seconds"):
         given = given.withColumn(name, F.first(name, ignorenulls=True).over(agreeing))
     return given.filter("last = 1").select(*OUTCOMES.schema.names)
-
-
-def _inputs(workspace: Workspace, as_of: date) -> dict[str, str]:
-    inputs = {}
-    for table in (TICKETS, FEEDBACK, LABELS):
-        for day in arrivals(workspace, table, as_of):
-            names = "\n".join(path.name for path in parts_of(workspace, table, day))
-            inputs[f"{table.name}/arrived={day}"] = made_from(workspace, table, day).get("fingerprint", names)
-    for name in ("contact_types.json", "templates.json"):
-        if (path := workspace.catalogue / name).exists():
-            inputs[f"catalogue/{name}"] = file_hash(path)
-    return inputs

@@ -48,29 +48,36 @@ def pair(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Repo
 
     if not workspace.table_path(SPLITS).is_dir():
         raise MissingStepError("the table `splits` has not been written yet.", hint="Run `triage features`.")
-    with run_step(workspace, STEP, as_of, report) as step, workspace.aside(STEP) as aside:
-        outcomes = read_table(spark, workspace, OUTCOMES).filter("template_id is not null")
-        splits = read_table(spark, workspace, SPLITS).select("ticket_id", "arrived", "split")
-        sent = outcomes.select("ticket_id", "contact_type", "template_id").join(splits, "ticket_id")
-        sent.write.parquet(str(aside / "sent"))  # read three times below
-        sent = spark.read.schema(sent.schema).parquet(str(aside / "sent"))
-        templates = sorted(template.template_id for template in read_templates(workspace) if template.active)
-        serving = _serving(workspace, sent)
-        wanted, parts = _days(sent, templates, serving)
-        present = arrivals(workspace, PAIRS, as_of)
-        changed = [day for day in wanted if made_from(workspace, PAIRS, day).get("fingerprint") != wanted[day]]
-        if changed:
-            chosen = sent.filter(F.col("arrived").isin(changed))
-            _write_days(chosen, parts, templates, serving, aside)
-        for day in changed:
-            mark(aside / PAIRS.name / f"arrived={day}", wanted[day])
-        for day in [*changed, *sorted(set(present) - set(wanted))]:
-            workspace.publish(aside / PAIRS.name, PAIRS, [day])
+    with run_step(workspace, STEP, as_of, report) as step:
+        step.reads(OUTCOMES.name, SPLITS.name, "catalogue/templates.json")
+        with workspace.aside(STEP) as aside:
+            sent = _sent(spark, workspace, aside)
+            templates = sorted(template.template_id for template in read_templates(workspace) if template.active)
+            serving = _serving(workspace, sent)
+            wanted, parts = _days(sent, templates, serving)
+            gone = sorted(set(arrivals(workspace, PAIRS, as_of)) - set(wanted))
+            changed = [day for day in wanted if made_from(workspace, PAIRS, day).get("fingerprint") != wanted[day]]
+            if changed:
+                _write_days(sent.filter(F.col("arrived").isin(changed)), parts, templates, serving, aside)
+            for day in changed:
+                mark(aside / PAIRS.name / f"arrived={day}", wanted[day])
+            for day in [*changed, *gone]:
+                workspace.publish(aside / PAIRS.name, PAIRS, [day])
         workspace.table_path(PAIRS).mkdir(parents=True, exist_ok=True)  # an empty table has been written too
-        step.inputs = dict(wanted)
+        for day in changed:
+            step.wrote(PAIRS, day)
         step.counts = {"pairs": count_rows(workspace.table_path(PAIRS)), "days": len(changed)}
         step.summary = f"{step.counts['pairs']:,} ticket-template pairs, {len(changed)} of {len(wanted)} days anew"
     return step.done
+
+
+def _sent(spark: SparkSession, workspace: Workspace, aside: Path) -> DataFrame:
+    """Tickets that a template was sent for: (ticket_id, contact_type, template_id, arrived, split)."""
+    outcomes = read_table(spark, workspace, OUTCOMES).filter("template_id is not null")
+    splits = read_table(spark, workspace, SPLITS).select("ticket_id", "arrived", "split")
+    joined = outcomes.select("ticket_id", "contact_type", "template_id").join(splits, "ticket_id")
+    joined.write.parquet(str(aside / "sent"))  # read three times
+    return spark.read.schema(joined.schema).parquet(str(aside / "sent"))
 
 
 def _serving(workspace: Workspace, sent: DataFrame) -> dict[str, list[str]]:

@@ -7,75 +7,87 @@ many times faster than one pattern with all of them, and what follows is read as
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from pipeline.clues import lowercase
 from pipeline.first_names import FIRST_NAMES
 
 _UPPER = "A-ZÀ-ÖØ-Þ"
 _WORD = rf"[{_UPPER}][\w'’-]{{1,24}}"
 _PARTICLE = r"(?:de\sla|de\slos|de|del|della|da|dos|di|van\sder|van\sden|van\sde|van|von|zu|le|la|bin|al)\s"
 _NAME = re.compile(rf"(?:[{_UPPER}]\.\s?)?{_WORD}(?:[ ](?:{_PARTICLE})?(?:[{_UPPER}]\.(?!\w)|{_WORD})){{0,3}}")
+_FIRST_AND_LAST = re.compile(rf"{_WORD}(?:[ ]{_WORD}){{0,2}}")  # `soy Carlos de Sevilla` names a city
 _TITLE = (
     r"(?:mrs?|ms|miss|mx|dr|prof|herrn?|frau|monsieur|madame|mademoiselle|m|mme|mlle|señora?|sra?|don|doña|"
     r"signora?|sig(?:\.ra|nora|\.na)?|dott(?:\.ssa|oressa)?|senhora?|dona|heer|mevrouw|dhr|mevr|mw)"
 )
 _GREETING = re.compile(
     r"(?:hi|hello|hey|hiya|dear|good\s(?:morning|afternoon|evening|day)|hallo|moin|servus|liebe[r]?|lieve|"
-    r"guten\s(?:tag|morgen|abend)|sehr\sgeehrte[r]?|grüezi|bonjour|bonsoir|salut|ch(?:er|ère)|hola|buen(?:os|as)\s(?:días|"
+    r"guten\s(?:tag|morgen|abend)|sehr\sgeehrte[r]?|grüezi|bonjour|bonsoir|salut|ch(?:er|ère)|hola|buen(?:os|"
+    r"as)\s(?:días|"
     r"tardes|noches)|buenas|estimad[oa]|querid[oa]|olá|ola|oi|bom\sdia|boa\s(?:tarde|noite)|prezad[oa]|car[oa]|ciao|"
-    rf"buongiorno|buonasera|salve|gentile|egregio|beste|geachte|dag|hoi|goede(?:morgen|middag|navond))\s(?:{_TITLE}\.?\s){{0,2}}",
+    rf"buongiorno|buonasera|salve|gentile|egregio|beste|geachte|dag|hoi|goede(?:morgen|middag|"
+    rf"navond))\s(?:{_TITLE}\.?\s){{0,2}}",
     re.IGNORECASE,
 )
 _GREETED_END = re.compile(r"\s?(?:[,!:.–-]|$|\n)")
 _GREETING_STARTS = frozenset("hdgmlsbcoeqpHDGMLSBCOEQP")  # of the words above
-_CLOSING = re.compile(
-    r"(?:thanks(?:\s(?:again|a\slot|in\sadvance|so\smuch))?|thank\syou|thx|regards|wishes|cheers|sincerely|faithfully|truly|best|"
-    r"grüße|grüßen|gruß|gruss|grüsse|cordialement|sentiments|salutations|bien\sà\s(?:vous|toi)|merci|saludos?|gracias|"
-    r"atentamente|cordialmente|obrigad[oa]|atenciosamente|cumprimentos|saluti|grazie|groet(?:en|jes)?)\s?[,!.–-]{0,2}\s$",
-    re.IGNORECASE,
+_SIGNED = re.compile(
+    r"(?<!\w)(?i:mfg|lg|vg|love|thanks(?:\s(?:again|a\slot|in\sadvance|so\smuch))?|thank\syou|thx|regards|wishes|"
+    r"cheers|sincerely|faithfully|truly|best|grüße|grüßen|gruß|gruss|grüsse|cordialement|sentiments|salutations|"
+    r"bien\sà\s(?:vous|toi)|merci|saludos?|gracias|atentamente|cordialmente|obrigad[oa]|atenciosamente|cumprimentos|saluti|"
+    rf"grazie|groet(?:en|jes)?)\s?[,!.–-]{{0,2}}\s({_NAME.pattern})\.?\s*\Z"
 )
-_SIGNED = re.compile(rf"({_NAME.pattern})\.?\s*\Z")
 _TAIL = 120  # characters at the end in which a closing is looked for
 _SIGNATURE_LINES = 6
 
 # After these any capitalised word is a name.
 _TELLING = (
-    *("my name is ", "my full name is ", "my name's ", "mein name ist ", "ich heiße ", "ich heisse ", "je m'appelle "),
-    *("je m’appelle ", "mon nom est ", "me llamo ", "mi nombre es ", "meu nome é ", "o meu nome é ", "chamo-me "),
-    *("me chamo ", "mi chiamo ", "il mio nome è ", "mijn naam is ", "ik heet ", "i'm called ", "i am called "),
+    "my name is |full name is |first name is |last name is |his name is |her name is |my name's |i'm called |i am called |"
+    "mein name ist |ich heiße |ich heisse |m'appelle |m’appelle |nom est |llamo |nombre es |nome é |nome è |chamo-me |"
+    "me chamo |chiamo |naam is |ik heet "
+)
+_TITLES = (
+    "mr |mr. |mrs |mrs. |ms |ms. |miss |herr |herrn |frau |monsieur |madame |mme |señor |señora |sr. |sra. |signor |"
+    "signora |sig. |sig.ra |senhor |senhora |heer |mevrouw |dhr. |mevr. "
 )
 # After these only what is known as a first name: `I am Very Angry`.
-_HINTING = ("i am ", "i'm ", "i’m ", "this is ", "it's ", "ich bin ", "hier ist ", "soy ", "je suis ", "c'est ", "sono ")
-_HINTING = (*_HINTING, "sou ", "sou a ", "sou o ", "ik ben ", "met vriendelijke groet ")
-_TITLES = ("mr ", "mr. ", "mrs ", "mrs. ", "ms ", "ms. ", "miss ", "herr ", "herrn ", "frau ", "monsieur ", "madame ")
-_TITLES = (*_TITLES, "mme ", "señor ", "señora ", "sr. ", "sra. ", "signor ", "signora ", "sig. ", "sig.ra ", "senhor ")
-_TITLES = (*_TITLES, "senhora ", "de heer ", "mevrouw ", "dhr. ", "mevr. ")
-_PHRASES = {phrase: _TELLING + _TITLES for phrase in ()} | dict.fromkeys(_TELLING + _TITLES, False)
-_PHRASES |= dict.fromkeys(_HINTING, True)  # phrase -> whether the first name must be a known one
-_NO_NAME = frozenset(
-    """
-    all agent admin anyone assistance bank care company customer everyone everybody friend friends help helpdesk hotline ladies
-    gentlemen madam ma'am manager mr mrs ms please representative service services sir sirs support team there to again a an and
-    i if is it the my we you your was on in at for not no but so with have has had can could will would since because when
-    account order refund ticket app card urgent thank thanks regards best sent
-    monday tuesday wednesday thursday friday saturday sunday
-    und oder ich wir sie hat ist hatte wird kann das der die den dem ein eine mein meine nicht am im zusammen kundenservice
-    kundendienst leute herren damen
-    madame monsieur messieurs mesdames tous toutes équipe client et je vous mon
-    señor señora señores equipo todos cliente y yo
-    signori tutti assistenza e io sig
-    pessoal equipa equipe todos
-    allemaal klantenservice team heer mevrouw
-    """.split()
-)
+_HINTING = "i am |i'm |i’m |this is |ich bin |hier ist |soy |je suis |c'est |sono |sou |ik ben "
 
 
-def mask_names(text: str, lowered: str) -> str:
+def _by_last_word(phrases: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The phrases by the word that must be in the text for them."""
+    words = {phrase: phrase.split()[-1].strip(".").replace("’", "'") for phrase in phrases}
+    return {word: tuple(phrase for phrase in words if words[phrase] == word) for word in words.values()}
+
+
+_PHRASES = _by_last_word(f"{_TELLING}|{_TITLES}|{_HINTING}".split("|"))
+_NEEDS_KNOWN = frozenset(_HINTING.split("|"))
+_DEGREE = re.compile(r"(?:Dr|Prof|Ing)\.\s")
+_OTHER_WORDS = """
+    all agent admin anyone assistance bank care company customer everyone everybody friend friends help helpdesk
+    hotline ladies gentlemen madam ma'am manager mr mrs ms please representative service services sir sirs
+    support team there to again a an and i if is it the my we you your was on in at for not no but so with have
+    has had can could will would since because when account order refund bureau bye consumer hotel ticket app
+    card urgent thank thanks regards best sent monday tuesday wednesday thursday friday saturday sunday und oder
+    ich wir sie hat ist hatte wird kann das der die den dem ein eine mein meine nicht am im zusammen
+    kundenservice kundendienst leute herren damen madame monsieur messieurs mesdames tous toutes équipe client
+    et je vous mon señor señora señores equipo todos cliente y yo signori tutti assistenza e io sig pessoal
+    equipa equipe todos allemaal klantenservice team heer mevrouw
+"""
+_NO_NAME = frozenset(_OTHER_WORDS.split())
+
+
+def mask_names(text: str, words: frozenset[str]) -> str:
     """`<NAME>` for names that a greeting, an introduction, a title, a closing or a signature gives away.
 
-    `lowered` is the text in small letters, of the same length.
+    `words` are those of the text, in small letters.
     """
-    spans = [*_introduced(text, lowered), *_here(text, lowered), *_in_lines(text), *_closed(text)]
+    spans = [*_in_lines(text), *_closed(text)]
+    if phrases := [phrase for word in words & _PHRASES.keys() for phrase in _PHRASES[word]]:
+        spans += _introduced(text, lowercase(text), phrases)
+    if "here" in words:
+        spans += _here(text, lowercase(text))
     if not spans:
         return text
     pieces: list[str] = []
@@ -87,13 +99,16 @@ def mask_names(text: str, lowered: str) -> str:
     return "".join([*pieces, text[done:]])
 
 
-def _introduced(text: str, lowered: str) -> Iterator[tuple[int, int]]:
-    for phrase, known in _PHRASES.items():
+def _introduced(text: str, lowered: str, phrases: Iterable[str]) -> Iterator[tuple[int, int]]:
+    for phrase in phrases:
+        known = phrase in _NEEDS_KNOWN
         at = lowered.find(phrase)
         while at >= 0:
             start = at + len(phrase)
-            if not lowered[at - 1 : at].isalnum() or at == 0:
-                found = _NAME.match(text, start)
+            if phrase[0] == " " or at == 0 or not lowered[at - 1].isalnum():
+                degree = _DEGREE.match(text, start)
+                start = degree.end() if degree else start
+                found = (_FIRST_AND_LAST if known else _NAME).match(text, start)
                 span = _name(text, start, found.end(), known=known) if found else None
                 if span:
                     yield span
@@ -142,16 +157,18 @@ def _greeted(line: str, start: int) -> tuple[int, int] | None:
             end += 1
         known = line[start:end] in FIRST_NAMES and _GREETED_END.match(line, end)
         return (start, end) if known else None
-    span = _name(line, start, found.end(), known=False)
+    shouted = found.group().isupper() and not line[:start].isupper()  # `Dear CFPB,`
+    span = _name(line, start, found.end(), known=shouted)
     return span if span and _GREETED_END.match(line, span[1]) else None
 
 
 def _closed(text: str) -> Iterator[tuple[int, int]]:
     """`Thanks, Mary` at the very end."""
-    first = max(0, len(text) - _TAIL)
-    found = _SIGNED.search(text, first)
-    if found and _CLOSING.search(text, max(0, found.start() - 40), found.start()):
-        span = _name(text, found.start(), found.end(1), known=False)
+    last = text.rstrip(" .\n").rpartition(" ")[2].rpartition("\n")[2]
+    if not last[:1].isupper():
+        return
+    if found := _SIGNED.search(text, max(0, len(text) - _TAIL)):
+        span = _name(text, *found.span(1), known=False)
         if span:
             yield span
 

@@ -7,36 +7,70 @@ from __future__ import annotations
 
 import re
 
+from pipeline.boilerplate import cut_boilerplate
+
 _ATTRIBUTION = re.compile(  # the line above a quoted reply, in the languages our users write
-    r"(?:on\b.{4,300}\bwrote|am\b.{4,300}\bschrieb\b.{0,120}|le\b.{4,300}\ba écrit|el\b.{4,300}\bescribió|"
-    r"em\b.{4,300}\bescreveu|il\b.{4,300}\bha scritto|op\b.{4,300}\bschreef\b.{0,120})\s?:",
+    r"(?:on\b.{4,300}\bwrote|am\b.{4,300}\b(?:schrieb\b.{0,120}|geschrieben)|le\b.{4,300}\ba écrit|"
+    r"el\b.{4,300}\bescribió|"
+    r"em\b.{4,300}\bescreveu|il\b.{4,300}\bha scritto|op\b.{4,300}\b(?:schreef\b.{0,120}|geschreven))\s?:",
     re.IGNORECASE,
 )
 _ATTRIBUTION_START = re.compile(r"(?:on|am|le|el|em|il|op)\s", re.IGNORECASE)
-_FORWARD_LINE = re.compile(
-    r"[-_=\s]{2,}(?:original message|forwarded message|original-nachricht|ursprüngliche nachricht|"
-    r"weitergeleitete nachricht|"
-    r"message d'origine|message transféré|mensaje original|mensaje reenviado|mensagem original|messaggio originale|"
-    r"oorspronkelijk bericht)[-_=\s]*|_{20,}",
+_ATTRIBUTION_BY_NAME = re.compile(  # `2026-03-03 10:00 Help <h@x.org>:` and `Help <h@x.org> schrieb am 03.03.2026:`
+    r"\d{4}-\d\d-\d\d.{4,200}(?:>|\))\s?:|"
+    r".{2,80}(?:<\S{3,80}>|\S{1,40}@\S{3,40})\s(?:wrote|schrieb|a écrit|escribió|ha scritto|escreveu|"
+    r"schreef)\b.{0,80}\d.{0,40}:",
     re.IGNORECASE,
 )
-_FROM = re.compile(r"\*?(?:from|von|de|da|van)\*?\s?:\s.{1,200}", re.IGNORECASE)
+_FORWARD_LINE = re.compile(
+    r"[-_=\s]{2,}(?:original message|forwarded message|(?:original|ursprüngliche) ?-?nachricht|"
+    r"weitergeleitete nachricht|"
+    r"message d'origine|message original|message transféré|mensaje original|mensaje reenviado|mensagem original|"
+    r"mensagem encaminhada|messaggio originale|messaggio inoltrato|oorspronkelijk bericht|"
+    r"doorgestuurd bericht)[-_=\s]*|"
+    r"_{20,}|begin forwarded message:|anfang der weitergeleiteten nachricht:|début du message (?:réexpédié|"
+    r"transféré)\s?:|"
+    r"inicio del mensaje reenviado:|inizio messaggio inoltrato:|begin doorgestuurd bericht:|"
+    r"\W{0,8}(?:please )?(?:type|write|enter)?\s?(?:your )?(?:reply|answer|respond) above this line\W{0,8}|"
+    r"\W{0,8}bitte (?:antworten sie|schreiben sie ihre antwort|geben sie ihre antwort) (?:ober|"
+    r"über)(?:halb)? dieser (?:zeile|linie)"
+    r"(?: ein)?\W{0,8}|\W{0,8}(?:merci de )?(?:saisi(?:r|ssez)|tap(?:er|"
+    r"ez)) votre réponse au-dessus de cette ligne\W{0,8}|"
+    r"\W{0,8}(?:por favor,? )?(?:escriba|escribe) su respuesta (?:por )?encima de esta línea\W{0,8}",
+    re.IGNORECASE,
+)
+_FROM = re.compile(r"\*{0,2}(?:from|von|de|da|van)\*{0,2}\s?:\*{0,2}\s.{1,200}", re.IGNORECASE)
 _HEADER = re.compile(
-    r"\*?(?:from|to|cc|sent|date|subject|reply-to|von|an|gesendet|datum|betreff|de|à|envoyé|objet|para|enviado|asunto|fecha|"
-    r"assunto|da|a|inviato|oggetto|van|aan|verzonden|onderwerp)\*?\s?:\s.{0,300}",
+    r"\*{0,2}(?:from|to|cc|bcc|sent|date|subject|reply-to|importance|priority|von|an|gesendet|datum|betreff|kopie|"
+    r"wichtigkeit|"
+    r"de|à|envoyé|objet|importance|para|enviado(?: el| em)?|enviada(?: el| em)?|asunto|fecha|cco|assunto|data|da|a|"
+    r"inviato|oggetto|"
+    r"van|aan|verzonden|onderwerp)\*{0,2}\s?:\*{0,2}\s.{0,300}",
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
-    r"(?:(?:with\s)?(?:many\s|kind(?:est)?\s|best\s|warm(?:est)?\s)?(?:thanks|regards|wishes)(?:\sand\s(?:kind\s|best\s)?regards)?|best|"
+    r"(?:(?:with\s)?(?:many\s|kind(?:est)?\s|best\s|warm(?:est)?\s)?(?:thanks|regards|wishes)(?:\sand\s(?:kind\s|"
+    r"best\s)?regards)?|best|"
     r"cheers|sincerely|yours\s(?:sincerely|faithfully|truly)|sincerely\syours|respectfully|thank\syou|thanks\sagain|"
-    r"thanks\sin\sadvance|thx|ty|mit\sfreundlichen\sgrüßen|(?:viele|liebe|beste)\sgrüße|mfg|lg|vg|cordialement|bien\sà\svous|merci|"
-    r"(?:un\s)?saludos?(?:\scordial(?:es)?)?|gracias|atentamente|obrigad[oa]|atenciosamente|cordiali\ssaluti|grazie|"
-    r"met\svriendelijke\sgroet(?:en)?|groeten)(?:\s(?:so|very)\smuch)?\s?[,.!]*",
+    r"thanks\sin\sadvance|thx|ty|kr|br|mit\s(?:freundlichen|besten|lieben|herzlichen)\s(?:grüßen|grüssen)|"
+    r"freundliche\sgrüße|"
+    r"(?:viele|liebe|beste|schöne|herzliche)\s(?:grüße|grüsse)|(?:lieben\s|schönen\s|besten\s)?gru(?:ß|ss)|mfg|lg|vg|"
+    r"(?:bien\s)?cordialement|bien\sà\s(?:vous|toi)|merci|sincères\ssalutations|meilleures\ssalutations|"
+    r"(?:un\s)?(?:cordial\s)?saludos?(?:\scordial(?:es)?)?|gracias|atentamente|muy\satentamente|obrigad[oa]|"
+    r"atenciosamente|"
+    r"(?:com\sos\s)?(?:melhores\s)?cumprimentos|(?:cordiali|distinti)\ssaluti|saluti|grazie|"
+    r"met\svriendelijke\sgroet(?:en)?|(?:hartelijke\s)?groet(?:en|jes)?|mvg)(?:\s(?:so|very)\smuch)?\s?[,.!]*",
     re.IGNORECASE,
 )
 _DEVICE = re.compile(
-    r"(?:sent\s(?:from|via)\s(?:my|the)?\b|get\soutlook\sfor|sent\swith\s(?:proton|spark)|von\smeinem\s.{2,40}\sgesendet|"
-    r"gesendet\svon\smein|envoyé\sde(?:puis)?\smon|enviado\sdesde\smi|enviado\sdo\smeu|inviato\sda(?:l\smio)?\s).{0,80}",
+    r"(?:sent\s(?:from|via|with|using)\s(?:my\s|the\s)?(?:\w+\s){0,3}?(?:iphone|ipad|android|mobile|phone|samsung|"
+    r"galaxy|huawei|"
+    r"xiaomi|blackberry|windows|mail|yahoo|outlook|gmail|proton|spark|aol|tablet|smartphone|device)|get\soutlook\sfor|"
+    r"(?:diese\snachricht\swurde\s)?von\smeinem\s.{2,80}\s(?:gesendet|geschickt)|gesendet\s(?:von|mit)\s|"
+    r"outlook\sfür\s.{2,20}beziehen|"
+    r"holen\ssie\ssich\soutlook|envoyé\s(?:de(?:puis)?|à\spartir\sde|avec)\s|(?:télécharge[rz]|obtene[rz])\soutlook|"
+    r"enviado\s(?:desde|do|a\spartir\sdo|con|com)\s|inviato\s(?:da|dal\smio|con)\s|scarica\soutlook|"
+    r"(?:verstuurd|verzonden)\s(?:vanaf|met)\s|download\soutlook).{0,80}",
     re.IGNORECASE,
 )
 _SIGNATURE_LINES = 6  # what follows a closing: name, role, company, phone, address, site
@@ -45,7 +79,7 @@ _SIGNATURE_WIDTH = 60
 
 def cut_mail(text: str) -> str:
     """The customer's own words. When cutting would leave nothing, the text comes back as it was."""
-    lines = [line.strip() for line in text.split("\n")]
+    lines = [line.strip() for line in cut_boilerplate(text).split("\n")]
     own = _cut_signature(_cut_quotes(lines))
     return "\n".join(own) if any(own) else text
 
@@ -76,13 +110,10 @@ def _earlier_message(lines: list[str], number: int) -> int:
     line = lines[number]
     if len(line) > 500 or not line:
         return 0
-    if _ATTRIBUTION_START.match(line):
-        if _dated(line) and _ATTRIBUTION.fullmatch(line):
-            return 1
-        if not line.endswith(":") and number + 1 < len(lines) and len(lines[number + 1]) <= 500:
-            wrapped = f"{line} {lines[number + 1]}"
-            if _dated(wrapped) and _ATTRIBUTION.fullmatch(wrapped):
-                return 2
+    if _ATTRIBUTION_START.match(line) and (length := _attribution(lines, number)):
+        return length
+    if line.endswith(":") and _dated(line) and _ATTRIBUTION_BY_NAME.fullmatch(line):
+        return 1
     length = 1 if _FORWARD_LINE.fullmatch(line) else 0
     headers = 0
     while (
@@ -93,6 +124,18 @@ def _earlier_message(lines: list[str], number: int) -> int:
         headers += 1
     if length or (headers >= 3 and _FROM.fullmatch(line)):
         return length + headers
+    return 0
+
+
+def _attribution(lines: list[str], number: int) -> int:
+    """How many lines the attribution that starts here fills: mail programs wrap it; 0 when it is none."""
+    joined = ""
+    for length, line in enumerate(lines[number : number + 3], start=1):
+        if len(line) > 500 or not line:
+            return 0
+        joined = f"{joined} {line}" if joined else line
+        if line.endswith(":"):
+            return length if _dated(joined) and _ATTRIBUTION.fullmatch(joined) else 0
     return 0
 
 

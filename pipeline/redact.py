@@ -1,8 +1,8 @@
 """Masking what identifies a person, by type and in place, so that the sentence keeps its meaning for the model.
 
-What each type looks like stands in a file of its own. Every pattern is bounded or anchored, so that masking is linear;
-what a pattern finds is checked (Luhn, IBAN mod 97, number plans, the words before) before it is masked. The order counts:
-what carries a check or a name of its own comes before what is told by its shape.
+What each type looks like stands in a file of its own. Every pattern is bounded or anchored, so that masking is
+linear; what a pattern finds is checked (Luhn, IBAN mod 97, number plans, the words before) before it is masked. The
+order counts: what carries a check or a name of its own comes before what is told by its shape.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 
+from pipeline.clues import clues
 from pipeline.credentials import mask_birth_dates, mask_credentials
 from pipeline.national_ids import mask_national_ids
 from pipeline.payment_numbers import mask_cards, mask_ibans
@@ -42,11 +43,11 @@ def mask(text: str) -> str:
         text = _REDACTED.sub("<REDACTED>", _REDACTED_DATE.sub("<DATE>", text))
     if "{$" in text:
         text = _AMOUNT.sub(r"\1", text)
-    lowered = _lowered(text)
-    masked = mask_credentials(mask_emails(mask_urls(text), lowered), lowered)
-    if _DIGIT.search(masked):
-        masked = _mask_numbers(masked, lowered)
-    return mask_names(masked, lowered if masked is text else _lowered(masked))
+    words = clues(text).words
+    text = mask_credentials(mask_emails(mask_urls(text), words), words)
+    if _DIGIT.search(text):
+        text = _mask_numbers(text, words)
+    return mask_names(text, words)
 
 
 def customer_hash(value: str, *, salt: str) -> str:
@@ -54,25 +55,14 @@ def customer_hash(value: str, *, salt: str) -> str:
     return hashlib.sha256(f"{salt}\x00{value.strip().lower()}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _mask_numbers(text: str, lowered: str) -> str:
-    text = mask_birth_dates(text, lowered)
+def _mask_numbers(text: str, words: frozenset[str]) -> str:
+    text = mask_birth_dates(text, words)
     long = _SEVEN_DIGITS.search(text) is not None
     if long:
         text = mask_cards(mask_ibans(text))
     if _SIX_CODE.search(text):
-        text = mask_national_ids(text, lowered)
+        text = mask_national_ids(text, words)
     text = mask_references(mask_network_addresses(text))
     if long:
         text = mask_phones(text)
     return mask_addresses(text)
-
-
-def _lowered(text: str) -> str:
-    """The text in small letters, of the same length: a few letters would grow (`İ`)."""
-    lowered = text.lower()
-    return lowered if len(lowered) == len(text) else "".join(map(_lowered_letter, text))
-
-
-def _lowered_letter(letter: str) -> str:
-    lowered = letter.lower()
-    return lowered if len(lowered) == 1 else letter

@@ -11,28 +11,33 @@ import re
 
 _ORDER_NOUNS = (
     r"orders?|bookings?|reservations?|invoices?|tracking|shipments?|parcel|package|confirmation|purchase|receipt|"
-    r"policy|contract|"
+    r"policy|contract|po|"
     r"bestell|auftrag|rechnung|sendung|buchung|lieferung|paket|"
     r"commande|facture|colis|réservation|suivi|pedido|reserva|factura|envío|ordine|fattura|spedizione|prenotazione|"
     r"encomenda|fatura|compra|bestelling|bestel|factuur|zending|boeking|pakket"
 )
 _TICKET_NOUNS = (
     r"tickets?|cases?|incidents?|references?|ref|requests?|complaints?|claims?|"
-    r"vorgang|vorgangs|aktenzeichen|fall|anfrage|beschwerde|dossier|demande|réclamation|"
+    r"vorgang|vorgangs|aktenzeichen|fall|anfrage|beschwerde|dossier|demande|référence|réclamation|"
     r"incidencia|caso|solicitud|expediente|reclamación|pratica|segnalazione|richiesta|chamado|protocolo|"
     r"processo|zaak|melding|klacht"
 )
-_BEFORE = re.compile(rf"(?<![^\W_])(?:(?P<order>{_ORDER_NOUNS})|(?:{_TICKET_NOUNS}))(?P<rest>[^\d\n!?;]{{0,30}})$", re.I)
+_BEFORE = re.compile(
+    rf"(?<![^\W_])(?:(?P<order>{_ORDER_NOUNS})|(?:{_TICKET_NOUNS}))"
+    r"(?P<rest>(?:s?(?:nummer|nr|number|numero|code|id))?(?!\w)[^\d\n!?;]{0,30})$",
+    re.I,
+)
 _NUMBERED = re.compile(  # says that what follows is a number, so that a short one counts too
-    r"(?:number|nummer|numéro|numero|número|code|\bnum|\bno|nr|\bn)\b\.?|n[°ºo]\.?|\bids?\b|\bref\b|reference|[#:]", re.I
+    r"(?:number|nummer|numéro|numero|número|code|\bnum|\bno|nr|\bn)\b\.?|n[°ºo]\.?|\bids?\b|\bref\b|reference|[#:]",
+    re.I,
 )
 _JOINED = re.compile(r"s?[\s.:(\[#]*(?:(?:is|was|ist|lautet|est|es|é|è)\s)?[(\[]?", re.I)
 _DIGITS = re.compile(r"\d[\w/-]*")
 _LEFT = 12  # characters of a code before its first digit, at most: `RD-DFA9EBA`
+_LONGEST = 40
 _WINDOW = 48
 _UPPER_CODE = re.compile(r"[A-Z]{1,6}-[A-Z0-9]{4,}(?:-[A-Z0-9]+)*")
 _DATE = re.compile(r"\d{1,4}([-/])\d{1,2}\1\d{1,4}")
-_YEAR = re.compile(r"(?:19|20)\d\d")
 _UNIT_AFTER = re.compile(
     r"(?:[.,:]\d|\s?(?:[€$£%°]|(?:eur|usd|gbp|chf|euros?|dollars?|pounds?|kg|km|cm|mm|min|minutes?|hours?|stunden|"
     r"minuten|uhr|people|times|mal|items?|pieces?|stück)\b))",
@@ -69,22 +74,19 @@ def _code(text: str, digits: re.Match[str], done: int) -> tuple[int, int]:
 
 
 def _kind(text: str, start: int, end: int) -> str | None:
-    if end - start < 3 or end - start > 40:
-        return None
+    """The mask for a code that stands after the name of what it numbers; None for a quantity, an amount or a date."""
     code = text[start:end]
     digits = sum(map(str.isdigit, code))
-    if digits < 3 and len(code) < 5:
+    if not 3 <= len(code) <= _LONGEST or (digits < 3 and len(code) < 5):
         return None
     before = _BEFORE.search(text, max(0, start - _WINDOW), start)
     if before is None or _DATE.fullmatch(code) or _UNIT_AFTER.match(text, end):
         return None
     rest = before.group("rest")
     numbered = _NUMBERED.search(rest) is not None
-    certain = (digits >= 2 if numbered else digits >= 5) or _UPPER_CODE.fullmatch(code) is not None
-    if not numbered and (_YEAR.fullmatch(code) or not (certain or (digits >= 3 and not code.isdigit()))):
-        return None
-    if not certain and numbered:
-        return None
     if not numbered and not _JOINED.fullmatch(rest):
+        return None
+    enough = digits >= 2 if numbered else digits >= 5 or (digits >= 3 and not code.isdigit())  # `my order 2024`
+    if not enough and not _UPPER_CODE.fullmatch(code):
         return None
     return "<ORDER>" if before.group("order") else "<TICKET>"

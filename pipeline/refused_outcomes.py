@@ -12,8 +12,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.corrections import out_of_force, read_in_force
 from pipeline.lake import arrivals, parts_of, replace_parts
-from pipeline.units import PartWriter, Unit, part_name, read_unit, run_units, units_of
+from pipeline.units import PartWriter, Unit, part_name, run_units, units_of
 from tickets.tables import QUARANTINE, RAW
 from tickets.workspace import Workspace
 
@@ -90,17 +91,19 @@ def _write(spark: SparkSession, workspace: Workspace, refused: DataFrame, days: 
             answers[row["arrived"]].append(answer)
     units = [unit for day in sorted(looked_up) for unit in units_of(day, parts_of(workspace, RAW, day))]
     by_day = {day: dict(rows) for day, rows in looked_up.items()}
-    run_units(spark, units, lambda unit: _look_up(unit, by_day[unit.day], aside))
+    gone = out_of_force(workspace, looked_up)
+    run_units(spark, units, lambda unit: _look_up(unit, by_day[unit.day], gone, aside))
     for day in days:
         with PartWriter(_folder(aside, day) / "answers.parquet", QUARANTINE.schema, always=False) as part:
             for answer in answers[day]:
                 part.append(answer)
 
 
-def _look_up(unit: Unit, refusals: Refusals, aside: Path) -> int:
+def _look_up(unit: Unit, refusals: Refusals, gone: frozenset[str], aside: Path) -> int:
     with PartWriter(_folder(aside, unit.day) / part_name(unit.number), QUARANTINE.schema, always=False) as part:
-        for _, rows in read_unit(unit, ["source", "row", "fields"]):
-            for source, row, fields in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+        for _, rows in read_in_force(unit, gone):
+            columns = (rows[name].to_pylist() for name in ("source", "row", "fields"))
+            for source, row, fields in zip(*columns, strict=True):
                 for reason, detail in refusals.get((source, row), ()):
                     part.append((source, row, fields, _STEP, reason, detail), len(fields))
     return part.rows

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.corrections import read_in_force
 from pipeline.lake import spark_schema
-from pipeline.units import PartWriter, Unit, part_name, read_unit
+from pipeline.units import PartWriter, Unit, part_name
 from tickets.tables import IMPORTED_OUTCOMES, QUARANTINE, TICKETS, Table
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ PLACES = Table(  # never published: where each ticket of a part comes from, in t
 _TAKEN = pa.schema([pa.field("arrived", pa.string(), nullable=False), pa.field("rows", pa.int64(), nullable=False)])
 
 
-def take_out_repeated(spark: SparkSession, units: Sequence[Unit], aside: Path) -> dict[str, int]:
+def take_out_repeated(spark: SparkSession, units: Sequence[Unit], gone: frozenset[str], aside: Path) -> dict[str, int]:
     """Move all but the last row of each ticket id of a day from `aside`'s tickets and outcomes to its quarantine.
     Returns how many of each day. Parts are known by the numbers of their units."""
     earlier = _earlier_rows(spark, aside)
@@ -42,7 +43,7 @@ def take_out_repeated(spark: SparkSession, units: Sequence[Unit], aside: Path) -
 
     def take_out(rows: pa.Table) -> pa.Table:
         unit = by_part[rows["arrived"][0].as_py(), rows["part"][0].as_py()]
-        _rewrite(unit, rows, aside)
+        _rewrite(unit, rows, gone, aside)
         return pa.table([[unit.day], [rows.num_rows]], schema=_TAKEN)
 
     taken: Counter[str] = Counter()
@@ -77,7 +78,7 @@ def _earlier_rows(spark: SparkSession, aside: Path) -> DataFrame | None:
     return ranked.filter("rank > 1").select("arrived", "part", "place", "ticket_id")
 
 
-def _rewrite(unit: Unit, rows: pa.Table, aside: Path) -> None:
+def _rewrite(unit: Unit, rows: pa.Table, gone: frozenset[str], aside: Path) -> None:
     """The unit's parts without `rows`, under `aside/once`; the raw rows they came from beside the unit's other refused
     ones."""
 
@@ -90,21 +91,22 @@ def _rewrite(unit: Unit, rows: pa.Table, aside: Path) -> None:
     for table in (TICKETS, IMPORTED_OUTCOMES):
         kept = pq.ParquetFile(path(table)).read()
         if table is TICKETS:
-            gone = pc.is_in(pa.array(range(kept.num_rows)), value_set=rows["place"].combine_chunks().cast(pa.int64()))
+            taken = pc.is_in(pa.array(range(kept.num_rows)), value_set=rows["place"].combine_chunks().cast(pa.int64()))
         else:
             standing = zip(kept["source"].to_pylist(), kept["row"].to_pylist(), strict=True)
-            gone = pa.array([place in refused for place in standing], pa.bool_())
+            taken = pa.array([place in refused for place in standing], pa.bool_())
         with PartWriter(path(table, aside / "once"), table.schema) as part:
-            part.write(kept.filter(pc.invert(gone)))
+            part.write(kept.filter(pc.invert(taken)))
     again = path(QUARANTINE).with_name(f"part-{unit.number:04d}-again.parquet")
     with PartWriter(again, QUARANTINE.schema) as quarantine:
-        for row in _refused_rows(unit, refused):
+        for row in _refused_rows(unit, refused, gone):
             quarantine.append(row)
 
 
-def _refused_rows(unit: Unit, refused: dict[tuple[str, int], str]) -> Iterator[tuple[Any, ...]]:
-    for _, rows in read_unit(unit, ["source", "row", "fields"]):
-        for source, row, fields in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+def _refused_rows(unit: Unit, refused: dict[tuple[str, int], str], gone: frozenset[str]) -> Iterator[tuple[Any, ...]]:
+    for _, rows in read_in_force(unit, gone):
+        columns = (rows[name].to_pylist() for name in ("source", "row", "fields"))
+        for source, row, fields in zip(*columns, strict=True):
             if ticket_id := refused.get((source, row)):
                 said = f"a later row of this day has the id {ticket_id} too; that one was kept."
                 yield source, row, fields, "clean", DUPLICATE, said

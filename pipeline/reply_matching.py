@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pipeline.reply_skeleton import SLOT, sentences, words_of
 from tickets.records import ReplyTemplate
 
-ALIKE = 0.6  # from which share of common words (Dice) a reply counts as made from a template
+ALIKE = 0.6  # from which share of common words or sentences (Dice) a reply counts as made from a template
+ALIKE_WORDS = 0.4  # of words at least: agents leave out a long sentence sooner than most of a template
 _HEAD = 2  # words that lead to a pattern
 _FREE_WORDS = 6  # at most, in one placeholder of free text
 _ANY = rf"(?:[^ ]+(?: [^ ]+){{0,{_FREE_WORDS - 1}}})"
@@ -25,6 +26,7 @@ class ReplyIndex:
 
     template_ids: tuple[str, ...]
     words: tuple[int, ...]  # of each template
+    sentences: tuple[int, ...]
     wordings: Mapping[str, tuple[tuple[int, int], ...]]  # sentence key -> (template, words)
     patterns: Mapping[str, tuple[tuple[re.Pattern[str], int, int], ...]]  # its first or last words -> the same
 
@@ -34,22 +36,25 @@ def index_replies(templates: Sequence[ReplyTemplate]) -> ReplyIndex:
     wordings: dict[str, dict[int, int]] = defaultdict(dict)
     patterns: dict[str, list[tuple[re.Pattern[str], int, int]]] = defaultdict(list)
     ordered = sorted(templates, key=lambda template: template.template_id)
-    totals = []
+    totals, counts = [], []
     for number, template in enumerate(ordered):
-        total = 0
+        total = count = 0
         for sentence in sentences(template.body):
             words = words_of(sentence.key)
             total += words
             if words == 0:
                 continue
+            count += 1
             wordings[sentence.key][number] = words
             if any(kind == "given" for kind, _ in sentence.slots) and (head := _head(sentence.key)):
                 parts = (re.escape(part) for part in sentence.key.split(SLOT))
                 patterns[head].append((re.compile(_ANY.join(parts)), number, words))
         totals.append(total)
+        counts.append(count)
     return ReplyIndex(
         template_ids=tuple(template.template_id for template in ordered),
         words=tuple(totals),
+        sentences=tuple(counts),
         wordings={key: tuple(sorted(found.items())) for key, found in wordings.items()},
         patterns={head: tuple(found) for head, found in patterns.items()},
     )
@@ -65,17 +70,22 @@ def match_reply(reply: str, index: ReplyIndex) -> str | None:
 
 def match_keys(keys: Sequence[str], index: ReplyIndex) -> str | None:
     """`match_reply` of a reply whose sentences are known by their keys."""
-    found: dict[int, int] = {}
-    total = 0
+    found: dict[int, list[int]] = {}
+    total = count = 0
     for key in dict.fromkeys(keys):
-        total += words_of(key)
-        for number, words in _uses(key, index).items():
-            found[number] = found.get(number, 0) + words
-    best, score = None, ALIKE
+        if own := words_of(key):
+            total, count = total + own, count + 1
+            for number, words in _uses(key, index).items():
+                common = found.setdefault(number, [0, 0])
+                common[0] += words
+                common[1] += 1
+    best, score = None, 0.0
     for number in sorted(found):
-        alike = 2 * found[number] / (total + index.words[number])
-        if alike > score or (alike == score and best is None):
-            best, score = number, alike
+        words, same = found[number]
+        alike = 2 * words / (total + index.words[number])
+        whole = 2 * same / (count + index.sentences[number])
+        if alike >= ALIKE_WORDS and max(alike, whole) >= ALIKE and alike + whole > score:
+            best, score = number, alike + whole
     return None if best is None else index.template_ids[best]
 
 

@@ -1,7 +1,8 @@
 """What stays of a reply when all that differs from customer to customer is taken out: its skeleton. Pure.
 
 Amounts, dates, numbers, order ids, links, mail addresses, phone numbers, the name that is greeted and the one that
-signs become slots, and so do the `{{placeholders}}` of a template. A template and the replies made from it share a skeleton.
+signs become slots, and so do the `{{placeholders}}` of a template. A template and the replies made from it share a
+skeleton.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _MARK = 0xE000  # a private character after SLOT says which slot it is, while th
 _MOST = 6_000
 _MARKED = re.compile("\x00([\ue000-\uf8ff])")
 _GREETING_WORDS = frozenset(
-    (
+    (  # noqa: SIM905  # a list of single words would fill a page
         "hi hello hey dear good morning afternoon evening day greetings mr mrs ms miss dr sir "
         "madam hallo guten tag morgen abend liebe lieber sehr geehrte geehrter herr frau moin "
         "servus hola buenos buenas días dias tardes noches estimado estimada querido querida señor "
@@ -46,14 +47,12 @@ _GREETING_WORDS = frozenset(
         "gentile caro cara signor signora olá ola bom boa dia tarde noite prezado prezada senhor "
         "senhora beste geachte goedemorgen goedemiddag goedenavond heer mevrouw hoi dag hej hei "
         "kære bästa "
-    ).split()  # noqa: SIM905  # one name a line would be a page
+    ).split()
 )
-_GREETED = re.compile(
-    r"\s*(\w+)((?:[ ]\w+\.?){0,3}?)[ ]([^\W\d_][\w'’.-]{0,24}(?:[ ][^\W\d_][\w'’.-]{0,24}){0,2})(?=\s?[,!:–]|\s?\n)"
-)
-_SIGNED = re.compile(
-    r"(?:(?<=[.!?,…])\s+|\n\s*|(?<=\x00)\s*\n\s*)((?:[^\W\d_][\w'’.-]{0,24})(?:[ ][^\W\d_][\w'’.-]{0,24}){0,2})\s*\Z"
-)
+_NAME_WORD = r"[^\W\d_](?:\.|[\w'’-]{0,24})"  # or an initial
+_NAME = rf"{_NAME_WORD}(?:[ ]{_NAME_WORD}){{0,2}}"
+_GREETED = re.compile(rf"\s*(\w+)((?:[ ]\w+\.?){{0,3}}?)[ ]({_NAME})(?=\s?[,!:–]|\s?\n)")
+_SIGNED = re.compile(rf"(?:(?<=[.!?,…])\s+|\n\s*)({_NAME})\s*\Z")
 _BETWEEN = re.compile(r"(?<=[.!?…])[^\S\n]+|\s*\n\s*")
 _NOT_WORDS = re.compile(r"[^\w\x00]+")
 

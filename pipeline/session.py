@@ -121,7 +121,8 @@ def _complete(conf: SparkConf, asked: Mapping[str, str], submitted: bool) -> Spa
         else:
             conf.set(key, value)
     master = _with_retries(conf.get("spark.master", ""))
-    for key, value in (_DEFAULTS | (_LOCAL if _is_local(master) else _CLUSTER)).items():
+    defaults = _DEFAULTS | (_LOCAL | _local_shuffles(master) if _is_local(master) else _CLUSTER)
+    for key, value in defaults.items():
         conf.setIfMissing(key, value)
     for key, value in (_TABLES | {"spark.master": master}).items():
         conf.set(key, value)
@@ -155,6 +156,13 @@ def _with_retries(master: str) -> str:
     that was asked for stays."""
     found = re.fullmatch(r"local(?:\[(\d+|\*)\])?", master)
     return f"local[{found.group(1) or 1},{TASK_ATTEMPTS}]" if found else master
+
+
+def _local_shuffles(master: str) -> dict[str, str]:
+    """Two partitions a core, until the pipeline has seen how large its tables are; Spark's 200 suit a cluster."""
+    found = re.match(r"local\[(\d+|\*)", master)
+    cores = int(found.group(1)) if found and found.group(1) != "*" else os.cpu_count() or 1
+    return {"spark.sql.shuffle.partitions": str(2 * cores)}
 
 
 def _choose_python(conf: SparkConf) -> None:

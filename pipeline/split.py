@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from pipeline.duplicates import clusters
-from pipeline.lake import arrivals, latest_tickets, made_from, read_table, write_sorted
+from pipeline.lake import arrivals, latest_tickets, made_from, mark, read_table, write_sorted
 from pipeline.steps import Report, run_step, silent
 from tickets.errors import InputError, MissingStepError
 from tickets.manifests import Manifest
@@ -69,29 +69,39 @@ def split(
     A split given by the dataset wins and is never a leak; when it gives train and test alone, the plan's share of
     train's clusters becomes validation. Where tickets have no times to cut at, clusters are dealt out by their hash.
     """
-    from pyspark.sql import functions as F  # noqa: N812
-
     plan = plan or SplitPlan()
     for table in (TICKETS, OUTCOMES, NEAR_DUPLICATES):
         if not workspace.table_path(table).is_dir():
             raise MissingStepError(f"the table `{table.name}` has not been written yet.", hint="Run `triage features`.")
-    with run_step(workspace, STEP, as_of, report) as step, workspace.aside(STEP) as aside:
+    with run_step(workspace, STEP, as_of, report) as step:
         days = arrivals(workspace, TICKETS, as_of)
-        rows = sum(made_from(workspace, TICKETS, day)["counts"]["tickets"] for day in days)
-        _clustered(spark, workspace, as_of).write.parquet(str(aside / "clustered"))
-        tickets = spark.read.parquet(str(aside / "clustered"))
-        labelled = tickets.filter("labelled")
-        placed = _without_leaks(_by_plan(labelled, plan))
-        unlabelled = tickets.filter("not labelled").withColumn("split", F.lit(UNLABELLED))
-        names = SPLITS.schema.names
-        everything = placed.select(*names).unionByName(unlabelled.select(*names))
-        write_sorted(everything, aside / "splits", SPLITS, "ticket_id", rows=rows)
-        step.counts = _counts(aside / "splits")
-        workspace.publish(aside / "splits", SPLITS)
+        step.reads_days(TICKETS, days)
+        step.reads_days(NEAR_DUPLICATES, arrivals(workspace, NEAR_DUPLICATES, as_of))
+        step.reads(OUTCOMES.name)
+        step.rows_in = sum(made_from(workspace, TICKETS, day)["counts"]["tickets"] for day in days)
+        wanted = step.follows_from(plan)
+        if made_from(workspace, SPLITS).get("fingerprint") != wanted:
+            with workspace.aside(STEP) as aside:
+                _write(spark, workspace, plan, aside, as_of=as_of, rows=step.rows_in)
+                mark(aside / SPLITS.name, wanted, **_counts(aside / SPLITS.name))
+                workspace.publish(aside / SPLITS.name, SPLITS)
+        step.counts = made_from(workspace, SPLITS)["counts"]
+        step.wrote(SPLITS)
         step.summary = ", ".join(
             f"{step.counts[name]:,} {name}" for name in (*_ORDER, LEAK, LATER, UNLABELLED) if name in step.counts
         )
     return step.done
+
+
+def _write(spark: SparkSession, workspace: Workspace, plan: SplitPlan, aside: Path, *, as_of: date, rows: int) -> None:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    # Kept on disk: what follows reads it several times.
+    _clustered(spark, workspace, as_of).write.parquet(str(aside / "clustered"))
+    tickets = spark.read.parquet(str(aside / "clustered"))
+    placed = _without_leaks(_by_plan(tickets.filter("labelled"), plan)).select(*SPLITS.schema.names)
+    unlabelled = tickets.filter("not labelled").withColumn("split", F.lit(UNLABELLED)).select(*SPLITS.schema.names)
+    write_sorted(placed.unionByName(unlabelled), aside / SPLITS.name, SPLITS, "ticket_id", rows=rows)
 
 
 def _clustered(spark: SparkSession, workspace: Workspace, as_of: date) -> DataFrame:

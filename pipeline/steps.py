@@ -1,16 +1,26 @@
 """What every step of the pipeline does around its work: time it, write its manifest, say one line, name the machine's
-limits."""
+limits, and leave a record also when it fails."""
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from pipeline.session import machine_limits
-from tickets.manifests import Manifest, write_manifest
+from tickets.manifests import (
+    Manifest,
+    Output,
+    fingerprint,
+    output_of,
+    partition_name,
+    record_state,
+    write_manifest,
+)
+from tickets.tables import Table
 from tickets.workspace import Workspace
 
 Report = Callable[[str], None]
@@ -22,12 +32,36 @@ def silent(_line: str) -> None:
 
 @dataclass
 class Step:
-    """A step while it runs: it fills in what it read and counted, and one line of `summary`."""
+    """A step while it runs: it fills in what it read, wrote and counted, and one line of `summary`."""
 
+    workspace: Workspace
     inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, Output] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    rows_in: int = 0
+    rows_out: int = 0
     summary: str = ""
     manifest: Manifest | None = None
+
+    def reads(self, *names: str) -> None:
+        """Note inputs (see tickets.manifests) as they are now; those that are not there are not noted."""
+        for name in names:
+            if (content := fingerprint(self.workspace, name)) is not None:
+                self.inputs[name] = content
+
+    def reads_days(self, table: Table, days: Iterable[str]) -> None:
+        self.reads(*(partition_name(table, day) for day in days))
+
+    def wrote(self, table: Table, value: str | None = None, *, made_from: Iterable[str] = ()) -> None:
+        """Note a partition that was published, or a whole table."""
+        output = output_of(self.workspace, table, value, made_from=tuple(made_from))
+        self.outputs[partition_name(table, value)] = output
+        self.rows_out += output.rows
+
+    def follows_from(self, *more: object) -> str:
+        """A fingerprint of all that was read, and of `more`, such as a version of the rules."""
+        said = [*(f"{name} {content}" for name, content in sorted(self.inputs.items())), *map(repr, more)]
+        return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
     @property
     def done(self) -> Manifest:
@@ -41,20 +75,29 @@ class Step:
 def run_step(workspace: Workspace, name: str, as_of: date, report: Report) -> Iterator[Step]:
     """Run a step's body; when it succeeds, write the manifest and report. Raises MachineError when disk or memory is
     full."""
-    step = Step()
+    step = Step(workspace)
     started_at, clock = datetime.now(UTC), time.perf_counter()
-    with machine_limits(workspace.root):
-        yield step
-        seconds = time.perf_counter() - clock
-        step.manifest = Manifest(
-            step=name,
-            as_of=as_of.isoformat(),
-            inputs=dict(sorted(step.inputs.items())),
-            counts=_named(step.counts),
-            started_at=started_at.isoformat(),
-            seconds=round(seconds, 3),
-        )
-        write_manifest(workspace, step.manifest)
+    record_state(workspace, name, as_of, "running")
+    try:
+        with machine_limits(workspace.root):
+            yield step
+    except BaseException as error:
+        record_state(workspace, name, as_of, "failed", error=error)
+        raise
+    seconds = time.perf_counter() - clock
+    step.manifest = Manifest(
+        step=name,
+        as_of=as_of.isoformat(),
+        inputs=dict(sorted(step.inputs.items())),
+        outputs=dict(sorted(step.outputs.items())),
+        counts=_named(step.counts),
+        rows_in=step.rows_in,
+        rows_out=step.rows_out,
+        started_at=started_at.isoformat(),
+        seconds=round(seconds, 3),
+    )
+    write_manifest(workspace, step.manifest)
+    record_state(workspace, name, as_of, "done")
     report(f"{name}: {step.summary} in {seconds:.1f} s")
 
 

@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.topic_space import TermRows, TopicSpace, segment_sums
+from pipeline.topic_space import TermRows, TopicSpace, lists_of_rows, segment_sums
 from tickets.tables import TEMPLATE_PROFILES
 from tickets.workspace import Workspace
 
+_UNIT = 2.0**32  # a row's weights lie within 0 and 1
 _PIECE = 1_000_000  # entries compared at a time
 COSINES = ("words", "topics", "past_words", "past_topics")  # columns of SIMILARITIES
 
@@ -144,10 +145,7 @@ def _cosines(
 def profiles_table(profiles: TemplateProfiles) -> pa.Table:
     """The profiles as the table TEMPLATE_PROFILES."""
     columns: list[Any] = [pa.array(profiles.names, pa.string()), pa.array(profiles.past_tickets, pa.int64())]
-    for rows, kind in ((profiles.own, pa.float32()), (profiles.past, pa.float64())):
-        starts = pa.array(rows.starts, pa.int32())
-        columns.append(pa.ListArray.from_arrays(starts, pa.array(rows.columns, pa.int32())))
-        columns.append(pa.ListArray.from_arrays(starts, pa.array(rows.weights, kind)))
+    columns += lists_of_rows(profiles.own, pa.float32()) + lists_of_rows(profiles.past, pa.float64())
     return pa.Table.from_arrays(columns, schema=TEMPLATE_PROFILES.schema)
 
 
@@ -165,10 +163,9 @@ def read_profiles(workspace: Workspace, space: TopicSpace) -> TemplateProfiles:
 
 def _rows(table: pa.Table, columns: str, weights: str, kind: type) -> TermRows:
     lists = table[columns].combine_chunks()
-    lengths = np.asarray([len(entry) for entry in lists], np.int64)
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    starts = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy())]).astype(np.int64)
     values = table[weights].combine_chunks().flatten().to_numpy()
-    return TermRows(starts, lists.flatten().to_numpy().astype(np.int32), values.astype(kind))
+    return TermRows(starts, lists.flatten().to_numpy(), values.astype(kind))
 
 
 def sums_of_rows(rows: TermRows, group: Sequence[int], terms: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -185,6 +182,3 @@ def rows_of_sums(keys: NDArray[np.int64], weights: NDArray[np.int64], *, groups:
     """The rows of `sums_of_rows` added up, one a group; `keys` rising."""
     starts = np.searchsorted(keys, np.arange(groups + 1) * terms).astype(np.int64)
     return TermRows(starts, (keys % terms).astype(np.int32), weights.astype(np.float64) / _UNIT)
-
-
-_UNIT = 2.0**32

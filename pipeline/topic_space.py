@@ -124,12 +124,8 @@ class TopicSpace:
 
 def write_topic_space(space: TopicSpace, folder: Path) -> None:
     """Write the table TERM_WEIGHTS into a folder, one file; the singular values stand in the file's metadata."""
-    width = space.directions.shape[1]
-    flat = pa.array(space.directions.ravel(), pa.float32())
-    directions = pa.ListArray.from_arrays(pa.array(np.arange(len(space.terms) + 1) * width, pa.int32()), flat)
-    table = pa.Table.from_arrays(
-        [pa.array(space.terms, pa.string()), pa.array(space.idf, pa.float32()), directions], schema=TERM_WEIGHTS.schema
-    )
+    columns = [pa.array(space.terms, pa.string()), pa.array(space.idf), lists_of_numbers(space.directions)]
+    table = pa.Table.from_arrays(columns, schema=TERM_WEIGHTS.schema)
     notes = json.dumps({"documents": space.documents, "strengths": space.strengths.tolist()})
     folder.mkdir(parents=True)
     pq.write_table(table.replace_schema_metadata({_NOTES: notes}), folder / _FILE, compression="zstd")
@@ -152,7 +148,20 @@ def read_topic_space(workspace: Workspace) -> TopicSpace:
     return TopicSpace(
         terms=tuple(table["word"].to_pylist()),
         idf=table["idf"].to_numpy().astype(np.float32),
-        directions=weights.reshape(table.num_rows, -1),
+        directions=weights.reshape(table.num_rows, len(told["strengths"])),
         strengths=np.asarray(told["strengths"], np.float64),
         documents=told["documents"],
     )
+
+
+def lists_of_numbers(matrix: NDArray[np.float32]) -> pa.ListArray:
+    """A (rows, k) matrix as a column of lists."""
+    starts = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
+    return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(matrix.ravel(), pa.float32()))
+
+
+def lists_of_rows(rows: TermRows, kind: pa.DataType) -> list[pa.ListArray]:
+    """Sparse rows as two columns of lists: columns, and weights of the given type."""
+    starts = pa.array(rows.starts, pa.int32())
+    values = (pa.array(rows.columns, pa.int32()), pa.array(rows.weights, kind))
+    return [pa.ListArray.from_arrays(starts, each) for each in values]

@@ -7,28 +7,28 @@ weights, topics and the templates' past come from the training split alone.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.contract_checks import check_written
 from pipeline.lake import count_rows, made_from, read_arrivals, read_table, spark_schema, write
-from pipeline.latent_topics import gram_product, strongest_directions
+from pipeline.latent_topics import strongest_directions
 from pipeline.steps import Report, run_step, silent
-from pipeline.template_profiles import COSINES, TemplateProfiles, profiles_table, rows_of_sums, sums_of_rows
-from pipeline.topic_space import TermRows, TopicSpace, write_topic_space
-from pipeline.units import PartWriter, Unit, part_name, read_unit, run_units, units_of
-from pipeline.words import template_words, words
+from pipeline.template_profiles import TemplateProfiles, profiles_table, rows_of_sums
+from pipeline.topic_space import TopicSpace, write_topic_space
+from pipeline.topic_tasks import SUMS, WORDS, compare_unit, find_words, gram_unit, sum_unit, weigh_unit
+from pipeline.units import Unit, part_name, run_units, units_of
+from pipeline.words import template_words
 from tickets.catalogue import read_dataset, read_templates
 from tickets.errors import MissingStepError, TrainingDataError
 from tickets.manifests import Manifest, file_hash
-from tickets.tables import FEATURES, PAIRS, SIMILARITIES, SPLITS, TEMPLATE_PROFILES, TERM_WEIGHTS, TOPICS, Table
+from tickets.tables import FEATURES, PAIRS, SIMILARITIES, SPLITS, TEMPLATE_PROFILES, TERM_WEIGHTS, TOPICS
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -37,29 +37,14 @@ if TYPE_CHECKING:
 STEP = "topics"
 FITTED_ON = 200_000  # training tickets, drawn by their ids; the topics of more are the same, and a night is short
 LEAST_DOCUMENTS = 2  # of which a word must be known, unless there are hardly any
-_TICKETS_IN_PART = 20_000
+_TICKETS_IN_PART = 5_000
+_TABLES = (TERM_WEIGHTS, TEMPLATE_PROFILES, TOPICS, SIMILARITIES)
 # Languages that Spark has stop words of, by the names it gives them.
 _SPARKS_LANGUAGES = {
     **{"da": "danish", "de": "german", "en": "english", "es": "spanish", "fi": "finnish", "fr": "french"},
     **{"hu": "hungarian", "it": "italian", "nl": "dutch", "no": "norwegian", "pt": "portuguese", "ru": "russian"},
     **{"sv": "swedish", "tr": "turkish"},
 }
-
-_KEYS = [
-    pa.field("ticket_id", pa.string(), nullable=False),
-    pa.field("split", pa.string(), nullable=False),
-    pa.field("sent", pa.string()),  # the template that the agent sent
-    pa.field("templates", pa.list_(pa.string())),  # of the ticket's pairs, sorted
-]
-_WORDS = Table("words", pa.schema([*_KEYS, pa.field("words", pa.list_(pa.string()), nullable=False)]), partition=None)
-_VECTORS = pa.schema(
-    [
-        *_KEYS,
-        pa.field("columns", pa.list_(pa.int32()), nullable=False),
-        pa.field("weights", pa.list_(pa.float32()), nullable=False),
-    ]
-)
-_SUMS = pa.schema([pa.field("key", pa.int64(), nullable=False), pa.field("weight", pa.int64(), nullable=False)])
 
 
 def topics(
@@ -74,7 +59,7 @@ def topics(
     """Fit `dimensions` topics of the `vocabulary` most frequent words on the training split, and write `term_weights`,
     `template_profiles`, `topics` of every labelled ticket and `similarities` of every row of `pairs`.
 
-    Raises MissingStepError before `triage features`, TrainingDataError when the training tickets share no words.
+    Raises MissingStepError before `triage features`, TrainingDataError when no word tells the training tickets apart.
     """
     for table in (FEATURES, SPLITS, PAIRS):
         if not workspace.table_path(table).is_dir():
@@ -83,13 +68,15 @@ def topics(
             )
     with run_step(workspace, STEP, as_of, report) as step, workspace.aside(STEP) as aside:
         step.inputs = _inputs(workspace)
-        write(_labelled_words(spark, workspace), aside / "words", _WORDS)
-        texts = spark.read.schema(spark_schema(_WORDS.schema)).parquet(str(aside / "words"))
+        write(_labelled_words(spark, workspace), aside / "words", WORDS)
+        texts = spark.read.schema(spark_schema(WORDS.schema)).parquet(str(aside / "words"))
         space = _fit(spark, workspace, texts, aside, dimensions=dimensions, vocabulary=vocabulary)
         profiles = _profiles(spark, workspace, texts, space, aside)
         _compare(spark, profiles, aside)
         write_topic_space(space, aside / TERM_WEIGHTS.name)
-        for table in (TERM_WEIGHTS, TEMPLATE_PROFILES, TOPICS, SIMILARITIES):
+        for table in _TABLES:
+            check_written(spark, workspace, table, aside / table.name)
+        for table in _TABLES:
             workspace.publish(aside / table.name, table)
             step.counts[table.name] = count_rows(workspace.table_path(table))
         found = f"{space.directions.shape[1]} topics of {len(space.terms):,} words"
@@ -105,7 +92,7 @@ def _inputs(workspace: Workspace) -> dict[str, str]:
 
 
 def _labelled_words(spark: SparkSession, workspace: Workspace) -> DataFrame:
-    """The rows of _WORDS for every labelled ticket, spread by ticket alone, so that each run has the same parts."""
+    """The rows of WORDS for every labelled ticket, spread by ticket alone, so that each run has the same parts."""
     from pyspark.sql import functions as F  # noqa: N812
 
     splits = read_table(spark, workspace, SPLITS).filter("split != 'unlabelled'").drop("cluster")
@@ -119,14 +106,7 @@ def _labelled_words(spark: SparkSession, workspace: Workspace) -> DataFrame:
     parts = 1 + count_rows(workspace.table_path(SPLITS)) // _TICKETS_IN_PART
     texts = joined.join(offered, "ticket_id", "left").select("ticket_id", "split", "sent", "templates", "text")
     spread = texts.repartition(parts, "ticket_id").sortWithinPartitions("ticket_id")
-    return spread.mapInArrow(_find_words, spark_schema(_WORDS.schema))
-
-
-def _find_words(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        found = pa.array([words(text) for text in batch.column("text").to_pylist()], pa.list_(pa.string()))
-        kept = [batch.column(field.name).cast(field.type) for field in _KEYS]
-        yield pa.RecordBatch.from_arrays([*kept, found], schema=_WORDS.schema)
+    return spread.mapInArrow(find_words, spark_schema(WORDS.schema))
 
 
 def _fit(
@@ -135,12 +115,9 @@ def _fit(
     """Vocabulary, idf and topics of the training tickets; leaves every ticket's TF-IDF row in `aside`/vectors."""
     training = texts.filter("split = 'train'")
     documents = training.count()
-    counted = _document_counts(spark, training, documents, vocabulary, read_dataset(workspace).languages)
+    counted = _document_counts(training, documents, vocabulary, read_dataset(workspace).languages)
     if not counted:
-        raise TrainingDataError(
-            f"no topics can be fitted: the {documents:,} training tickets share no words.",
-            hint="Import more tickets with text, or move the dates of the split.",
-        )
+        raise _no_topics(documents)
     # Smoothed as in Spark ML's IDF, which the tests compare with.
     idf = np.log((documents + 1) / (np.array(list(counted.values()), np.float64) + 1)).astype(np.float32)
     none = np.zeros((len(counted), 0))
@@ -153,12 +130,19 @@ def _fit(
     directions, strengths = strongest_directions(
         lambda block: _gram(spark, units, block), terms=len(counted), count=dimensions
     )
+    if not len(strengths):
+        raise _no_topics(documents)
     return TopicSpace(space.terms, idf, directions, strengths, documents)
 
 
-def _document_counts(
-    spark: SparkSession, training: DataFrame, documents: int, vocabulary: int, languages: Sequence[str]
-) -> dict[str, int]:
+def _no_topics(documents: int) -> TrainingDataError:
+    return TrainingDataError(
+        f"no topics can be fitted: no word tells the {documents:,} training tickets apart.",
+        hint="Import more tickets with text, or move the dates of the split.",
+    )
+
+
+def _document_counts(training: DataFrame, documents: int, vocabulary: int, languages: Sequence[str]) -> dict[str, int]:
     """The most frequent words and how many training tickets have each, most first, then by the alphabet. Spark's
     CountVectorizer leaves open which of equally frequent words it takes."""
     from pyspark.ml.feature import StopWordsRemover
@@ -174,38 +158,14 @@ def _document_counts(
     return dict(kept[:vocabulary])
 
 
-def weigh_unit(unit: Unit, space: TopicSpace, aside: Path, share: float) -> None:
-    """What a task runs: words to TF-IDF rows, and beside them those of the training tickets that topics are fitted
-    on."""
-    name = part_name(unit.number)
-    fitted = PartWriter(aside / "fitted" / name, _VECTORS)
-    with PartWriter(aside / "vectors" / name, _VECTORS) as vectors, fitted:
-        for _, read in read_unit(unit, _WORDS.schema.names):
-            rows = space.rows(read["words"].to_pylist())
-            weighed = pa.Table.from_arrays([*(read[field.name] for field in _KEYS), *_lists(rows)], schema=_VECTORS)
-            vectors.write(weighed)
-            drawn = [
-                split == "train" and zlib.crc32(ticket_id.encode("utf-8", "surrogatepass")) < share * 2**32
-                for ticket_id, split in zip(read["ticket_id"].to_pylist(), read["split"].to_pylist(), strict=True)
-            ]
-            fitted.write(weighed.filter(pa.array(drawn, pa.bool_())))
-
-
 def _gram(spark: SparkSession, units: Sequence[Unit], block: NDArray[np.float32]) -> NDArray[np.float64]:
     """One pass over the fitted rows, added up in the order of the parts: the same sum to the last bit in each run."""
     handle = spark.sparkContext.broadcast(block)
     try:
-        return np.sum(run_units(spark, units, lambda unit: gram_unit(unit, handle.value)), axis=0)
+        parts = run_units(spark, units, lambda unit: gram_unit(unit, handle.value))
+        return np.asarray(np.sum(parts, axis=0), np.float64)
     finally:
         handle.destroy()
-
-
-def gram_unit(unit: Unit, block: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What a task runs: the unit's share of the Gram matrix times a block."""
-    product = np.zeros(block.shape)
-    for _, read in read_unit(unit, ("columns", "weights")):
-        product += gram_product(_rows(read), block)
-    return product
 
 
 def _profiles(
@@ -222,7 +182,7 @@ def _profiles(
     place = {name: number for number, name in enumerate(names)}
     terms = len(space.terms)
     run_units(spark, _units(aside / "vectors"), lambda unit: sum_unit(unit, place, terms, aside))
-    sums = spark.read.schema(spark_schema(_SUMS)).parquet(str(aside / "sums"))
+    sums = spark.read.schema(spark_schema(SUMS)).parquet(str(aside / "sums"))
     summed = sums.groupBy("key").agg(F.sum("weight").alias("weight")).orderBy("key").toArrow()
     past = rows_of_sums(summed["key"].to_numpy(), summed["weight"].to_numpy(), groups=len(names), terms=terms)
     sent = texts.filter("split = 'train' and sent is not null").groupBy("sent").count().collect()
@@ -236,23 +196,6 @@ def _profiles(
     return profiles
 
 
-def sum_unit(unit: Unit, place: dict[str, int], terms: int, aside: Path) -> None:
-    """What a task runs: the TF-IDF rows of the unit's training tickets, added up by the template that was sent."""
-    with PartWriter(aside / "sums" / part_name(unit.number), _SUMS) as sums:
-        for _, read in read_unit(unit, ("split", "sent", "columns", "weights")):
-            told = [
-                split == "train" and sent is not None
-                for split, sent in zip(read["split"].to_pylist(), read["sent"].to_pylist(), strict=True)
-            ]
-            past = read.filter(pa.array(told, pa.bool_()))
-            sums.write(
-                pa.Table.from_arrays(
-                    sums_of_rows(_rows(past), [place[name] for name in past["sent"].to_pylist()], terms),
-                    schema=_SUMS,
-                )
-            )
-
-
 def _compare(spark: SparkSession, profiles: TemplateProfiles, aside: Path) -> None:
     """Write TOPICS and SIMILARITIES to `aside`."""
     handle = spark.sparkContext.broadcast(profiles)
@@ -260,57 +203,5 @@ def _compare(spark: SparkSession, profiles: TemplateProfiles, aside: Path) -> No
     handle.destroy()
 
 
-def compare_unit(unit: Unit, profiles: TemplateProfiles, aside: Path) -> None:
-    """What a task runs: TF-IDF rows to topics, and to the cosines with the templates of their pairs."""
-    name = part_name(unit.number)
-    with (
-        PartWriter(aside / TOPICS.name / name, TOPICS.schema) as placed,
-        PartWriter(aside / SIMILARITIES.name / name, SIMILARITIES.schema) as compared,
-    ):
-        for _, read in read_unit(unit, _VECTORS.names):
-            rows = _rows(read)
-            latent = profiles.space.topics(rows)
-            lists = pa.FixedSizeListArray.from_arrays(pa.array(latent.ravel(), pa.float32()), latent.shape[1])
-            placed.write(
-                pa.Table.from_arrays([read["ticket_id"], lists.cast(pa.list_(pa.float32()))], schema=TOPICS.schema)
-            )
-            compared.write(_similarities(read, rows, latent, profiles))
-
-
-def _similarities(read: pa.Table, rows: TermRows, latent: NDArray[np.float32], profiles: TemplateProfiles) -> pa.Table:
-    ids: list[str] = []
-    names: list[str] = []
-    numbers: list[int] = []
-    among_past: list[bool] = []
-    for number, row in enumerate(read.select(["ticket_id", "split", "sent", "templates"]).to_pylist()):
-        for name in row["templates"] or ():
-            ids.append(row["ticket_id"])
-            names.append(name)
-            numbers.append(number)
-            among_past.append(row["split"] == "train" and name == row["sent"])
-    places = np.asarray([profiles.place[name] for name in names], np.int64)
-    cosines = profiles.cosines(rows, latent, np.asarray(numbers, np.int64), places, np.asarray(among_past, np.bool_))
-    return pa.Table.from_arrays(
-        [pa.array(ids, pa.string()), pa.array(names, pa.string()), *(pa.array(cosines[name]) for name in COSINES)],
-        schema=SIMILARITIES.schema,
-    )
-
-
 def _units(folder: Path) -> list[Unit]:
     return units_of("", sorted(folder.glob("*.parquet")))
-
-
-def _lists(rows: TermRows) -> tuple[pa.ListArray, pa.ListArray]:
-    starts = pa.array(rows.starts, pa.int32())
-    return (
-        pa.ListArray.from_arrays(starts, pa.array(rows.columns, pa.int32())),
-        pa.ListArray.from_arrays(starts, pa.array(rows.weights, pa.float32())),
-    )
-
-
-def _rows(read: pa.Table) -> TermRows:
-    columns: Any = read["columns"].combine_chunks()
-    lengths = columns.value_lengths().to_numpy()
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    weights = read["weights"].combine_chunks().flatten().to_numpy()
-    return TermRows(starts, columns.flatten().to_numpy(), weights)

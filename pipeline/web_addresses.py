@@ -12,7 +12,7 @@ _HIDDEN_EMAIL = re.compile(  # written so that robots do not find it, and read o
     r"(?<![\w.+-])[\w-]{1,30}(?: dot [\w-]{1,30}){0,3} at [\w-]{1,30} dot (?:com|org|net|info|edu|[a-z]{2})(?!\w)",
     re.IGNORECASE,
 )
-_HINTS_OF_HIDDEN = ("(at)", "[at]", "{at}", "(@)", "[@]", "( at )", "[ at ]", " dot ")
+_BRACKETED_AT = re.compile(r"[(\[{] ?(?:at|AT|At) ?[)\]}]")
 _URL = re.compile(r"(?<!\w)(?:https?://|ftp://|www\.)[^\s<>\"']+", re.IGNORECASE)
 _URL_SECRET = re.compile(r"[?#;].*=|//[^/]*@|[?]\w{8}|/(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{16,}")
 _URL_READ = 2_000  # characters; a longer address is no page that a person would name
@@ -22,11 +22,11 @@ _IPV6 = re.compile(r"[0-9A-Fa-f:](?<![\w:.].)[0-9A-Fa-f:]{5,38}(?![\w:])")
 _VERSION_BEFORE = re.compile(r"(?:version|release|build|firmware|driver|update|v|app|ver\.)\s?$", re.IGNORECASE)
 
 
-def mask_emails(text: str, lowered: str) -> str:
-    """`<EMAIL>` for every address; `lowered` is the text in small letters."""
+def mask_emails(text: str, words: frozenset[str]) -> str:
+    """`<EMAIL>` for every address; `words` are those of the text, in small letters."""
     if "@" in text:
         text = _EMAIL.sub("<EMAIL>", text)
-    if any(hint in lowered for hint in _HINTS_OF_HIDDEN):
+    if "dot" in words or ("at" in words and _BRACKETED_AT.search(text)):
         text = _HIDDEN_EMAIL.sub("<EMAIL>", text)
     return text
 

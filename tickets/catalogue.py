@@ -1,18 +1,35 @@
-"""The catalogue of a workspace: its dataset description, contact-type tree and reply templates."""
+"""The catalogue of a workspace: its dataset description, contact-type tree, reply templates and proposed ones."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tickets.contact_types import ContactTypeTree, tree_from_json, tree_to_text
 from tickets.dataset import Dataset, load_dataset
 from tickets.errors import InputError, MissingStepError
 from tickets.records import ReplyTemplate
 from tickets.workspace import Workspace, write_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateProposal:
+    """A reply template mined from replies. `support` counts the replies made from it, `share` (0 to 1) is of all that
+    were looked at; `examples` are ticket ids."""
+
+    template_id: str
+    title: str
+    body: str
+    language: str
+    contact_types: tuple[str, ...] = ()
+    support: int = 0
+    share: float = 0.0
+    examples: tuple[str, ...] = ()
+    status: Literal["proposed", "approved", "rejected"] = "proposed"
 
 
 def read_dataset(workspace: Workspace) -> Dataset:
@@ -69,6 +86,22 @@ def templates_to_text(templates: Sequence[ReplyTemplate]) -> str:
 
 def write_templates(workspace: Workspace, templates: Sequence[ReplyTemplate]) -> None:
     write_text(workspace.catalogue / "templates.json", templates_to_text(templates))
+
+
+def read_proposals(workspace: Workspace) -> tuple[TemplateProposal, ...]:
+    """Proposed templates with what people decided; () before any were mined. Raises InputError."""
+    path = workspace.catalogue / "template_proposals.json"
+    lists = ("contact_types", "examples")
+    try:
+        entries = _load(path) if path.exists() else []
+        return tuple(TemplateProposal(**{**entry, **{name: tuple(entry[name]) for name in lists}}) for entry in entries)
+    except (TypeError, KeyError) as error:
+        raise InputError(f"{path.name} holds an entry that is no proposal: {error}.") from error
+
+
+def write_proposals(workspace: Workspace, proposals: Sequence[TemplateProposal]) -> None:
+    entries = [dataclasses.asdict(proposal) for proposal in proposals]
+    write_text(workspace.catalogue / "template_proposals.json", json.dumps(entries, indent=1, ensure_ascii=False))
 
 
 def _load(path: Path) -> Any:

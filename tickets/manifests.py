@@ -146,11 +146,15 @@ def fingerprint(workspace: Workspace, name: str) -> str | None:
         return None
     if (said := folder / MADE_FROM).exists():
         return str(json.loads(said.read_text(encoding="utf-8"))["fingerprint"])
-    parts: set[str] = set()
+    prefixes: set[str] = set()
+    contents: list[str] = []
     for path in folder.rglob("*.parquet"):
         prefix = _NUMBER.sub("", str(path.relative_to(folder)))
-        parts.add(f"{prefix} {file_hash(path)}" if _made_anew(prefix) else prefix)
-    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
+        if _made_anew(prefix):
+            contents.append(f"{prefix} {file_hash(path)}")
+        else:
+            prefixes.add(prefix)
+    return hashlib.sha256("\n".join(sorted([*prefixes, *contents])).encode()).hexdigest()
 
 
 def file_hash(path: Path) -> str:

@@ -51,8 +51,8 @@ class Change:
 
     def chosen(self, trail: Sequence[Place], told: Mapping[str, str]) -> Sequence[Part]:
         """The part for one row, or all that it may be when nothing tells. `trail`: every place its name has had."""
-        if found := next((part for part in self.parts if part.is_told(trail, told)), None):
-            return (found,)
+        if found := [part for part in self.parts if part.is_told(trail, told)]:
+            return found
         return [part for part in self.parts if not part.conditional] or self.parts
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tickets.changes_file import ChangesFile, Standing
 from tickets.contact_types import SEPARATOR, ContactType, ContactTypeTree
-from tickets.taxonomy_changes import ByDay, Change, Place, by_day, follow, source_depth
+from tickets.taxonomy_changes import Change, Place, by_day, follow, source_depth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +27,10 @@ def apply_changes(tree: ContactTypeTree, file: ChangesFile) -> ContactTypeTree:
     """
     merged = {(change.on, change.source): change for change in (*tree.changes, *file.changes)}
     changes = tuple(sorted(merged.values(), key=lambda change: (change.on, change.source)))
-    rules = _Rules(by_day(changes), file.current)
-    standing = {*file.current, *_ends(rules, file.changes), *_those_there(tree, _ends(rules, changes))}
-    # A place that others move to is one of today's, though an older change may have the same name as its source.
-    standing |= {place for places in _leaving(tree, rules, standing).values() for place in places}
+    rules = _Rules(changes=changes, known=tree.changes, current=file.current)
+    standing = {*file.current, *rules.ends()}
     leaving = _leaving(tree, rules, standing)
+    standing |= {place for places in leaving.values() for place in places}
     new = [*file.current, *sorted(standing.difference(file.current))]
     grown = tree.with_paths(SEPARATOR.join(place) for place in new)
     active = _active(grown, standing, set(leaving))
@@ -70,48 +69,55 @@ def compare(before: ContactTypeTree, after: ContactTypeTree) -> TreeDifference:
 
 
 class _Rules:
-    """All changes and, where the file says it, what there is after the last."""
+    """All changes, those of them that are new to the tree, and what the file says there is after the last."""
 
-    def __init__(self, days: ByDay, current: Sequence[Place]) -> None:
-        self.days = days
-        self.known = Standing(current) if current else None
+    def __init__(self, *, changes: Iterable[Change], known: Sequence[Change], current: Sequence[Place]) -> None:
+        changes = tuple(changes)
+        self.days = by_day(changes)
+        self.new = tuple(change for change in changes if change not in known)
+        self._new_days = by_day(self.new)
+        self._current = Standing(current) if current else None
 
     def leads_to(self, place: Place, *, after: str = "", before: Sequence[Place] = ()) -> tuple[Place, ...]:
         """Where a place stands today; of several parts those that [current] has, if it has any."""
         places = follow(self.days, place, after=after, before=before)
-        if self.known is None or len(places) < 2:
+        if self._current is None or len(places) < 2:
             return places
-        return tuple(found for found in places if found in self.known) or places
+        return tuple(found for found in places if found in self._current) or places
 
-    def keep(self, place: Place, standing: set[Place]) -> bool:
-        """Is a node's place one of today's: untouched by changes, or where one leads, or under such a place?"""
-        depth = source_depth(self.days, place)
-        if depth == 0 or (self.known is not None and place in self.known):
-            return True
-        return any(place[:names] in standing for names in range(depth, len(place) + 1))
+    def ends(self) -> set[Place]:
+        """Where the parts of the new changes stand after the changes that follow them."""
+        return {
+            end
+            for change in self.new
+            for part in change.parts
+            for end in self.leads_to(part.to, after=change.on, before=(change.source,))
+        }
 
-
-def _ends(rules: _Rules, changes: Iterable[Change]) -> set[Place]:
-    """Where the parts of changes stand after the changes that follow them."""
-    return {
-        end
-        for change in changes
-        for part in change.parts
-        for end in rules.leads_to(part.to, after=change.on, before=(change.source,))
-    }
-
-
-def _those_there(tree: ContactTypeTree, places: Iterable[Place]) -> set[Place]:
-    """The places that are in use in the tree."""
-    return {place for place in places if (node := tree.at(place)) is not None and node.active}
+    def move(self, place: Place, *, active: bool, standing: set[Place]) -> bool:
+        """Does a node's place move? One in use has survived the changes that the tree knows; it stays where a new one
+        leads to it, or to what it stands under."""
+        if place in standing:
+            return False
+        if not active:
+            return source_depth(self.days, place) > 0
+        depth = source_depth(self._new_days, place)
+        if depth == 0 or (self._current is not None and place in self._current):
+            return False
+        return not any(place[:names] in standing for names in range(depth, len(place)))
 
 
 def _leaving(tree: ContactTypeTree, rules: _Rules, standing: set[Place]) -> dict[str, tuple[Place, ...]]:
-    """The ids of nodes that changes retire, and where each went."""
-    places = {node.id: tree.place(node.id) for node in tree.nodes}
-    return {
-        identifier: rules.leads_to(place) for identifier, place in places.items() if not rules.keep(place, standing)
+    """The ids of nodes that changes retire, and where each went. What has one of today's places below it stays."""
+    above = {place[:depth] for place in standing for depth in range(1, len(place))}
+    leaving = {
+        node.id: (place, rules.leads_to(place))
+        for node in tree.nodes
+        if (place := tree.place(node.id)) not in above and rules.move(place, active=node.active, standing=standing)
     }
+    # A place that others move to is one of today's, though an older change may have the same name as its source.
+    taken = {target for place, targets in leaving.values() for target in targets if target != place}
+    return {identifier: targets for identifier, (place, targets) in leaving.items() if place not in taken}
 
 
 def _active(tree: ContactTypeTree, standing: set[Place], leaving: set[str]) -> set[str]:

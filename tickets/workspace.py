@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tickets.errors import LockedError, MachineError, MissingStepError, WorkspaceError
+from tickets.exchange import exchange
 from tickets.tables import Table
 
 _MARKER = "workspace.json"
@@ -165,11 +166,15 @@ class Workspace:
                 self._discard(target / name)
 
     def replace_folder(self, new: Path, target: Path) -> None:
-        """Put `new` in the place of `target`: two renames. What stood there goes only once `new` is in place; a run
-        killed between the renames is undone by whoever next takes the lock."""
+        """Put `new` in the place of `target`; what stood there goes only once `new` is in place. They trade places in
+        one step; where the disk cannot, by two renames, and a run killed between them is undone by whoever next takes
+        the lock."""
         target.parent.mkdir(parents=True, exist_ok=True)
         replaced: Path | None = None
         if target.exists():
+            if exchange(new, target):
+                self._discard(new)
+                return
             place = quote(str(target.relative_to(self.root)), safe="")
             replaced = self.aside_root / f"{_REPLACED}{uuid.uuid4().hex[:12]}-{place}"
             target.rename(replaced)

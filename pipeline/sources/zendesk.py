@@ -5,7 +5,7 @@ A row is the whole ticket with its audits, and what dataset.toml can name beside
     first_message             what the requester wrote first
     fields.<title>            custom fields by their title, options by the name that agents see
     outcome.contact_type      of solved and closed tickets: `contact_type_field` as a path
-    outcome.template_id       the macro in the agent's first public reply that used one
+    outcome.template_id       the macro in the agent's first public reply that used one which writes replies
     outcome.reply             that reply; without a macro, the first one
     outcome.resolved_at       when the ticket was last solved
     outcome.assignee          who solved it
@@ -33,7 +33,7 @@ from pipeline.sources.tabular import BROKEN_JSON, SourceRow, source_row
 from pipeline.sources.zendesk_export import FIELDS, MACROS, PAGE_PATTERN
 from tickets.contact_types import SEPARATOR
 from tickets.dataset import Dataset
-from tickets.errors import SourceError
+from tickets.errors import DatasetError, SourceError
 from tickets.manifests import file_hash
 from tickets.records import ReplyTemplate
 
@@ -57,6 +57,7 @@ class Export:
     dataset: Dataset
     fields: Mapping[int, _Field]
     contact_type_ids: tuple[int, ...]
+    replying: frozenset[str]  # ids of macros that write a public reply: only those can be templates
 
     def pages(self) -> list[tuple[Path, str]]:
         """The pages of tickets in the order they were fetched, each with a hash of its content and of how it is
@@ -103,7 +104,7 @@ class Export:
             levels = [self._named(identifier, values.get(identifier)) for identifier in self.contact_type_ids]
             outcome = {
                 "contact_type": SEPARATOR.join(str(level) for level in levels if level) or None,
-                **_answer(ticket, audits),
+                **_answer(ticket, audits, self.replying),
                 "resolved_at": _solved_at(audits) or ticket.get("updated_at"),
                 "assignee": ticket.get("assignee_id"),
             }
@@ -128,8 +129,8 @@ class Export:
 
 
 def open_export(folder: Path, dataset: Dataset) -> Export:
-    """Read the export's ticket fields. Raises SourceError when the folder holds no export, or when dataset.toml names a
-    field that Zendesk does not have."""
+    """Read the export's ticket fields and macros. Raises SourceError when the folder holds no export, or when
+    dataset.toml names a field that Zendesk does not have; DatasetError when the contact type's field is an input."""
     if not (folder / FIELDS).exists():
         raise SourceError(
             f"{folder} holds no Zendesk export.", hint="Fetch one with `triage sources zendesk`, and name its folder."
@@ -145,7 +146,14 @@ def open_export(folder: Path, dataset: Dataset) -> Export:
             hint=f"It has {', '.join(repr(field.title) for field in fields.values())}. Correct dataset.toml.",
         )
     chosen = tuple(by_name[name] for name in dataset.source.contact_type_fields)
-    return Export(folder=folder, dataset=dataset, fields=fields, contact_type_ids=chosen)
+    inputs = {by_name[name.removeprefix("fields.")] for name in dataset.attributes if name.startswith("fields.")}
+    if leaks := inputs.intersection(chosen):
+        raise DatasetError(
+            f"the field {fields[leaks.pop()].title!r} is both an input and the contact type.",
+            hint="A model that sees it would look perfect in tests and fail on new tickets: take it out of one place.",
+        )
+    replying = frozenset(str(macro["id"]) for macro in _sound(folder / MACROS) if _reply_of(macro))
+    return Export(folder=folder, dataset=dataset, fields=fields, contact_type_ids=chosen, replying=replying)
 
 
 def joint_hash(hashes: Iterable[str]) -> str:
@@ -212,7 +220,9 @@ def _first_message(ticket: Mapping[str, Any], audits: Sequence[dict[str, Any]]) 
     return str(ticket.get("description") or "")
 
 
-def _answer(ticket: Mapping[str, Any], audits: Sequence[dict[str, Any]]) -> dict[str, str | None]:
+def _answer(
+    ticket: Mapping[str, Any], audits: Sequence[dict[str, Any]], replying: frozenset[str]
+) -> dict[str, str | None]:
     """The agent's reply and the macro chosen for it: the last one applied, when several were."""
     others = {ticket.get("requester_id"), *(ticket.get("collaborator_ids") or ()), *(ticket.get("email_cc_ids") or ())}
     others.discard(ticket.get("assignee_id"))
@@ -221,9 +231,9 @@ def _answer(ticket: Mapping[str, Any], audits: Sequence[dict[str, Any]]) -> dict
         author = comment.get("author_id", audit.get("author_id"))
         if author in others or not isinstance(author, int) or author < 0:  # triggers and automations write as -1
             continue
-        macros = [event for event in audit["events"] if event.get("type") == "AgentMacroReference"]
-        if macros:
-            return {"template_id": str(macros[-1].get("macro_id")), "reply": str(comment["body"])}
+        macros = [str(event.get("macro_id")) for event in audit["events"] if event.get("type") == "AgentMacroReference"]
+        if chosen := [macro for macro in macros if macro in replying]:
+            return {"template_id": chosen[-1], "reply": str(comment["body"])}
         first = first if first is not None else str(comment["body"])
     return {"template_id": None, "reply": first}
 

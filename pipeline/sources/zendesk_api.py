@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 ATTEMPTS = 8  # with waits of 1, 2, 4 ... seconds between them: two minutes of a network that is down
-LONGEST_WAIT = 600.0  # seconds; what a server asks for beyond it is an error
+LONGEST_WAIT = 600.0  # seconds; whoever asks for more is asked again then
 _DEFAULT_WAIT = 60.0  # seconds, when 429 names none: the limits are per minute
 
 

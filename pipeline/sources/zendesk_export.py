@@ -21,7 +21,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pipeline.sources.zendesk_api import ZendeskApi
+from pipeline.sources.zendesk_api import ZendeskAccount, ZendeskApi
 from pipeline.steps import Report, silent
 from tickets.errors import InputError, SourceError
 from tickets.workspace import write_text
@@ -34,6 +34,7 @@ PAGE_PATTERN = "tickets-*.jsonl"
 TICKETS_A_PAGE = 100
 CONNECTIONS = 4
 _WITHOUT_AUDITS = "deleted"
+_LISTS = ((FIELDS, "/api/v2/ticket_fields.json", "ticket_fields"), (MACROS, "/api/v2/macros.json", "macros"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +53,7 @@ def fetch_export(api: ZendeskApi, folder: Path, *, since: date | None = None, re
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = _state(folder, api.url)
-    for name, path, key in (
-        (FIELDS, "/api/v2/ticket_fields.json", "ticket_fields"),
-        (MACROS, "/api/v2/macros.json", "macros"),
-    ):
+    for name, path, key in _LISTS:
         write_text(folder / name, _lines(api.listed(path, key)))
     tickets, first = 0, state["pages"]
     with ThreadPoolExecutor(CONNECTIONS) as threads:
@@ -71,6 +69,14 @@ def fetch_export(api: ZendeskApi, folder: Path, *, since: date | None = None, re
             write_text(folder / STATE, json.dumps(state, indent=1))
             if page["end_of_stream"]:
                 return Fetched(tickets=tickets, pages=state["pages"] - first)
+
+
+def fetch_account(
+    account: ZendeskAccount, folder: Path, *, since: date | None = None, report: Report = silent
+) -> Fetched:
+    """`fetch_export` with a connection of its own."""
+    with ZendeskApi(account) as api:
+        return fetch_export(api, folder, since=since, report=report)
 
 
 def _state(folder: Path, url: str) -> dict[str, Any]:

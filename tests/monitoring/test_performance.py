@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from models.release import Release
@@ -97,6 +99,35 @@ def test_a_sample_is_the_same_for_the_same_seed(release: Release) -> None:
     reference = read_reference(release)
     assert sample(reference, 30, seed=3).ticket_ids == sample(reference, 30, seed=3).ticket_ids
     assert len(sample(reference, 30, seed=3)) == 30
+
+
+def test_embeddings_are_read_as_they_were_written(release: Release) -> None:
+    written = pq.read_table(release.path("reference.parquet"))["embedding"].to_pylist()
+    embeddings = read_reference(release).embeddings
+    assert embeddings.dtype == np.float32
+    assert np.array_equal(embeddings, np.array(written, np.float32))
+
+
+@pytest.mark.parametrize("odd", [[1.0], None, "no list"], ids=["shorter", "missing", "of another kind"])
+def test_a_reference_without_equal_embeddings_is_a_release_error(release: Release, odd: object) -> None:
+    table = pq.read_table(release.path("reference.parquet"))
+    rows = table["embedding"].to_pylist()
+    column = pa.array([odd] * len(rows) if isinstance(odd, str) else [odd, *rows[1:]])
+    release.path("reference.parquet").unlink()
+    pq.write_table(
+        table.set_column(table.schema.get_field_index("embedding"), "embedding", column),
+        release.path("reference.parquet"),
+    )
+    with pytest.raises(ReleaseError, match=r"reference\.parquet"):
+        read_reference(release)
+
+
+def test_an_empty_reference_is_an_empty_window(release: Release) -> None:
+    table = pq.read_table(release.path("reference.parquet")).slice(0, 0)
+    release.path("reference.parquet").unlink()
+    pq.write_table(table, release.path("reference.parquet"))
+    window = read_reference(release)
+    assert len(window) == len(window.embeddings) == 0
 
 
 def test_a_damaged_reference_is_a_release_error(release: Release) -> None:

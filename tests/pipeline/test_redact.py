@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.redact import customer_hash, is_iban, mask, passes_luhn
+from pipeline.payment_numbers import is_iban, passes_luhn
+from pipeline.redact import customer_hash, mask
 
 MASKED = {
     "mail jane.doe+shop@mail.example.co.uk today": "mail <EMAIL> today",
@@ -22,15 +23,16 @@ MASKED = {
     "Dear Mrs. Miller, hello": "Dear Mrs. <NAME>, hello",
     "Please call. Thanks, Mary": "Please call. Thanks, <NAME>",
     "Hallo Jürgen,": "Hallo <NAME>,",
+    "order 113542617735902, invoice 2023061512": "order <ORDER>, invoice <ORDER>",
+    "ticket #4711 for 62 Station Road": "ticket #<TICKET> for <ADDRESS>",
 }
 KEPT = [
-    "order 113542617735902",
-    "order 00004587345",
+    "the label says 113542617735902",
+    "the code SUMMER20 of 2026",
     "card ending in 4242",
     "4111 1111 1111 1112 fails the check digit",
     "DE89 3704 0044 0532 0130 01 fails the check",
     "on 2026-03-02 10:15 I paid 1,299.50",
-    "invoice 2023061512",
     "see https://shop.example/help/returns",
     "Hi team,",
     "Dear Sir or Madam,",

@@ -6,7 +6,7 @@ import gzip
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,11 +15,14 @@ import pytest
 
 from pipeline.clean import Refused
 from pipeline.datasets import ready_dataset, ready_datasets
+from pipeline.importing import import_files
 from pipeline.rows import parse_boolean, parse_number, parse_time, ticket_from_row
 from pipeline.sources.cfpb import check_header
 from pipeline.sources.tabular import read_rows
 from tickets.dataset import Dataset, load_dataset
 from tickets.errors import DatasetError, SourceError
+from tickets.tables import RAW
+from tickets.workspace import Workspace
 
 COLUMNS = ("id", "opened", "title", "text", "via", "customer", "product", "amount", "vip", "reason", "macro", "answer")
 MakeRow = Callable[..., dict[str, str]]
@@ -119,6 +122,57 @@ def test_json_lines_reach_inside_objects_and_keep_broken_lines(
     assert ticket.attributes == {"product": "parcel", "amount": 5.0, "vip": True}
 
 
+def test_a_sound_json_line_is_kept_as_it_stands(tmp_path: Path, dataset: Dataset, make_row: MakeRow) -> None:
+    """Spaces, escapes, long numbers and the order of fields are the source's own."""
+    row = make_row(1)
+    lines = [
+        json.dumps({**row, "text": "caf\u00e9 \u2028 \U0001f600"}),
+        json.dumps({**row, "amount": 12345678901234567890123}),
+        json.dumps(row).replace('"12.50"', "1e-7"),
+        json.dumps(row).replace('"12.50"', "NaN"),
+        "\ufeff" + json.dumps(row),
+    ]
+    path = tmp_path / "tickets.jsonl"
+    path.write_text("  \r\n".join(lines), encoding="utf-8")
+
+    rows = list(read_rows(path, replace(dataset, format="jsonl")))
+
+    assert [found.problem for found in rows] == [None] * 5
+    assert [found.fields for found in rows[:3]] == lines[:3]
+    assert json.loads(rows[0].fields)["text"] == "caf\u00e9 \u2028 \U0001f600"
+    assert json.loads(rows[4].fields) == row
+    assert "NaN" in rows[3].fields
+
+
+def test_json_that_no_later_reader_could_follow_is_refused_with_its_line(
+    tmp_path: Path, dataset: Dataset, make_row: MakeRow
+) -> None:
+    deep = json.dumps(make_row(2))[:-1] + ', "x": ' + "[" * 600 + "]" * 600 + "}"
+    wide = json.dumps({**make_row(3), "x": [{} for _ in range(1_000)]})
+    path = tmp_path / "tickets.jsonl"
+    path.write_text("\n".join([json.dumps(make_row(1)), deep, wide]), encoding="utf-8")
+
+    rows = list(read_rows(path, replace(dataset, format="jsonl")))
+
+    assert [found.problem for found in rows] == [None, "broken JSON: nested more than 200 levels deep", None]
+    assert json.loads(rows[1].fields)[""] == deep
+
+
+def test_the_same_file_makes_the_same_bytes_in_any_workspace(
+    tmp_path: Path, dataset_file: Path, write_csv: Callable[..., Path], make_row: MakeRow
+) -> None:
+    path = write_csv([make_row(number) for number in range(1, 5_001)])
+    content = []
+    for name in ("first", "second"):
+        workspace = Workspace.create(tmp_path / name)
+        import_files(workspace, [path], dataset_file, as_of=date(2026, 3, 2))
+        parts = sorted(workspace.table_path(RAW).rglob("*.parquet"))
+        content.append([(part.name, part.read_bytes()) for part in parts])
+
+    assert content[0] == content[1]
+    assert len(content[0]) == 1
+
+
 def test_json_lines_without_the_body_are_refused(tmp_path: Path, dataset: Dataset) -> None:
     path = tmp_path / "tickets.jsonl"
     path.write_text('{"id": 1, "opened": "2026-01-01"}\n', encoding="utf-8")
@@ -198,8 +252,8 @@ def test_the_cfpb_export_is_recognised_by_its_header() -> None:
 
 
 def test_every_ready_dataset_loads_and_others_are_named() -> None:
-    assert ready_datasets() == ["banking77", "bitext", "cfpb"]
+    assert ready_datasets() == ["banking77", "bitext", "cfpb", "zendesk"]
     for name in ready_datasets():
         assert load_dataset(ready_dataset(name)).name == name
-    with pytest.raises(DatasetError, match="banking77, bitext, cfpb"):
+    with pytest.raises(DatasetError, match="banking77, bitext, cfpb, zendesk"):
         ready_dataset("../x")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,15 @@ import pytest
 
 from pipeline.cleaning import clean
 from pipeline.datasets import ready_dataset
-from pipeline.duplicates import clusters, connected, signature, similarity
+from pipeline.duplicates import connected, link_duplicates
+from pipeline.featurise import featurise, node_of
 from pipeline.importing import import_files
+from pipeline.minhash import sign, similarity
 from pipeline.outcomes import label
 from pipeline.split import SplitPlan, split
 from tickets.errors import InputError
 from tickets.manifests import Manifest
-from tickets.tables import SPLITS, TICKETS
+from tickets.tables import NEAR_DUPLICATES, SPLITS, TICKETS
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -109,25 +112,65 @@ def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
         SplitPlan(**wrong)
 
 
-def test_near_duplicates_share_a_cluster_and_strangers_do_not(spark: SparkSession) -> None:
-    rows = [(f"L{number}", LETTER.format(n=number) + f" Yours {number}") for number in range(30)]
-    rows += [(f"X{number}", " ".join(f"w{number}n{place}" for place in range(40))) for number in range(30)]
-    rows += [("A1", "refund"), ("A2", "refund"), ("A3", "delivery"), ("E1", "?!"), ("E2", "...")]
-    frame = spark.createDataFrame(rows, "ticket_id string, text string").repartition(3)
+def test_near_duplicates_share_a_cluster_and_strangers_do_not(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: Callable[..., Path]
+) -> None:
+    texts = {f"L{number:02d}": LETTER.format(n=number) + f" Yours {number}" for number in range(30)}
+    strangers = {f"X{number}": " ".join(f"w{number}n{place}" for place in range(40)) for number in range(30)}
+    texts |= strangers | {"A1": "refund", "A2": "refund", "A3": "delivery", "E1": "?!", "E2": "..."}
+    rows = [make_row(number, id=name, text=text, title="") for number, (name, text) in enumerate(texts.items())]
+    import_files(workspace, [write_csv(rows)], dataset_file, as_of=DAY)
 
-    found = {row["ticket_id"]: row["cluster"] for row in clusters(frame).collect()}
+    _run(workspace, spark, SplitPlan())
 
-    assert {found[f"L{number}"] for number in range(30)} == {"L0"}
-    assert {number: found[f"X{number}"] for number in range(30)} == {number: f"X{number}" for number in range(30)}
+    found = {row["ticket_id"]: row["cluster"] for row in workspace.read(SPLITS).to_pylist()}
+    assert {found[name] for name in texts if name.startswith("L")} == {"L00"}
+    assert {name: found[name] for name in strangers} == {name: name for name in strangers}
     assert (found["A1"], found["A2"], found["A3"], found["E1"], found["E2"]) == ("A1", "A1", "A3", "E1", "E2")
+
+
+def test_a_night_finds_the_near_duplicates_of_older_tickets_and_links_stay_as_they_were(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: Callable[..., Path]
+) -> None:
+    nights = [DAY + timedelta(days=number) for number in range(3)]
+    for night in nights:
+        rows = [make_row(number + 100 * night.day) for number in range(20)]
+        rows[3]["text"] = LETTER.format(n=night.day)
+        import_files(workspace, [write_csv(rows, name=f"{night}.csv")], dataset_file, as_of=night)
+        _run(workspace, spark, SplitPlan(), as_of=night)
+    by_night = workspace.read(NEAR_DUPLICATES).sort_by("node")
+    splits = {row["ticket_id"]: row["cluster"] for row in workspace.read(SPLITS).to_pylist()}
+
+    for night in nights:
+        shutil.rmtree(workspace.table_path(NEAR_DUPLICATES) / f"arrived={night}")
+    _run(workspace, spark, SplitPlan(), as_of=nights[-1])
+
+    assert workspace.read(NEAR_DUPLICATES).sort_by("node").equals(by_night)
+    letters = sorted(f"T{3 + 100 * night.day:04d}" for night in nights)
+    assert {splits[name] for name in letters} == {letters[0]}
+    assert by_night.num_rows == 2
+    assert set(by_night["node"].to_pylist()) == {node_of(name) for name in letters[1:]}
 
 
 def test_signatures_estimate_how_much_two_texts_share() -> None:
     words = [f"w{number}" for number in range(202)]
     one, half = " ".join(words), " ".join(words[:100] + [f"v{number}" for number in range(102)])
 
-    assert similarity(signature(one), signature(one.upper() + "!")) == 1.0
-    assert similarity(signature(one), signature(half)) == pytest.approx(98 / 302, abs=0.15)
+    signatures, buckets = sign([one, one.upper() + "!", half, "x " * 9_000])
+
+    assert similarity(signatures[:1], signatures[1:2]) == [1.0]
+    assert similarity(signatures[:1], signatures[2:3]) == pytest.approx([98 / 302], abs=0.15)
+    assert (buckets[0] == buckets[1]).all()
+    assert not (buckets[0] == buckets[3]).any()
+
+
+def test_nodes_are_what_spark_makes_of_an_id(spark: SparkSession) -> None:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    ids = ["", "T1", "Größe-😀", "x" * 200]
+    frame = spark.createDataFrame([(name,) for name in ids], "ticket_id string")
+
+    assert [row[0] for row in frame.select(F.xxhash64("ticket_id")).collect()] == [node_of(name) for name in ids]
 
 
 def test_long_chains_become_one_component() -> None:
@@ -139,10 +182,10 @@ def test_long_chains_become_one_component() -> None:
     assert set(root.tolist()) == {0}
 
 
-def _run(workspace: Workspace, spark: SparkSession, plan: SplitPlan) -> Manifest:
-    clean(workspace, as_of=DAY, spark=spark)
-    label(workspace, as_of=DAY, spark=spark)
-    return split(workspace, as_of=DAY, spark=spark, plan=plan)
+def _run(workspace: Workspace, spark: SparkSession, plan: SplitPlan, as_of: date = DAY) -> Manifest:
+    for step in (clean, featurise, link_duplicates, label):
+        step(workspace, as_of=as_of, spark=spark)
+    return split(workspace, as_of=as_of, spark=spark, plan=plan)
 
 
 def _assert_in_one_split(rows: list[dict[str, Any]], value: Callable[[dict[str, Any]], Any]) -> None:

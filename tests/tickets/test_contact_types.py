@@ -70,3 +70,19 @@ def test_what_is_no_tree_is_refused(nodes: tuple[ContactType, ...]) -> None:
 def test_a_mapping_must_end_in_the_tree() -> None:
     with pytest.raises(ContactTypeError, match="nowhere"):
         ContactTypeTree(nodes=(ContactType(id="a", name="A"),), mapping={"old": ("nowhere",)})
+
+
+def test_a_place_leads_to_its_node_also_under_the_path_it_first_had(tree: ContactTypeTree) -> None:
+    node = tree.at(("Payments", "Refund", "Cleaning fee"))
+    assert node is not None
+    assert tree.place(node.id) == ("Payments", "Refund", "Cleaning fee")
+    assert tree.at(("Payments", "Chargeback")) is None
+    renamed = ContactTypeTree(
+        nodes=(ContactType(id="Pay", name="Pay"), ContactType(id="Pay::Refund", name="Repayment", parent="Pay"))
+    )
+    assert renamed.at(("Pay", "Refund")) == renamed.at(("Pay", "Repayment")) == renamed["Pay::Refund"]
+
+
+def test_changes_of_another_shape_are_refused() -> None:
+    with pytest.raises(ContactTypeError, match="the changes of the tree have another shape"):
+        tree_from_json({"version": 1, "nodes": [], "changes": [{"on": "soon", "from": "A", "to": []}]})

@@ -79,3 +79,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_value_of_the_wrong_kind_is_named_before_a_row_is_read(tmp_path: Path, old: str, new: str, said: str) -> None:
     with pytest.raises(DatasetError, match=said):
         load(tmp_path, GOOD.replace(old, new))
+
+
+def test_columns_that_tell_the_parts_of_a_split_apart_are_never_inputs(tmp_path: Path) -> None:
+    text = GOOD.replace('template_id = "Macro"', 'template_id = "Macro"\ntold_by = ["Kind", "Sort"]')
+    dataset = load(tmp_path, text)
+    assert dataset.told_by == ("Kind", "Sort")
+    assert not {"Kind", "Sort"} & dataset.columns  # a file may lack them: then what they tell is not told
+    with pytest.raises(DatasetError, match="'Kind' is both an input and an outcome"):
+        load(tmp_path, text.replace('categorical = ["State"]', 'categorical = ["Kind"]'))

@@ -16,13 +16,23 @@ def remembered(count: int, width: int = 8) -> Neighbours:
     return Neighbours(vectors, ids, [f"about {name}" for name in ids], ["refund"] * count)
 
 
-def test_search_finds_what_sorting_all_finds():
-    neighbours = remembered(500)
+@pytest.mark.parametrize("count", [500, 2600])  # the larger is searched in groups, and leaves a rest
+def test_search_finds_what_sorting_all_finds(count: int):
+    neighbours = remembered(count)
     queries = remembered(150).vectors[::-1].copy()
     rows, cosines = neighbours.search(queries, 5)
     expected = np.argsort(-(queries @ neighbours.vectors.T), axis=1)[:, :5]
     assert np.array_equal(rows, expected)
     assert np.all(np.diff(cosines, axis=1) <= 0)
+
+
+def test_equal_vectors_share_a_group_and_are_all_found():
+    neighbours = remembered(2600)
+    alike = np.arange(7, 2600, 512)[:5]  # every 512th: the columns of one group
+    neighbours.vectors[alike] = neighbours.vectors[7]
+    rows, cosines = neighbours.search(neighbours.vectors[7:8], 5)
+    assert sorted(rows[0].tolist()) == alike.tolist()
+    assert np.allclose(cosines, 1.0, atol=1e-4)
 
 
 def test_a_remembered_ticket_is_its_own_neighbour():

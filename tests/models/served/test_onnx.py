@@ -19,6 +19,7 @@ from models.predictions import inputs_of
 from models.release import open_release
 from models.training_run import start_network
 from tickets.errors import ReleaseError
+from tickets.examples import read_examples
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +77,6 @@ def network_config(data, trained):
 
 
 def test_order_and_company_do_not_change_a_tickets_outputs(trained, made_up):
-    from tickets.examples import read_examples
-
     model = OnnxModel.load(trained.model.folder, max_tokens=32)
     rows = read_examples(made_up).slice(0, 70)
     together = model.run(*inputs_of(rows))
@@ -86,6 +85,21 @@ def test_order_and_company_do_not_change_a_tickets_outputs(trained, made_up):
         # Dynamic int8 scales with the batch's largest activation, so equal means nearly equal.
         assert np.allclose(alone.node_logits[0], together.node_logits[row], atol=0.35)
         assert float(alone.vectors[0] @ together.vectors[row]) > 0.99
+
+
+def test_batches_hold_every_ticket_once_shortest_first_and_padded_to_their_longest(trained, made_up):
+    inputs = inputs_of(read_examples(made_up).slice(0, 70))
+    model = OnnxModel.load(trained.model.folder, max_tokens=32)
+    encoded = model.encode(*inputs)
+    lengths = np.array([len(encoding.ids) for encoding in encoded.encodings])
+    batches = list(model.batches(encoded))
+    order = np.concatenate([batch for batch, _ in batches])
+    assert sorted(order.tolist()) == list(range(70))
+    assert np.all(np.diff(lengths[order]) >= 0)
+    for batch, fed in batches:
+        assert fed["input_ids"].shape == (len(batch), lengths[batch].max())
+        assert fed["attention_mask"].sum(axis=1).tolist() == lengths[batch].tolist()
+        assert np.array_equal(fed["categories"], encoded.attributes.categories[batch])
 
 
 def test_no_tickets_give_empty_outputs_of_the_right_width(trained):

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.release import current_release, promote
-from models.score_backlog import score
+from models.score_backlog import score, scorer
 from models.suggest import Suggester
 from tickets.errors import ReleaseError
 from tickets.manifests import read_manifest
-from tickets.records import Ticket, attributes_to_text, suggestion_from_json
+from tickets.records import Ticket, attributes_to_text, suggestion_from_json, to_json
 from tickets.tables import BACKLOG, OUTCOMES, TICKETS
 from tickets.workspace import Workspace
 
@@ -77,6 +77,55 @@ def test_the_batch_says_what_the_service_says(open_tickets, spark):
     assert [c.contact_type for c in batch.contact_types] == [c.contact_type for c in online.contact_types]
     assert batch.contact_types[0].probability == pytest.approx(online.contact_types[0].probability, abs=0.02)
     assert batch.templates[0].template_id == online.templates[0].template_id
+
+
+def test_the_whole_suggestion_is_kept(open_tickets, spark):
+    score(open_tickets, spark, as_of=NIGHT, report=lambda _line: None)
+    for row in open_tickets.read(BACKLOG).to_pylist():
+        suggestion = suggestion_from_json(json.loads(row["suggestion"]))
+        assert json.loads(row["suggestion"]) == to_json(suggestion)
+        assert suggestion.created_at == datetime(2026, 3, 2, tzinfo=UTC)
+        assert (suggestion.ticket_id, suggestion.model_version) == (row["ticket_id"], row["model_version"])
+        assert len(suggestion.contact_types) == len(suggestion.templates) == len(suggestion.similar) == 3
+        assert suggestion.words
+
+
+def test_tickets_are_scored_as_the_lake_has_them(open_tickets, spark):
+    """Cleaning them a second time would refuse what only markup is left of."""
+    shutil.rmtree(open_tickets.table_path(TICKETS))
+    write_tickets(open_tickets, "2026-03-01", {"odd": "<p></p>"})
+    assert score(open_tickets, spark, as_of=NIGHT, report=lambda _line: None).counts == {"backlog": 1}
+
+
+def test_all_cores_share_a_backlog(open_tickets, spark):
+    write_tickets(open_tickets, "2026-02-28", {f"more-{number}": "refund money back" for number in range(20)})
+    score(open_tickets, spark, as_of=NIGHT, report=lambda _line: None)
+    parts = sorted((open_tickets.table_path(BACKLOG) / "as_of=2026-03-02").glob("*.parquet"))
+    rows = [pq.read_metadata(part).num_rows for part in parts]
+    assert sum(rows) == 22
+    assert len(rows) >= 2
+    assert max(rows) - min(rows) <= 2
+
+
+def test_a_task_loads_the_release_once(trained, tmp_path):
+    folder = shutil.copytree(trained.model.folder, tmp_path / "release")
+    rows = [
+        {"ticket_id": name, "created_at": datetime(2026, 3, 1, tzinfo=UTC), "channel": "mail", "subject": "",
+         "body": "refund money", "language": "en", "attributes": "{}"}
+        for name in ("a", "b")
+    ]  # fmt: skip
+    batches = [pa.RecordBatch.from_pylist([row], schema=TICKETS.schema) for row in rows]
+    scored = scorer(folder, NIGHT)(iter(batches))
+    assert next(scored)["ticket_id"].to_pylist() == ["a"]
+    shutil.rmtree(folder)
+    assert next(scored)["ticket_id"].to_pylist() == ["b"]
+
+
+def test_no_open_ticket_is_no_error(open_tickets, spark):
+    shutil.rmtree(open_tickets.table_path(TICKETS))
+    write_tickets(open_tickets, "2026-03-01", {"done": "charged twice"})
+    assert score(open_tickets, spark, as_of=NIGHT, report=lambda _line: None).counts == {"backlog": 0}
+    assert open_tickets.read(BACKLOG).num_rows == 0
 
 
 def test_scoring_the_same_night_again_replaces_it(open_tickets, spark):

@@ -3,6 +3,7 @@ it."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 
 NIGHTS = (date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 7))
 SPARK_HOME = Path(pyspark.__file__).parent
-NOT_COMPARED = ("started_at", "seconds")  # of manifests: when a step ran
-WORK_DONE = "days"  # of counts: how many days a run had to do; a rerun has fewer left
+WORK_DONE = "days"  # of a manifest's counts: how many days a run had to do; a rerun has fewer left
 
 
 @pytest.fixture(scope="session")
@@ -95,24 +95,19 @@ def _import(workspace: Workspace, rows: list[dict[str, Any]], path: Path, descri
 
 @pytest.fixture(scope="session")
 def contents() -> Callable[[Path], dict[str, str]]:
-    """`contents(workspace)`: what every file of the lake, the catalogue and the manifests holds, by name: SHA-256, and
-    of manifests the text without their times."""
+    """`contents(workspace)`: SHA-256 of every file of the lake and the catalogue, by name, and what each step's manifest
+    says it read and counted."""
     return _contents
 
 
 def _contents(root: Path) -> dict[str, str]:
-    found = {}
-    for folder in ("lake", "catalogue", "manifests"):
-        for path in sorted(path for path in (root / folder).rglob("*") if path.is_file()):
-            name = str(path.relative_to(root))
-            found[name] = _manifest(path) if folder == "manifests" else hashlib.sha256(path.read_bytes()).hexdigest()
+    files = [path for folder in ("lake", "catalogue") for path in (root / folder).rglob("*") if path.is_file()]
+    found = {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    for path in (root / "manifests").glob("[!_]*/*.json"):
+        said = json.loads(path.read_text(encoding="utf-8"))
+        counts = {name: count for name, count in said["counts"].items() if name != WORK_DONE}
+        found[str(path.relative_to(root))] = json.dumps([said["inputs"], counts], sort_keys=True)
     return found
-
-
-def _manifest(path: Path) -> str:
-    said = {name: value for name, value in json.loads(path.read_text("utf-8")).items() if name not in NOT_COMPARED}
-    said["counts"] = {name: count for name, count in said["counts"].items() if name != WORK_DONE}
-    return json.dumps(said, sort_keys=True)
 
 
 @dataclass
@@ -136,16 +131,16 @@ class Processes:
         return process.wait(seconds)
 
     def kill(self, process_id: int) -> None:
-        """kill -9 of a process started here and of its whole group: Python, Java and what they started."""
-        for child in self.below(process_id):  # Spark's Python daemon makes a group of its own
-            _kill(child)
-        with_group = [process for process in self.started if process.pid == process_id]
-        for process in with_group:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            process.wait(30)
+        """kill -9 of a process started here and of all that descends from it: Python, Java, Spark's workers."""
+        descendants = self.below(process_id)  # the workers are no longer found once their parents are gone
+        for process in self.started:
+            if process.pid == process_id:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait(30)
+        for descendant in descendants:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(descendant, signal.SIGKILL)
 
     def below(self, process_id: int, words: str = "") -> list[int]:
         """Ids of the living processes that descend from one, those whose command holds `words`."""
@@ -160,21 +155,18 @@ class Processes:
         found, level = [], {process_id}
         while level := {child for child, parent in parents.items() if parent in level}:
             found += sorted(level)
-        return [child for child in found if words in command_of(child)]
+        return [child for child in found if words in _command(child)]
+
+    def until(self, check: Callable[[], Any], *, seconds: float = 240) -> Any:
+        """What `check` says once it is true."""
+        return _until(check, seconds=seconds)
 
     def stop(self) -> None:
         for process in reversed(self.started):
             self.kill(process.pid)
 
 
-def _kill(process_id: int) -> None:
-    try:
-        os.kill(process_id, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-
-
-def command_of(process_id: int) -> str:
+def _command(process_id: int) -> str:
     try:
         return Path(f"/proc/{process_id}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
@@ -190,13 +182,7 @@ def processes() -> Iterator[Processes]:
     started.stop()
 
 
-@pytest.fixture
-def until() -> Callable[..., Any]:
-    """`until(check)`: what `check` says once it is true. Fails after `seconds`."""
-    return _until
-
-
-def _until(check: Callable[[], Any], *, seconds: float = 60, every: float = 0.02) -> Any:
+def _until(check: Callable[[], Any], *, seconds: float = 60, every: float = 0.01) -> Any:
     end = time.monotonic() + seconds
     while not (said := check()):
         assert time.monotonic() < end, f"not so within {seconds} s"
@@ -212,11 +198,15 @@ class Cluster:
     folder: Path
     daemons: tuple[int, ...]
 
-    def submit(self, *arguments: str) -> list[str]:
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `spark-submit` is started with: this Spark, this Python."""
+        return {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_DRIVER_PYTHON": sys.executable}
+
+    def submit(self, arguments: Sequence[str], options: Sequence[str] = ()) -> list[str]:
         """The command that submits the pipeline."""
         program = Path(__file__).resolve().parents[3] / "deploy" / "spark" / "run_pipeline.py"
-        options, rest = [word for word in arguments[:-1]], arguments[-1:]
-        return [str(SPARK_HOME / "bin" / "spark-submit"), "--master", self.master, *options, str(program), *rest]
+        return [str(SPARK_HOME / "bin" / "spark-submit"), "--master", self.master, *options, str(program), *arguments]
 
 
 @pytest.fixture(scope="session")
@@ -265,9 +255,3 @@ def _free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
-
-
-@pytest.fixture(scope="session")
-def submit_environment() -> dict[str, str]:
-    """What `spark-submit` is started with here: this Spark, this Python."""
-    return {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_DRIVER_PYTHON": sys.executable}
