@@ -18,6 +18,7 @@ import dataclasses
 import datetime as dt
 import json
 import multiprocessing
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -25,6 +26,9 @@ from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+# This folder comes last: it holds a pipeline.py, and `pipeline` must mean the package.
+sys.path.sort(key=lambda place: place == str(Path(__file__).parent))
 
 import numpy as np
 import pyarrow as pa

@@ -26,18 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(asked: argparse.Namespace) -> None:
     from pipeline.nightly import run_pipeline
-    from pipeline.session import machine_limits, spark_session
+    from pipeline.session import machine_limits, open_spark
     from pipeline.split import SplitPlan
 
     plan = SplitPlan(validation_from=asked.validation_from, test_from=asked.test_from, test_until=asked.test_until)
     workspace = Workspace.open(asked.workspace)
-    with workspace.lock("pipeline"):
-        spark = spark_session(master=asked.master)
-        try:
-            with machine_limits(workspace.root):
-                run_pipeline(workspace, as_of=asked.as_of, spark=spark, plan=plan, report=_say)
-        finally:
-            spark.stop()
+    with workspace.lock("pipeline"), open_spark(master=asked.master) as spark, machine_limits(workspace.root):
+        run_pipeline(workspace, as_of=asked.as_of, spark=spark, plan=plan, report=_say)
 
 
 def _parser() -> argparse.ArgumentParser:

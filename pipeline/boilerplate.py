@@ -42,7 +42,7 @@ _BANNER = re.compile(
     r"achtung|vorsicht|hinweis|externe|diese (?:e-?mail|nachricht) (?:stammt|kommt|wurde)|prudence|avertissement|"
     r"ce (?:message|courriel) "
     r"provient|precaución|atención|advertencia|este (?:correo|mensaje) (?:proviene|procede)|attenzione|let op)\b"
-    r".{0,120}(?:outside|external (?:e-?mail|sender|source|mail)|extern|außerhalb|extérieur|externo|esterno|"
+    r".{0,120}(?:outside|external (?:e-?mail|sender|source|mail)|extern\w{0,3}|außerhalb|extérieur|externo|esterno|"
     r"fuera de)\b.{0,300}|"
     r"(?:please )?(?:do not|don't) click (?:on )?(?:any )?links? or open (?:any )?attachments?.{0,200}|"
     r"klicken sie nicht auf links.{0,200}",

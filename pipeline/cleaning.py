@@ -9,20 +9,22 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.clean import RULES_VERSION, Refused, clean_ticket
+from pipeline.contract_checks import check_written
 from pipeline.corrections import PREFIX, out_of_force, read_in_force
 from pipeline.lake import arrivals, made_from, mark, parts_of, replace_parts
 from pipeline.refusals import Refusals, check_ticket, refuse_too_many
 from pipeline.repeated_ids import DUPLICATE, PLACES, take_out_repeated
+from pipeline.reply_matching import ReplyIndex, index_replies, match_reply
 from pipeline.rows import ImportedOutcome, read_row
 from pipeline.steps import Report, run_step, silent
 from pipeline.units import PartWriter, Unit, part_name, run_units, units_of
-from tickets.catalogue import read_dataset
+from tickets.catalogue import read_dataset, read_templates
 from tickets.dataset import Dataset
 from tickets.errors import MissingStepError
 from tickets.manifests import Manifest, partition_name
@@ -35,6 +37,15 @@ if TYPE_CHECKING:
 
 STEP = "clean"
 _MISREAD = "attribute values not understood"
+_TEMPLATES = "catalogue/templates.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What rows are read by: the dataset's description and, where no column tells which template was sent, replies."""
+
+    dataset: Dataset
+    replies: ReplyIndex | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +75,19 @@ def clean(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Rep
             )
         step.reads_days(RAW, days)
         step.reads("catalogue/dataset.toml")
+        reader = Reader(dataset, _reply_index(workspace, dataset))
+        if reader.replies is not None:
+            step.reads(_TEMPLATES)
         wanted = {day: _follows_from(step.inputs, day) for day in days}
         changed = [day for day in days if made_from(workspace, TICKETS, day).get("fingerprint") != wanted[day]]
         gone = sorted(set(arrivals(workspace, TICKETS, as_of)) - set(days))
         with workspace.aside(STEP) as aside:
-            counted = _clean_days(spark, workspace, dataset, changed, aside)
+            counted = _clean_days(spark, workspace, reader, changed, aside)
             for day in changed:
                 for table in (TICKETS, IMPORTED_OUTCOMES):
                     mark(aside / table.name / f"arrived={day}", wanted[day], **counted[day])
+            for table in (TICKETS, IMPORTED_OUTCOMES):
+                check_written(spark, workspace, table, aside / table.name, changed)
             for day in [*changed, *gone]:  # of a day that is gone, the raw rows were taken out of the lake
                 _publish(workspace, aside, day)
         for day in changed:
@@ -88,18 +104,18 @@ def clean(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Rep
 
 
 def _clean_days(
-    spark: SparkSession, workspace: Workspace, dataset: Dataset, days: Sequence[str], aside: Path
+    spark: SparkSession, workspace: Workspace, reader: Reader, days: Sequence[str], aside: Path
 ) -> dict[str, dict[str, int]]:
     """Write the days' tables under `aside`; returns each day's counts. Raises ContractError when too many rows are
     refused, RuntimeError when one was lost, before anything is replaced."""
     units = [unit for day in days for unit in units_of(day, _in_order(parts_of(workspace, RAW, day)))]
     gone = out_of_force(workspace, days)
-    cleaned = run_units(spark, units, lambda unit: clean_unit(unit, dataset, gone, aside))
+    cleaned = run_units(spark, units, lambda unit: clean_unit(unit, reader, gone, aside))
     again = take_out_repeated(spark, units, gone, aside) if cleaned else {}
     refused = sum((Counter(one.refused) for one in cleaned), Counter({DUPLICATE: sum(again.values())}))
     examples = {reason: said for one in cleaned for reason, said in one.examples.items()}
     rows = sum(one.raw for one in cleaned)
-    refuse_too_many(Refusals(counts=refused, examples=examples), rows, dataset.contract.quarantine_at_most)
+    refuse_too_many(Refusals(counts=refused, examples=examples), rows, reader.dataset.contract.quarantine_at_most)
     counted = {}
     for day in days:
         own = [one for one in cleaned if one.day == day]
@@ -114,13 +130,14 @@ def _clean_days(
     return counted
 
 
-def clean_unit(unit: Unit, dataset: Dataset, gone: frozenset[str], aside: Path) -> Cleaned:
+def clean_unit(unit: Unit, reader: Reader, gone: frozenset[str], aside: Path) -> Cleaned:
     """What a task runs: read the raw rows in force (not `gone`), write the unit's part of each table under
     `aside/<table>/arrived=<day>/`."""
+    dataset, replies = reader.dataset, reader.replies
     raw = misread = 0
     reasons: Counter[str] = Counter()
     examples: dict[str, str] = {}
-    keep_reply = "reply" in dataset.outcome and dataset.templates_file is None
+    keep_reply = {"reply", "template_id"} <= set(dataset.outcome) and dataset.templates_file is None
 
     def part(table: Table, *, always: bool = True) -> PartWriter:
         folder = aside / table.name / f"arrived={unit.day}"
@@ -148,6 +165,8 @@ def clean_unit(unit: Unit, dataset: Dataset, gone: frozenset[str], aside: Path) 
                 tickets.append((*ticket_values(ticket), split), len(ticket.body))
                 places.append((ticket.ticket_id, source, row))
                 if outcome is not None:
+                    if replies is not None and outcome.reply:
+                        outcome = replace(outcome, template_id=match_reply(outcome.reply, replies))
                     outcomes.append(outcome_values(ticket, outcome, source, row, keep_reply=keep_reply))
     return Cleaned(unit.day, raw, tickets.rows, misread, dict(reasons), examples)
 
@@ -213,6 +232,16 @@ def _publish(workspace: Workspace, aside: Path, day: str) -> None:
     workspace.publish(aside / TICKETS.name, TICKETS, [day])
 
 
+def _reply_index(workspace: Workspace, dataset: Dataset) -> ReplyIndex | None:
+    """For teams whose helpdesk does not say which template was sent: the replies tell. None for all others. When
+    people approve mined templates, all history is read through them once."""
+    if "reply" not in dataset.outcome or "template_id" in dataset.outcome:
+        return None
+    templates = [template for template in read_templates(workspace) if template.active]
+    return index_replies(templates) if templates else None
+
+
 def _follows_from(inputs: Mapping[str, str], day: str) -> str:
-    said = (RULES_VERSION, inputs["catalogue/dataset.toml"], inputs[partition_name(RAW, day)])
+    names = ("catalogue/dataset.toml", partition_name(RAW, day), _TEMPLATES)
+    said = (RULES_VERSION, *(inputs.get(name, "") for name in names))
     return hashlib.sha256("\n".join(said).encode()).hexdigest()

@@ -13,12 +13,8 @@ from typing import Literal
 
 from pipeline.clean import ATTRIBUTE_AT_MOST, KEEP_AT_MOST, SUBJECT_AT_MOST
 from pipeline.refusals import ID_AT_MOST
-from pipeline.refusals import Refusals as Refusals
-from pipeline.refusals import check_ticket as check_ticket
-from pipeline.refusals import refuse_too_many as refuse_too_many
 from tickets import tables
 from tickets.tables import Table
-
 
 Catalogue = Literal["contact types", "templates"]
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.contract_checks import check_written
 from pipeline.lake import arrivals, count_rows, made_from, mark, parts_of, read_arrivals, spark_schema, write
 from pipeline.minhash import BANDS, SIGNATURE, SIMILAR, similarity
 from pipeline.steps import Report, run_step, silent
@@ -55,9 +56,10 @@ def link_duplicates(workspace: Workspace, *, as_of: date, spark: SparkSession, r
             if changed:
                 _write_links(spark, workspace, days[: -len(changed)], changed, aside)
             for day in changed:
-                mark(aside / "links" / f"arrived={day}", wanted[day])
+                mark(aside / NEAR_DUPLICATES.name / f"arrived={day}", wanted[day])
+            check_written(spark, workspace, NEAR_DUPLICATES, aside / NEAR_DUPLICATES.name, changed)
             for day in [*changed, *gone]:
-                workspace.publish(aside / "links", NEAR_DUPLICATES, [day])
+                workspace.publish(aside / NEAR_DUPLICATES.name, NEAR_DUPLICATES, [day])
         for day in changed:
             before = days[: days.index(day) + 1]
             step.wrote(NEAR_DUPLICATES, day, made_from=[partition_name(SIGNATURES, one) for one in before])
@@ -70,7 +72,7 @@ def link_duplicates(workspace: Workspace, *, as_of: date, spark: SparkSession, r
 def _write_links(
     spark: SparkSession, workspace: Workspace, before: Sequence[str], changed: Sequence[str], aside: Path
 ) -> None:
-    """Write `aside/links` by day: each node of the changed days with the first of a bucket it is alike to."""
+    """Write `aside/near_duplicates` by day: each node of the changed days with the first of a bucket it is alike to."""
     from pyspark.sql import functions as F  # noqa: N812
 
     new = read_arrivals(spark, workspace, SIGNATURES, changed)
@@ -96,7 +98,7 @@ def _write_links(
     alike = links.join(mine, "node").join(other, "first").mapInArrow(_keep_alike, spark_schema(_LINKED)).distinct()
     by_day = alike.withColumn("arrived", F.date_add(F.lit("1970-01-01").cast("date"), F.col("day")).cast("string"))
     tidy = by_day.repartition(1).sortWithinPartitions("arrived", "node", "first")
-    write(tidy, aside / "links", NEAR_DUPLICATES, partition="arrived")
+    write(tidy, aside / NEAR_DUPLICATES.name, NEAR_DUPLICATES, partition="arrived")
 
 
 def _partition(workspace: Workspace, day: str) -> Path:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
+from pipeline.contract_checks import check_written
 from pipeline.features import model_text, text_statistics
 from pipeline.lake import arrivals, made_from, mark, parts_of
 from pipeline.minhash import sign
@@ -52,6 +53,8 @@ def featurise(workspace: Workspace, *, as_of: date, spark: SparkSession, report:
                 written = sum(count for unit, count in zip(units, made, strict=True) if unit.day == day)
                 for table in (SIGNATURES, FEATURES):
                     mark(aside / table.name / f"arrived={day}", wanted[day], rows=written)
+            for table in (FEATURES, SIGNATURES):
+                check_written(spark, workspace, table, aside / table.name, changed)
             for day in [*changed, *gone]:  # the features last: by their fingerprint a rerun knows what is done
                 workspace.publish(aside / SIGNATURES.name, SIGNATURES, [day])
                 workspace.publish(aside / FEATURES.name, FEATURES, [day])

@@ -12,8 +12,9 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from pipeline.contact_type_reading import Reading, Written, grow_tree, read_contact_types
+from pipeline.contract_checks import check_written, with_reasons
 from pipeline.lake import arrivals, count_rows, made_from, mark, read_arrivals, write_sorted
-from pipeline.refused_outcomes import UNKNOWN_TEMPLATE, quarantine_outcomes
+from pipeline.refused_outcomes import UNKNOWN_TEMPLATE, broken_answers, quarantine_outcomes
 from pipeline.reply_templates import derive_templates
 from pipeline.steps import Report, Step, run_step, silent
 from tickets.catalogue import read_dataset, read_templates, read_tree
@@ -59,7 +60,7 @@ def _label(
 ) -> dict[str, dict[str, int]]:
     """Write both tables; returns the mark of `outcomes`."""
     with workspace.aside(STEP) as aside:
-        given = _given(spark, workspace, as_of)
+        given, broken = _given(spark, workspace, as_of)
         uses = given.groupBy("source", *_WRITTEN, "template_id").count().collect()
         added = _grow_catalogue(workspace, dataset, given, uses)
         readings = read_contact_types((_key(use) for use in uses), read_tree(workspace))
@@ -68,7 +69,7 @@ def _label(
         step.rows_in = sum(use["count"] for use in uses)
         latest = _latest(read.filter("reason is null"))
         write_sorted(latest, aside / OUTCOMES.name, OUTCOMES, "ticket_id", rows=step.rows_in)
-        refused = quarantine_outcomes(spark, workspace, read, as_of=as_of, aside=aside)
+        refused = quarantine_outcomes(spark, workspace, read, broken, as_of=as_of, aside=aside)
         unknown = refused.get(UNKNOWN_TEMPLATE, 0)
         counts = {
             "outcomes": count_rows(aside / OUTCOMES.name),
@@ -78,6 +79,7 @@ def _label(
         }
         _note_inputs(step, workspace, as_of)  # the catalogue may have grown
         mark(aside / OUTCOMES.name, step.follows_from(), **counts)
+        check_written(spark, workspace, OUTCOMES, aside / OUTCOMES.name)
         workspace.publish(aside / OUTCOMES.name, OUTCOMES)
     step.summary = f"{counts['outcomes']:,} outcomes, {counts['quarantine'] - unknown:,} with an unknown contact type"
     return {"counts": counts}
@@ -89,22 +91,29 @@ def _note_inputs(step: Step, workspace: Workspace, as_of: date) -> None:
     step.reads("catalogue/dataset.toml", "catalogue/contact_types.json", "catalogue/templates.json")
 
 
-def _given(spark: SparkSession, workspace: Workspace, as_of: date) -> DataFrame:
-    """Every outcome that somebody gave, of the tickets that are known. Columns: _GIVEN."""
+def _given(spark: SparkSession, workspace: Workspace, as_of: date) -> tuple[DataFrame, DataFrame]:
+    """Every outcome that somebody gave, of the tickets that are known (columns _GIVEN), and people's answers that break
+    their table's contract."""
     from pyspark.sql import functions as F  # noqa: N812
 
     given = read_arrivals(spark, workspace, IMPORTED_OUTCOMES, arrivals(workspace, IMPORTED_OUTCOMES, as_of))
     given = given.withColumn("place", F.col("source")).withColumn("source", F.lit("import"))
     given = given.withColumn("given_at", F.lit(None).cast("timestamp"))
-    feedback = read_arrivals(spark, workspace, FEEDBACK, arrivals(workspace, FEEDBACK, as_of))
-    agents = _as_given(feedback.filter("action in ('accepted', 'corrected') and contact_type is not null"), "agent")
-    labelers = _as_given(read_arrivals(spark, workspace, LABELS, arrivals(workspace, LABELS, as_of)), "labeler")
+    feedback, labels = (
+        with_reasons(read_arrivals(spark, workspace, table, arrivals(workspace, table, as_of)), workspace, table)
+        for table in (FEEDBACK, LABELS)
+    )
+    broken = broken_answers(feedback, "feedback_id").unionByName(broken_answers(labels, "label_id"))
+    chosen = "reason is null and action in ('accepted', 'corrected') and contact_type is not null"
+    agents = _as_given(feedback.filter(chosen), "agent")
+    labelers = _as_given(labels.filter("reason is null"), "labeler")
     tickets = read_arrivals(spark, workspace, TICKETS, arrivals(workspace, TICKETS, as_of)).select("ticket_id")
     people = agents.unionByName(labelers).join(tickets, "ticket_id", "left_semi")
     starts = read_tree(workspace).change_days()
     names = [name for name in _GIVEN if name != "era"]
     everything = given.withColumn("era", _era(starts)).select(*_GIVEN)
-    return everything.unionByName(people.select(*names, "created_at").withColumn("era", _era(starts)).select(*_GIVEN))
+    whole = everything.unionByName(people.select(*names, "created_at").withColumn("era", _era(starts)).select(*_GIVEN))
+    return whole, broken
 
 
 def _era(starts: Sequence[str]) -> Column:

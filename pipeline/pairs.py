@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
+from pipeline.contract_checks import check_written
 from pipeline.lake import arrivals, count_rows, made_from, mark, read_table, spark_schema
 from pipeline.split import TRAIN
 from pipeline.steps import Report, run_step, silent
@@ -61,6 +62,7 @@ def pair(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Repo
                 _write_days(sent.filter(F.col("arrived").isin(changed)), parts, templates, serving, aside)
             for day in changed:
                 mark(aside / PAIRS.name / f"arrived={day}", wanted[day])
+            check_written(spark, workspace, PAIRS, aside / PAIRS.name, changed)
             for day in [*changed, *gone]:
                 workspace.publish(aside / PAIRS.name, PAIRS, [day])
         workspace.table_path(PAIRS).mkdir(parents=True, exist_ok=True)  # an empty table has been written too

@@ -35,7 +35,8 @@ _GREETING_STARTS = frozenset("hdgmlsbcoeqpHDGMLSBCOEQP")  # of the words above
 _SIGNED = re.compile(
     r"(?<!\w)(?i:mfg|lg|vg|love|thanks(?:\s(?:again|a\slot|in\sadvance|so\smuch))?|thank\syou|thx|regards|wishes|"
     r"cheers|sincerely|faithfully|truly|best|grüße|grüßen|gruß|gruss|grüsse|cordialement|sentiments|salutations|"
-    r"bien\sà\s(?:vous|toi)|merci|saludos?|gracias|atentamente|cordialmente|obrigad[oa]|atenciosamente|cumprimentos|saluti|"
+    r"bien\sà\s(?:vous|toi)|merci|saludos?|gracias|atentamente|cordialmente|obrigad[oa]|atenciosamente|cumprimentos|"
+    r"saluti|"
     rf"grazie|groet(?:en|jes)?)\s?[,!.–-]{{0,2}}\s({_NAME.pattern})\.?\s*\Z"
 )
 _TAIL = 120  # characters at the end in which a closing is looked for
@@ -43,9 +44,9 @@ _SIGNATURE_LINES = 6
 
 # After these any capitalised word is a name.
 _TELLING = (
-    "my name is |full name is |first name is |last name is |his name is |her name is |my name's |i'm called |i am called |"
-    "mein name ist |ich heiße |ich heisse |m'appelle |m’appelle |nom est |llamo |nombre es |nome é |nome è |chamo-me |"
-    "me chamo |chiamo |naam is |ik heet "
+    "my name is |full name is |first name is |last name is |his name is |her name is |my name's |i'm called |"
+    "i am called |mein name ist |ich heiße |ich heisse |m'appelle |m’appelle |nom est |llamo |nombre es |nome é |"
+    "nome è |chamo-me |me chamo |chiamo |naam is |ik heet "
 )
 _TITLES = (
     "mr |mr. |mrs |mrs. |ms |ms. |miss |herr |herrn |frau |monsieur |madame |mme |señor |señora |sr. |sra. |signor |"
@@ -68,7 +69,7 @@ _OTHER_WORDS = """
     all agent admin anyone assistance bank care company customer everyone everybody friend friends help helpdesk
     hotline ladies gentlemen madam ma'am manager mr mrs ms please representative service services sir sirs
     support team there to again a an and i if is it the my we you your was on in at for not no but so with have
-    has had can could will would since because when account order refund bureau bye consumer hotel ticket app
+    has had can could will would since because when account order refund yours bureau bye consumer hotel ticket app
     card urgent thank thanks regards best sent monday tuesday wednesday thursday friday saturday sunday und oder
     ich wir sie hat ist hatte wird kann das der die den dem ein eine mein meine nicht am im zusammen
     kundenservice kundendienst leute herren damen madame monsieur messieurs mesdames tous toutes équipe client
@@ -83,7 +84,7 @@ def mask_names(text: str, words: frozenset[str]) -> str:
 
     `words` are those of the text, in small letters.
     """
-    spans = [*_in_lines(text), *_closed(text)]
+    spans = [*_in_greetings(text), *_in_signatures(text), *_closed(text)]
     if phrases := [phrase for word in words & _PHRASES.keys() for phrase in _PHRASES[word]]:
         spans += _introduced(text, lowercase(text), phrases)
     if "here" in words:
@@ -105,7 +106,7 @@ def _introduced(text: str, lowered: str, phrases: Iterable[str]) -> Iterator[tup
         at = lowered.find(phrase)
         while at >= 0:
             start = at + len(phrase)
-            if phrase[0] == " " or at == 0 or not lowered[at - 1].isalnum():
+            if at == 0 or not lowered[at - 1].isalnum():
                 degree = _DEGREE.match(text, start)
                 start = degree.end() if degree else start
                 found = (_FIRST_AND_LAST if known else _NAME).match(text, start)
@@ -125,24 +126,27 @@ def _here(text: str, lowered: str) -> Iterator[tuple[int, int]]:
         at = lowered.find(" here", at + 5)
 
 
-def _in_lines(text: str) -> Iterator[tuple[int, int]]:
-    """Names in greetings, and lines of their own near the end: signatures."""
-    lines = text.split("\n")
+def _in_greetings(text: str) -> Iterator[tuple[int, int]]:
+    """`Hi John,` at the start of a line."""
     start = 0
-    for line in lines:
+    for line in text.split("\n"):
         if line[:1] in _GREETING_STARTS and (greeting := _GREETING.match(line)):
             span = _greeted(line, greeting.end())
             if span:
                 yield start + span[0], start + span[1]
         start += len(line) + 1
+
+
+def _in_signatures(text: str) -> Iterator[tuple[int, int]]:
+    """A name on a line of its own near the end: under a line that ends with a comma, or with a known first name."""
+    lines = text.split("\n")
     start = len(text)
-    before = ""
     for number in range(len(lines) - 1, max(0, len(lines) - 1 - _SIGNATURE_LINES), -1):
         line = lines[number]
         start -= len(line)
         if 1 < len(line) <= 60 and line[0].isupper() and (found := _NAME.match(line)) and found.end() == len(line):
-            before = next((above for above in reversed(lines[max(0, number - 2) : number]) if above), "")
-            signed = before.endswith(",") and len(before) <= 40
+            above = lines[number - 1] or lines[max(0, number - 2)]
+            signed = above.endswith(",") and len(above) <= 40
             span = _name(text, start, start + len(line), known=not signed)
             if span and span[1] == start + len(line):
                 yield span

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.corrections import PREFIX as CORRECTED
 from pipeline.lake import replace_parts
 from pipeline.sources.tabular import SourceRow
 from tickets.dataset import Split
@@ -93,7 +94,7 @@ def raw_counts(workspace: Workspace, day: str) -> dict[str, int]:
     folder = workspace.table_path(RAW) / f"arrived={day}"
     counts = Counter({"raw": 0, "unreadable": 0})
     for path in sorted(folder.glob("*.parquet")):
-        if path.name.startswith(SERVICE):
+        if path.name.startswith((SERVICE, CORRECTED)):
             continue
         with pq.ParquetFile(path) as file:
             problems = file.read(columns=["problem"])["problem"]

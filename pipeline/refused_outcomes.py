@@ -6,6 +6,7 @@ names of its files hold a digest of what was refused.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import date
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from pipeline.corrections import out_of_force, read_in_force
 from pipeline.lake import arrivals, parts_of, replace_parts
 from pipeline.units import PartWriter, Unit, part_name, run_units, units_of
+from tickets.manifests import fingerprint, partition_name
 from tickets.tables import QUARANTINE, RAW
 from tickets.workspace import Workspace
 
@@ -29,13 +31,13 @@ Refusals = Mapping[tuple[str, int], list[tuple[str, str]]]  # where a row stands
 
 
 def quarantine_outcomes(
-    spark: SparkSession, workspace: Workspace, read: DataFrame, *, as_of: date, aside: Path
+    spark: SparkSession, workspace: Workspace, read: DataFrame, broken: DataFrame, *, as_of: date, aside: Path
 ) -> dict[str, int]:
-    """Quarantine what `read` (outcomes with `reason`, `detail` and `unknown_template`) refuses; returns how many rows
-    by reason. An outcome with an unknown template stays an outcome and is shown here too."""
+    """Quarantine what `read` (outcomes with `reason`, `detail` and `unknown_template`) refuses, and `broken` answers;
+    returns how many rows by reason. An outcome with an unknown template stays an outcome and is shown here too."""
     from pyspark.sql import functions as F  # noqa: N812
 
-    refused = _refused(read)
+    refused = _refused(read).unionByName(broken)
     digests = refused.groupBy("arrived", "reason").agg(
         F.count("*").alias("rows"), F.sum(F.pmod(F.xxhash64(*_KEY), F.lit(2**40))).alias("digest")
     )
@@ -44,7 +46,7 @@ def quarantine_outcomes(
     for row in digests.collect():
         counts[row["reason"]] += row["rows"]
         by_day[row["arrived"]] += row["digest"]
-    prefixes = {day: f"{_STEP}-{digest % 2**64:016x}-" for day, digest in by_day.items()}
+    prefixes = {day: f"{_STEP}-{_digest(workspace, day, digest)}-" for day, digest in by_day.items()}
     changed = [day for day, prefix in prefixes.items() if not _has(workspace, day, prefix)]
     if changed:
         _write(spark, workspace, refused.filter(F.col("arrived").isin(changed)), changed, aside)
@@ -54,6 +56,24 @@ def quarantine_outcomes(
             workspace, QUARANTINE, day, prefix=prefixes.get(day, f"{_STEP}-"), parts=parts, instead_of=f"{_STEP}-"
         )
     return dict(counts)
+
+
+def _digest(workspace: Workspace, day: str, refused: int) -> str:
+    """Of what was refused and of the raw rows it came from, which people may have corrected to no avail."""
+    raw = fingerprint(workspace, partition_name(RAW, day))
+    return hashlib.sha256(f"{refused} {raw}".encode()).hexdigest()[:16]
+
+
+def broken_answers(answers: DataFrame, identifier: str) -> DataFrame:
+    """Feedback or labels (with `reason` and `detail`) that break their contract, in the columns of `_refused`."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    table = "feedback:" if identifier == "feedback_id" else "labels:"
+    own = F.to_json(F.struct(*(name for name in answers.columns if name not in ("arrived", "reason", "detail"))))
+    place = F.concat(F.lit(table), F.coalesce(F.col(identifier), F.lit("")))
+    row = F.lit(0).cast("long").alias("row")
+    columns = ("arrived", place.alias("place"), row, own.alias("own"), "reason", "detail")
+    return answers.filter("reason is not null").select(*columns)
 
 
 def _has(workspace: Workspace, day: str, prefix: str) -> bool:

@@ -125,13 +125,14 @@ def _outcome(values: Mapping[str, Any], dataset: Dataset, identifier: str) -> Im
     def field(name: str) -> str | None:
         return _text(lookup(values, columns[name])) if name in columns else None
 
+    seconds = parse_number(field("handle_seconds"))
     return ImportedOutcome(
         ticket_id=identifier,
         contact_type=SEPARATOR.join(level for level in levels if level),
         told_by=_told_by(values, dataset.told_by) if dataset.told_by else None,
         template_id=field("template_id"),
         resolved_at=_time_or_none(field("resolved_at"), dataset),
-        handle_seconds=parse_number(field("handle_seconds")),
+        handle_seconds=seconds if seconds is None or seconds >= 0 else None,
         labeler=field("labeler"),
         reply=field("reply"),
     )

@@ -113,6 +113,27 @@ def spark_session(
     return session
 
 
+@contextlib.contextmanager
+def open_spark(
+    *,
+    app: str = "ticket-triage",
+    master: str | None = None,
+    memory: str | None = None,
+    executor_memory: str | None = None,
+    config: Mapping[str, str] | None = None,
+) -> Iterator[SparkSession]:
+    """`spark_session` for as long as the block runs. Where Java died meanwhile, stopping says nothing more: the error
+    that the block raised is the one to read."""
+    from py4j.protocol import Py4JError
+
+    session = spark_session(app=app, master=master, memory=memory, executor_memory=executor_memory, config=config)
+    try:
+        yield session
+    finally:
+        with contextlib.suppress(Py4JError, OSError):
+            session.stop()
+
+
 def _complete(conf: SparkConf, asked: Mapping[str, str], submitted: bool) -> SparkConf:
     """What Java was started with, then what was asked, our defaults, and the settings that are ours alone."""
     for key, value in asked.items():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
+from pipeline.contract_checks import check_written
 from pipeline.duplicates import clusters
 from pipeline.lake import arrivals, latest_tickets, made_from, mark, read_table, write_sorted
 from pipeline.steps import Report, run_step, silent
@@ -84,6 +85,7 @@ def split(
             with workspace.aside(STEP) as aside:
                 _write(spark, workspace, plan, aside, as_of=as_of, rows=step.rows_in)
                 mark(aside / SPLITS.name, wanted, **_counts(aside / SPLITS.name))
+                check_written(spark, workspace, SPLITS, aside / SPLITS.name)
                 workspace.publish(aside / SPLITS.name, SPLITS)
         step.counts = made_from(workspace, SPLITS)["counts"]
         step.wrote(SPLITS)

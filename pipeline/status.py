@@ -164,7 +164,7 @@ def _verdict(steps: Sequence[StepStatus], tables: Sequence[TableStatus], lock: s
         return f"A run is going on: {lock}.", True
     if bad := [step for step in steps if step.condition in ("failed", "killed")]:
         first = bad[0]
-        return f"`{first.step}` {first.condition}: {'; '.join(first.why)}. Mend it and run again.", False
+        return f"`{first.step}` {first.condition}: {'; '.join(first.why).rstrip('.')}. Then run again.", False
     if len(never := [step for step in named("never run") if step in CORE]) == len(CORE):
         return "Nothing has run yet. Start with `triage import`.", False
     if never:

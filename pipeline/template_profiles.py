@@ -17,7 +17,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.topic_space import TermRows, TopicSpace, lists_of_rows, segment_sums
-from tickets.tables import TEMPLATE_PROFILES
+from tickets.errors import WorkspaceError
+from tickets.manifests import fingerprint
+from tickets.tables import TEMPLATE_PROFILES, TERM_WEIGHTS
 from tickets.workspace import Workspace
 
 _UNIT = 2.0**32  # a row's weights lie within 0 and 1
@@ -150,7 +152,14 @@ def profiles_table(profiles: TemplateProfiles) -> pa.Table:
 
 
 def read_profiles(workspace: Workspace, space: TopicSpace) -> TemplateProfiles:
-    """The profiles written beside this topic space by the step `topics`. Raises MissingStepError before it."""
+    """The profiles of the templates, in the words of this topic space.
+
+    Raises MissingStepError before the step `topics`, WorkspaceError when its last run was killed between two tables.
+    """
+    if fingerprint(workspace, TEMPLATE_PROFILES.name) != fingerprint(workspace, TERM_WEIGHTS.name):
+        raise WorkspaceError(
+            "`template_profiles` and `term_weights` were fitted by different runs.", hint="Run the step `topics` again."
+        )
     table = workspace.read(TEMPLATE_PROFILES).sort_by("template_id")
     return TemplateProfiles(
         names=tuple(table["template_id"].to_pylist()),

@@ -136,7 +136,9 @@ def read_topic_space(workspace: Workspace) -> TopicSpace:
     program's."""
     path = workspace.table_path(TERM_WEIGHTS) / _FILE
     if not path.exists():
-        raise MissingStepError("no topics have been fitted yet.", hint="Run `triage baselines`, which fits them.")
+        raise MissingStepError(
+            "no topics have been fitted yet.", hint="Run the step `topics` (pipeline.topics.topics), which fits them."
+        )
     table = pq.read_table(path)
     notes = (table.schema.metadata or {}).get(_NOTES)
     if notes is None:

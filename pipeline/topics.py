@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.contract_checks import check_written
-from pipeline.lake import count_rows, made_from, read_arrivals, read_table, spark_schema, write
+from pipeline.lake import count_rows, made_from, mark, read_arrivals, read_table, spark_schema, write
 from pipeline.latent_topics import strongest_directions
 from pipeline.steps import Report, run_step, silent
 from pipeline.template_profiles import TemplateProfiles, profiles_table, rows_of_sums
@@ -27,7 +27,7 @@ from pipeline.units import Unit, part_name, run_units, units_of
 from pipeline.words import template_words
 from tickets.catalogue import read_dataset, read_templates
 from tickets.errors import MissingStepError, TrainingDataError
-from tickets.manifests import Manifest, file_hash
+from tickets.manifests import Manifest
 from tickets.tables import FEATURES, PAIRS, SIMILARITIES, SPLITS, TEMPLATE_PROFILES, TERM_WEIGHTS, TOPICS
 from tickets.workspace import Workspace
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 STEP = "topics"
+RULES_VERSION = "1"  # raise it when words, weights or cosines change, and the next run makes them again
 FITTED_ON = 200_000  # training tickets, drawn by their ids; the topics of more are the same, and a night is short
 LEAST_DOCUMENTS = 2  # of which a word must be known, unless there are hardly any
 _TICKETS_IN_PART = 5_000
@@ -56,8 +57,9 @@ def topics(
     dimensions: int = 100,
     vocabulary: int = 20_000,
 ) -> Manifest:
-    """Fit `dimensions` topics of the `vocabulary` most frequent words on the training split, and write `term_weights`,
-    `template_profiles`, `topics` of every labelled ticket and `similarities` of every row of `pairs`.
+    """Fit `dimensions` topics of the `vocabulary` most frequent words on the training split. Write `term_weights`,
+    `template_profiles`, `topics` of every labelled ticket and `similarities` of every row of `pairs`, unless all that
+    they follow from is as it was.
 
     Raises MissingStepError before `triage features`, TrainingDataError when no word tells the training tickets apart.
     """
@@ -66,29 +68,37 @@ def topics(
             raise MissingStepError(
                 f"the table `{table.name}` has not been written yet.", hint="Run `triage features` first."
             )
-    with run_step(workspace, STEP, as_of, report) as step, workspace.aside(STEP) as aside:
-        step.inputs = _inputs(workspace)
-        write(_labelled_words(spark, workspace), aside / "words", WORDS)
-        texts = spark.read.schema(spark_schema(WORDS.schema)).parquet(str(aside / "words"))
-        space = _fit(spark, workspace, texts, aside, dimensions=dimensions, vocabulary=vocabulary)
-        profiles = _profiles(spark, workspace, texts, space, aside)
-        _compare(spark, profiles, aside)
-        write_topic_space(space, aside / TERM_WEIGHTS.name)
+    with run_step(workspace, STEP, as_of, report) as step:
+        for table in (FEATURES, PAIRS):
+            step.reads_days(table, workspace.partitions(table))
+        step.reads(SPLITS.name, "catalogue/dataset.toml", "catalogue/templates.json")
+        wanted = step.follows_from(RULES_VERSION, dimensions, vocabulary)
+        fresh = all(made_from(workspace, table).get("fingerprint") == wanted for table in _TABLES)
+        if not fresh:
+            with workspace.aside(STEP) as aside:
+                _make(spark, workspace, aside, dimensions=dimensions, vocabulary=vocabulary)
+                for table in _TABLES:
+                    mark(aside / table.name, wanted, rows=count_rows(aside / table.name))
+                    check_written(spark, workspace, table, aside / table.name)
+                for table in _TABLES:
+                    workspace.publish(aside / table.name, table)
         for table in _TABLES:
-            check_written(spark, workspace, table, aside / table.name)
-        for table in _TABLES:
-            workspace.publish(aside / table.name, table)
+            step.wrote(table)
             step.counts[table.name] = count_rows(workspace.table_path(table))
-        found = f"{space.directions.shape[1]} topics of {len(space.terms):,} words"
-        step.summary = f"{found}, {step.counts[SIMILARITIES.name]:,} similarities"
+        step.rows_in = step.counts[TOPICS.name]
+        step.summary = f"topics of {step.rows_in:,} tickets, {step.counts[SIMILARITIES.name]:,} similarities"
+        step.summary += ", nothing new" if fresh else ""
     return step.done
 
 
-def _inputs(workspace: Workspace) -> dict[str, str]:
-    days = {day: made_from(workspace, FEATURES, day) for day in workspace.partitions(FEATURES)}
-    inputs = {f"{FEATURES.name}/arrived={day}": str(made.get("fingerprint", "")) for day, made in days.items()}
-    templates = workspace.catalogue / "templates.json"
-    return inputs | ({"catalogue/templates.json": file_hash(templates)} if templates.exists() else {})
+def _make(spark: SparkSession, workspace: Workspace, aside: Path, *, dimensions: int, vocabulary: int) -> None:
+    """Write the four tables to `aside`."""
+    write(_labelled_words(spark, workspace), aside / "words", WORDS)
+    texts = spark.read.schema(spark_schema(WORDS.schema)).parquet(str(aside / "words"))
+    space = _fit(spark, workspace, texts, aside, dimensions=dimensions, vocabulary=vocabulary)
+    profiles = _profiles(spark, workspace, texts, space, aside)
+    _compare(spark, profiles, aside)
+    write_topic_space(space, aside / TERM_WEIGHTS.name)
 
 
 def _labelled_words(spark: SparkSession, workspace: Workspace) -> DataFrame:

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickets.errors import MachineError, TriageError
+from triage.lake_commands import pipeline_app, quarantine_app
+from triage.source_commands import sources_app
+from triage.taxonomy_commands import app as taxonomy_app
+from triage.template_commands import templates_app
 
 if TYPE_CHECKING:
     from triage.settings import Settings
@@ -22,6 +26,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(pipeline_app, name="pipeline")
+app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(sources_app, name="sources")
+app.add_typer(taxonomy_app, name="taxonomy")
+app.add_typer(templates_app, name="templates")
 
 AsOf = Annotated[
     dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day to run for; today when not given.")
@@ -82,10 +92,10 @@ def demo(
 
 @app.command("import")
 def import_(
-    dataset: Annotated[str, typer.Option(help="cfpb, banking77, bitext, or the path of a dataset.toml.")],
+    dataset: Annotated[str, typer.Option(help="cfpb, banking77, bitext, zendesk, or the path of a dataset.toml.")],
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="CSV, JSON lines or Parquet; .gz is read too. Left out: those that dataset.toml lists."),
+        typer.Argument(help="CSV, JSON lines, Parquet, or a Zendesk export. Left out: what dataset.toml lists."),
     ] = None,
     workspace: Folder = None,
     as_of: AsOf = None,

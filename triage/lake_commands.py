@@ -126,7 +126,7 @@ def lineage(
 
 
 @quarantine_app.command("list")
-def list_(  # noqa: PLR0917  # typer wants options as plain parameters
+def list_(
     workspace: Folder = None,
     reason: Reason = None,
     step: Step = None,
@@ -157,7 +157,7 @@ def list_(  # noqa: PLR0917  # typer wants options as plain parameters
 
 
 @quarantine_app.command("replay")
-def replay_(  # noqa: PLR0917  # as above
+def replay_(
     workspace: Folder = None,
     reason: Reason = None,
     step: Step = None,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
-from pydantic import AliasChoices, BaseModel, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from tickets.database import open_database
@@ -21,6 +21,29 @@ class SparkSettings(BaseModel):
 
     master: str | None = Field(default=None, description="Spark master; two cores of this machine when not set.")
     memory: str | None = Field(default=None, description="Driver memory, such as 4g; 2g when not set.")
+
+
+class ZendeskSettings(BaseModel):
+    """TRIAGE_ZENDESK__URL, TRIAGE_ZENDESK__EMAIL and TRIAGE_ZENDESK__TOKEN."""
+
+    url: str | None = Field(default=None, description="The account, such as https://company.zendesk.com.")
+    email: str | None = Field(default=None, description="The admin whose API token it is; unset for an OAuth token.")
+    token: SecretStr | None = Field(default=None, description="API token or OAuth access token.")
+
+
+class RetentionSettings(BaseModel):
+    """TRIAGE_RETENTION__*: days that `triage pipeline retain` keeps things; 0 keeps for ever."""
+
+    raw: int = Field(default=0, ge=0, description="Source rows as they came, personal data included.")
+    quarantine: int = Field(default=0, ge=0, description="Rows refused, as they came.")
+    answers: int = Field(default=0, ge=0, description="Suggestions, feedback and labels in the lake.")
+    backlog: int = Field(default=30, ge=0, description="Nightly suggestions for open tickets.")
+    manifests: int = Field(default=400, ge=0, description="What steps read and wrote; those that lineage needs stay.")
+    reports: int = Field(default=180, ge=0, description="Monitoring reports.")
+    models: int = Field(
+        default=90, ge=0, description="Models that are neither champion, challenger nor a release kept."
+    )
+    releases_kept: int = Field(default=3, ge=0, description="Champions before the current one, whatever their age.")
 
 
 class Settings(BaseSettings):
@@ -36,6 +59,11 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     threads: int = Field(default=1, ge=1, description="Threads of one inference.")
     spark: SparkSettings = Field(default_factory=SparkSettings)
+    zendesk: ZendeskSettings = Field(default_factory=ZendeskSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    source_url: SecretStr | None = Field(
+        default=None, description='SQLAlchemy URL of the database that a dataset with format = "database" is read from.'
+    )
     tracking_uri: str | None = Field(
         default=None,
         validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "TRIAGE_TRACKING_URI"),

@@ -58,7 +58,8 @@ def import_files(settings: Settings, files: Sequence[Path], dataset: str, *, as_
     workspace = Workspace.create(settings.workspace)
     path = Path(dataset) if dataset.endswith(".toml") else ready_dataset(dataset)
     with workspace.lock("import"):
-        importing.import_files(workspace, files, path, as_of=as_of, report=report)
+        url = settings.source_url.get_secret_value() if settings.source_url else None
+        importing.import_dataset(workspace, files, path, as_of=as_of, source_url=url, report=report)
 
 
 def features(settings: Settings, *, as_of: dt.date, periods: Periods, report: Report) -> None:

@@ -21,7 +21,11 @@ def retain(settings: Settings, *, as_of: dt.date, apply: bool, needed_too: bool)
     from pipeline import retention
     from tickets.workspace import Workspace
 
-    policy = retention.RetentionPolicy(**settings.retention.model_dump())
+    days = settings.retention.model_dump(exclude={"releases_kept"})
+    policy = retention.RetentionPolicy(
+        **{name: count or None for name, count in days.items()},  # 0 keeps for ever
+        releases_kept=settings.retention.releases_kept,
+    )
     if not apply:
         workspace = Workspace.open(settings.workspace)
         return retention.retain(

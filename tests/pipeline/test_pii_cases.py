@@ -41,9 +41,9 @@ def test_recall_and_precision_of_each_type_hold(record_property: pytest.RecordPr
     right, wanted, masked = _count(CASES)
 
     figures = {kind: (right[kind] / wanted[kind], right[kind] / masked[kind]) for kind in wanted}
-    print(f"\n{'type':9}cases  recall  precision")
+    print(f"\n{'type':9}cases  recall  precision")  # noqa: T201  # the figures are read with pytest -s
     for kind, (recall, precision) in sorted(figures.items()):
-        print(f"{kind:9}{wanted[kind]:5}  {recall:6.3f}  {precision:9.3f}")
+        print(f"{kind:9}{wanted[kind]:5}  {recall:6.3f}  {precision:9.3f}")  # noqa: T201
         record_property(f"{kind} recall, precision", (wanted[kind], round(recall, 3), round(precision, 3)))
     assert sum(wanted.values()) >= 200
     assert set(figures) == set(FLOORS)

@@ -78,7 +78,7 @@ def test_a_run_that_failed_is_told_with_its_words_and_forgotten_after_the_next(w
 
     found = pipeline_status(workspace, as_of=DAY)
 
-    assert found.verdict == "`label` failed: InputError the tree is no tree. Mend it.. Mend it and run again."
+    assert found.verdict == "`label` failed: InputError the tree is no tree. Mend it. Then run again."
     assert steps(workspace)["label"].condition == "failed"
     assert steps(workspace, DAY - timedelta(days=1))["label"].condition == "never run"
     with run_step(workspace, "label", DAY, silent):

@@ -35,7 +35,7 @@ def test_nothing_is_removed_unless_it_is_asked_for(workspace: Workspace) -> None
     leaving = retain(workspace, EVERYTHING, as_of=NOW)
 
     assert named(leaving) == [f"lake/backlog/as_of={OLDER}", f"lake/backlog/as_of={OLD}"]
-    assert [(item.kind, item.day, item.bytes, item.gone) for item in leaving][0] == ("backlog", OLDER, 5, False)
+    assert (leaving[0].kind, leaving[0].day, leaving[0].bytes, leaving[0].gone) == ("backlog", OLDER, 5, False)
     assert all(folder.is_dir() for folder in folders)
 
     done = retain(workspace, EVERYTHING, as_of=NOW, apply=True)

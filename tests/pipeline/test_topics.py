@@ -18,13 +18,14 @@ import pytest
 
 from pipeline.clean import clean_ticket
 from pipeline.features import model_text
+from pipeline.lake import mark
 from pipeline.latent_topics import gram_product, strongest_directions
 from pipeline.template_profiles import COSINES, TemplateProfiles, read_profiles
 from pipeline.topic_space import TermRows, TopicSpace, read_topic_space
 from pipeline.topics import topics
 from pipeline.words import template_words, words
 from tickets.catalogue import write_templates
-from tickets.errors import MissingStepError, TrainingDataError
+from tickets.errors import MissingStepError, TrainingDataError, WorkspaceError
 from tickets.examples import read_examples, read_pairs
 from tickets.manifests import read_manifest
 from tickets.simulate import SimulatedTicket, SimulationConfig, reply_templates, simulate
@@ -241,6 +242,7 @@ def test_what_later_tickets_say_changes_nothing_that_was_fitted(
     changed = features.set_column(features.column_names.index("text"), "text", pa.array(texts)).drop(["arrived"])
     [path] = other.table_path(FEATURES).rglob("*.parquet")
     pq.write_table(changed.cast(FEATURES.schema), path)
+    mark(path.parent, "other texts")
     topics(other, as_of=NIGHT, spark=spark, dimensions=DIMENSIONS, vocabulary=1_000)
 
     assert "zeppelin" not in read_topic_space(other).terms
@@ -255,9 +257,22 @@ def test_what_later_tickets_say_changes_nothing_that_was_fitted(
     assert other.read(TOPICS).num_rows == 1_450
 
 
+def test_a_second_run_does_nothing_until_something_changes(fitted: Fitted, tmp_path: Path, spark: SparkSession) -> None:
+    shutil.copytree(fitted.workspace.root, tmp_path / "again")
+    again = Workspace.open(tmp_path / "again")
+    told: list[str] = []
+    for vocabulary in (1_000, 900):
+        topics(again, as_of=NIGHT, spark=spark, report=told.append, dimensions=DIMENSIONS, vocabulary=vocabulary)
+        assert len(read_topic_space(again).terms) == vocabulary
+    assert ["nothing new" in line for line in told] == [True, False]
+    shutil.copytree(fitted.workspace.table_path(TERM_WEIGHTS), again.table_path(TERM_WEIGHTS), dirs_exist_ok=True)
+    with pytest.raises(WorkspaceError, match="different runs"):
+        read_profiles(again, read_topic_space(again))
+
+
 def content(workspace: Workspace, table: str) -> dict[str, bytes]:
     folder = workspace.lake / table
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.parquet"))}
 
 
 def test_the_template_that_was_sent_stands_above_others(fitted: Fitted) -> None:

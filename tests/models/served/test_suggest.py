@@ -107,8 +107,8 @@ def test_no_tickets_no_suggestions(suggester):
 
 
 def test_detail_gives_the_arrays_behind_the_suggestions(suggester):
-    tickets = [ticket("refund money back"), ticket("driver wrong route")]
-    detail = suggester.detail_cleaned(tickets)
+    tickets = [ticket("refund money back", language="en"), ticket("driver wrong route", language="en")]
+    detail = suggester.detail_cleaned(tickets)  # cleaning would change nothing about them
     suggestions = suggester.suggest(tickets)
     assert detail.embeddings.shape == (2, 384)
     assert np.allclose(np.linalg.norm(detail.embeddings, axis=1), 1.0, atol=1e-4)

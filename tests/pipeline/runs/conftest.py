@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 NIGHTS = (date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 7))
 SPARK_HOME = Path(pyspark.__file__).parent
+SHORT = "-XX:TieredStopAtLevel=1"  # Java that lives for seconds only compiles once
 WORK_DONE = "days"  # of a manifest's counts: how many days a run had to do; a rerun has fewer left
 
 
@@ -95,8 +96,8 @@ def _import(workspace: Workspace, rows: list[dict[str, Any]], path: Path, descri
 
 @pytest.fixture(scope="session")
 def contents() -> Callable[[Path], dict[str, str]]:
-    """`contents(workspace)`: SHA-256 of every file of the lake and the catalogue, by name, and what each step's manifest
-    says it read and counted."""
+    """`contents(workspace)`: SHA-256 of every file of the lake and the catalogue, by name, and what each step's
+    manifest says it read and counted."""
     return _contents
 
 
@@ -206,7 +207,9 @@ class Cluster:
     def submit(self, arguments: Sequence[str], options: Sequence[str] = ()) -> list[str]:
         """The command that submits the pipeline."""
         program = Path(__file__).resolve().parents[3] / "deploy" / "spark" / "run_pipeline.py"
-        return [str(SPARK_HOME / "bin" / "spark-submit"), "--master", self.master, *options, str(program), *arguments]
+        java = [f"--conf=spark.{where}.extraJavaOptions={SHORT}" for where in ("driver", "executor")]
+        submit = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", self.master, *java]
+        return [*submit, *options, str(program), *arguments]
 
 
 @pytest.fixture(scope="session")
@@ -220,6 +223,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         "SPARK_HOME": str(SPARK_HOME),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_DAEMON_MEMORY": "256m",
+        "SPARK_DAEMON_JAVA_OPTS": SHORT,
         "SPARK_NO_DAEMONIZE": "1",
     }
     master = f"spark://127.0.0.1:{port}"

@@ -20,9 +20,10 @@ def die_before(number: int, folder: Path) -> None:
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal done
-        done += event == "os.rename" and str(arguments[1]).startswith(str(folder))
-        if done == number:
-            os.killpg(0, signal.SIGKILL)
+        if event == "os.rename" and str(arguments[1]).startswith(str(folder)):
+            done += 1
+            if done == number:
+                os.killpg(0, signal.SIGKILL)
 
     sys.addaudithook(watch)
 

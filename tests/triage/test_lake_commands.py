@@ -1,0 +1,135 @@
+"""`triage pipeline ...` and `triage quarantine ...`: what they print for people, and as JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from pipeline.importing import import_files
+from tickets.manifests import Manifest, Output, write_manifest
+from tickets.tables import BACKLOG, QUARANTINE, RAW, TICKETS, Table
+from tickets.workspace import Workspace
+from triage.lake_commands import pipeline_app, quarantine_app
+
+DAY = "2026-03-02"
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(workspace: Workspace) -> Run:
+    """`run(app, "status", ...)`: what the command prints about the workspace; it must succeed."""
+
+    def invoke(app: typer.Typer, *arguments: str) -> str:
+        found = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*arguments, "--workspace", str(workspace.root)])
+        assert found.exit_code == 0, (found.output, found.exception)
+        return found.output
+
+    return invoke
+
+
+def store(workspace: Workspace, table: Table, rows: list[dict[str, Any]], value: str, name: str) -> None:
+    folder = workspace.table_path(table) / f"{table.partition}={value}"
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), folder / name)
+
+
+def test_status_says_the_verdict_first(workspace: Workspace, run: Run) -> None:
+    manifest = Manifest(step="clean", as_of=DAY, rows_in=200, seconds=2.0, counts={"raw": 200, "quarantine": 5})
+    write_manifest(workspace, manifest)
+
+    said = run(pipeline_app, "status", "--as-of", DAY).splitlines()
+
+    assert said[0].startswith("Not run yet: import, featurise")
+    assert any("clean" in line and "2.50%" in line and "100" in line and "fresh" in line for line in said)
+    told = json.loads(run(pipeline_app, "status", "--as-of", DAY, "--json"))
+    assert told["verdict"] == said[0]
+    assert {step["step"]: step["rows_per_second"] for step in told["steps"]}["clean"] == 100
+
+
+def test_compact_merges_and_tells(workspace: Workspace, run: Run) -> None:
+    for number in range(3):
+        rows = [{"source": "s", "row": number, "fields": "{}"}]
+        store(workspace, RAW, rows, DAY, f"000001-0123456789abcdef-012345-{number:04d}.parquet")
+    assert f"raw/arrived={DAY}" in run(pipeline_app, "compact")
+    assert json.loads(run(pipeline_app, "compact", "--json")) == []
+    assert "No partition has small files" in run(pipeline_app, "compact")
+
+
+def test_retain_shows_first_and_removes_when_told(workspace: Workspace, run: Run) -> None:
+    for value in ("2020-01-01", DAY):
+        store(workspace, BACKLOG, [], value, "part-0000.parquet")
+    shown = run(pipeline_app, "retain", "--as-of", DAY)
+    assert "lake/backlog/as_of=2020-01-01" in shown
+    assert "--apply" in shown
+    assert len(workspace.partitions(BACKLOG)) == 2
+    (gone,) = json.loads(run(pipeline_app, "retain", "--as-of", DAY, "--apply", "--json"))
+    assert gone["gone"] is True
+    assert workspace.partitions(BACKLOG) == [DAY]
+    assert "Nothing is older" in run(pipeline_app, "retain", "--as-of", DAY)
+
+
+def test_lineage_draws_the_tree(workspace: Workspace, run: Run) -> None:
+    name = f"tickets/arrived={DAY}"
+    outputs = {name: Output(rows=7, content="c")}
+    write_manifest(workspace, Manifest(step="clean", as_of=DAY, inputs={f"raw/arrived={DAY}": "x"}, outputs=outputs))
+    said = run(pipeline_app, "lineage", TICKETS.name, DAY)
+    assert f"{name} (clean {DAY}, 7 rows)" in said
+    assert f"raw/arrived={DAY} has changed since" in said
+    assert json.loads(run(pipeline_app, "lineage", TICKETS.name, DAY, "--json"))["rows"] == 7
+
+
+def test_quarantine_list_counts_and_tells_rows_whole(workspace: Workspace, run: Run) -> None:
+    assert "Nothing is refused" in run(quarantine_app, "list")
+    detail = "'opened' holds '[red]soon'"
+    row = {"source": "a.csv#1", "row": 3, "fields": '{"opened":"[red]soon"}', "step": "clean"}
+    store(workspace, QUARANTINE, [{**row, "reason": "broken date", "detail": detail}], DAY, "clean-0000.parquet")
+
+    said = run(quarantine_app, "list", "--reason", "broken date")
+
+    assert "broken date" in said
+    assert detail in said
+    (line,) = run(quarantine_app, "list", "--json").splitlines()
+    told = json.loads(line)
+    assert told["fields"] == {"opened": "[red]soon"}
+    assert told["id"] in said
+    assert "Nothing is refused" in run(quarantine_app, "list", "--day", "2026-03-01")
+
+
+@pytest.mark.slow
+def test_a_row_is_mended_by_hand_through_the_commands(workspace: Workspace, run: Run, tmp_path: Path) -> None:
+    dataset = tmp_path / "dataset.toml"
+    dataset.write_text('name = "d"\n[ticket]\nticket_id = "id"\nbody = "text"\ncreated_at = "opened"\n')
+    export = tmp_path / "a.csv"
+    rows = [f"T{number},2026-02-0{number},Where is my parcel number {number}?" for number in range(1, 9)]
+    export.write_text("\n".join(["id,opened,text", *rows, "T9,soon,Hello again"]) + "\n")
+    import_files(workspace, [export], dataset, as_of=date(2026, 3, 2))
+    with_spark("triage.cli", "app", "features", "--as-of", DAY, "--workspace", workspace.root)
+    corrected = tmp_path / "mended.jsonl"
+    corrected.write_text(run(quarantine_app, "list", "--json").replace('"soon"', '"2026-02-09"'))
+
+    replay = ("replay", "--corrected", corrected, "--as-of", DAY, "--json", "--workspace", workspace.root)
+    done = json.loads(with_spark("triage.lake_commands", "quarantine_app", *replay))
+
+    assert (done["chosen"], done["left"], done["corrected"]["written"]) == (1, 1, 1)
+    assert datetime(2026, 2, 9, tzinfo=UTC) in workspace.read(TICKETS)["created_at"].to_pylist()
+    checked = with_spark("triage.lake_commands", "pipeline_app", "check", "--workspace", workspace.root)
+    assert "Every table keeps its contract." in checked
+
+
+def with_spark(module: str, app: str, *arguments: str | Path) -> str:
+    """What a command prints that starts and stops a Spark of its own, so in a process of its own."""
+    command = [sys.executable, "-c", f"from {module} import {app} as app; app()", *map(str, arguments)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert found.returncode == 0, found.stderr[-2000:]
+    return found.stdout
