@@ -158,9 +158,9 @@ def _label(text: str) -> str:
 
 
 def _language_code(language: str | None) -> str | None:
-    """`en` of `en-US`; None when nothing was said."""
+    """`en` of `en-US`; None when nothing was said that could be a code."""
     code = re.split(r"[-_]", language.strip().lower())[0] if language else ""
-    return code[:8] or None
+    return code if re.fullmatch("[a-z]{2,8}", code) else None
 
 
 def _attribute(value: AttributeValue) -> AttributeValue:
