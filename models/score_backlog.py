@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from models.release import Release, current_release, open_release
-from pipeline.lake import count_rows, latest_tickets, read_table, spark_schema, write
+from pipeline.lake import count_rows, latest_tickets, read_table, spark_schema, write_parts
 from pipeline.steps import Report, run_step
 from tickets.manifests import Manifest
 from tickets.records import Suggestion, Ticket
@@ -36,9 +36,10 @@ def score(workspace: Workspace, spark: SparkSession, *, as_of: date, report: Rep
     with run_step(workspace, "score", as_of, report) as step:
         waiting = _without_outcome(workspace, spark, as_of)
         tasks = _tasks(waiting.count(), spark.sparkContext.defaultParallelism)
-        scored = waiting.repartition(tasks).mapInArrow(scorer(release.folder, as_of), spark_schema(BACKLOG.schema))
+        shared = waiting.repartition(tasks, "ticket_id").sortWithinPartitions("ticket_id")
+        scored = shared.mapInArrow(scorer(release.folder, as_of), spark_schema(BACKLOG.schema))
         with workspace.aside("backlog") as aside:
-            write(scored, aside / f"{BACKLOG.partition}={as_of.isoformat()}", BACKLOG)
+            write_parts(scored, aside / f"{BACKLOG.partition}={as_of.isoformat()}", BACKLOG)
             step.counts["backlog"] = count_rows(aside)
             workspace.publish(aside, BACKLOG, [as_of.isoformat()])
         step.inputs["release"] = release.version

@@ -90,7 +90,7 @@ def clean(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Rep
                 check_written(spark, workspace, table, aside / table.name, changed)
             for day in [*changed, *gone]:  # of a day that is gone, the raw rows were taken out of the lake
                 _publish(workspace, aside, day)
-        for day in changed:
+        for day in days:
             for table in (TICKETS, IMPORTED_OUTCOMES):
                 step.wrote(table, day, made_from=(partition_name(RAW, day), "catalogue/dataset.toml"))
         done = [made_from(workspace, TICKETS, day)["counts"] for day in days]

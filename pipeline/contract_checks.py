@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.contracts import CONTRACTS, Contract, Reference, Rule
-from pipeline.lake import count_rows, spark_schema
+from pipeline.lake import count_rows, spark_path, spark_schema
 from tickets.catalogue import read_templates, read_tree
 from tickets.errors import ContractError
 from tickets.tables import TABLES, Table
@@ -136,7 +136,7 @@ def _read(spark: SparkSession, contract: Contract, folder: Path, files: Sequence
     schema = spark_schema(contract.table.schema)
     if contract.table.partition is not None:
         schema = schema.add(contract.table.partition, "string")
-    return spark.read.schema(schema).option("basePath", str(folder)).parquet(*map(str, files))
+    return spark.read.schema(schema).option("basePath", spark_path(folder)).parquet(*map(spark_path, files))
 
 
 def _broken_rules(workspace: Workspace, contract: Contract, frame: DataFrame) -> Iterator[str]:
@@ -174,7 +174,7 @@ def _known(spark: SparkSession, workspace: Workspace, reference: Reference) -> D
         if not folder.is_dir() or not any(folder.rglob("*.parquet")):
             return spark.createDataFrame([], f"{reference.column} string")
         schema = spark_schema(pa.schema([table.schema.field(reference.column)]))
-        return spark.read.schema(schema).parquet(str(folder)).select(reference.column)
+        return spark.read.schema(schema).parquet(spark_path(folder)).select(reference.column)
     if reference.to == "contact types":
         values = [node.id for node in read_tree(workspace).nodes if node.active]
     else:

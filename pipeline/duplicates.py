@@ -18,7 +18,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.contract_checks import check_written
-from pipeline.lake import arrivals, count_rows, made_from, mark, parts_of, read_arrivals, spark_schema, write
+from pipeline.lake import (
+    arrivals,
+    count_rows,
+    made_from,
+    mark,
+    parts_of,
+    read_arrivals,
+    spark_path,
+    spark_schema,
+    write_sorted,
+)
 from pipeline.minhash import BANDS, SIGNATURE, SIMILAR, similarity
 from pipeline.steps import Report, run_step, silent
 from tickets.errors import MissingStepError
@@ -60,9 +70,8 @@ def link_duplicates(workspace: Workspace, *, as_of: date, spark: SparkSession, r
             check_written(spark, workspace, NEAR_DUPLICATES, aside / NEAR_DUPLICATES.name, changed)
             for day in [*changed, *gone]:
                 workspace.publish(aside / NEAR_DUPLICATES.name, NEAR_DUPLICATES, [day])
-        for day in changed:
-            before = days[: days.index(day) + 1]
-            step.wrote(NEAR_DUPLICATES, day, made_from=[partition_name(SIGNATURES, one) for one in before])
+        for day in days:
+            step.wrote(NEAR_DUPLICATES, day, made_from=[partition_name(SIGNATURES, day)])
         step.rows_in = sum(count_rows(_partition(workspace, day)) for day in changed)
         step.counts = {"near_duplicates": count_rows(workspace.table_path(NEAR_DUPLICATES)), "days": len(changed)}
         step.summary = f"{step.counts['near_duplicates']:,} links" if changed else "nothing new"
@@ -89,16 +98,17 @@ def _write_links(
         .mapInArrow(_link_to_first, spark_schema(_LINKED))
     )
     # Kept on disk: what follows reads it twice, and an executor that dies takes what it holds in memory along.
-    shared.distinct().write.parquet(str(aside / "candidates"))
-    links = spark.read.schema(spark_schema(_LINKED)).parquet(str(aside / "candidates"))
+    shared.distinct().write.parquet(spark_path(aside / "candidates"))
+    links = spark.read.schema(spark_schema(_LINKED)).parquet(spark_path(aside / "candidates"))
     ends = links.select("node").union(links.select(F.col("first").alias("node"))).distinct()
     signed = new.unionByName(old).select("node", "signature").join(ends, "node", "left_semi")
     mine = signed.select("node", F.col("signature").alias("mine"))
     other = signed.select(F.col("node").alias("first"), F.col("signature").alias("other"))
     alike = links.join(mine, "node").join(other, "first").mapInArrow(_keep_alike, spark_schema(_LINKED)).distinct()
     by_day = alike.withColumn("arrived", F.date_add(F.lit("1970-01-01").cast("date"), F.col("day")).cast("string"))
-    tidy = by_day.repartition(1).sortWithinPartitions("arrived", "node", "first")
-    write(tidy, aside / NEAR_DUPLICATES.name, NEAR_DUPLICATES, partition="arrived")
+    write_sorted(
+        by_day, aside / NEAR_DUPLICATES.name, NEAR_DUPLICATES, ("node", "first"), rows=rows, partition="arrived"
+    )
 
 
 def _partition(workspace: Workspace, day: str) -> Path:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from pipeline.lake import arrivals, count_rows, replace_parts
+from pipeline.lake import arrivals, count_rows, parts_of, replace_parts
 from pipeline.steps import Report, run_step, silent
 from tickets.feedback_log import feedback_between, suggestions_between
 from tickets.label_queue import labels_between
@@ -62,6 +62,8 @@ def extract(workspace: Workspace, engine: sa.Engine, *, as_of: date, report: Rep
         for log in _ANSWERED:
             _add(workspace, log.table, day, _write_new(workspace, engine, log, as_of, aside))
         for log in (_SUGGESTED, *_ANSWERED):
+            if parts_of(workspace, log.table, day):
+                step.wrote(log.table, day)
             step.counts[log.table.name] = count_rows(workspace.table_path(log.table) / f"arrived={day}")
         step.summary = ", ".join(f"{count:,} {name}" for name, count in sorted(step.counts.items()))
     return step.done
@@ -130,17 +132,13 @@ def _add(workspace: Workspace, table: Table, day: str, path: Path | None) -> Non
     if path is None:
         workspace.table_path(table).mkdir(parents=True, exist_ok=True)  # an empty table has been written too
         return
-    number = len(_parts(workspace, table, day))
+    number = len(parts_of(workspace, table, day))
     replace_parts(workspace, table, day, prefix=f"{number:06d}-", parts=[path])
-
-
-def _parts(workspace: Workspace, table: Table, day: str) -> list[Path]:
-    return sorted((workspace.table_path(table) / f"arrived={day}").glob("*.parquet"))
 
 
 def _keep_tickets(workspace: Workspace, day: str, suggested: Path | None, aside: Path) -> int:
     """Make the day's raw rows of the service anew: a ticket each that got a suggestion and that no earlier day has."""
-    sources = [*_parts(workspace, SUGGESTIONS, day), *([suggested] if suggested else [])]
+    sources = [*parts_of(workspace, SUGGESTIONS, day), *([suggested] if suggested else [])]
     path = aside / "service.parquet"
     count = _write(path, RAW.schema, _ticket_rows(workspace, day, sources))
     replace_parts(workspace, RAW, day, prefix=f"{SERVICE}-", parts=[path] if count else [])

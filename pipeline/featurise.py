@@ -58,7 +58,7 @@ def featurise(workspace: Workspace, *, as_of: date, spark: SparkSession, report:
             for day in [*changed, *gone]:  # the features last: by their fingerprint a rerun knows what is done
                 workspace.publish(aside / SIGNATURES.name, SIGNATURES, [day])
                 workspace.publish(aside / FEATURES.name, FEATURES, [day])
-        for day in changed:
+        for day in days:
             for table in (FEATURES, SIGNATURES):
                 step.wrote(table, day, made_from=[partition_name(TICKETS, day)])
         rows = {day: made_from(workspace, FEATURES, day)["counts"]["rows"] for day in days}

@@ -6,22 +6,27 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.units import part_name
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.units import PartWriter, part_name
 from tickets.manifests import MADE_FROM, partition_name
-from tickets.tables import TICKETS, Table
+from tickets.tables import RAW, TICKETS, Table
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
 _ROWS_IN_PART = 250_000  # of a narrow table
+_RAW_BYTES_A_SHUFFLE = 24 * 2**20
+_WRITTEN = pa.schema([pa.field("rows", pa.int64(), nullable=False)])
 
 
 def spark_schema(schema: pa.Schema) -> StructType:
@@ -47,15 +52,15 @@ def read_arrivals(spark: SparkSession, workspace: Workspace, table: Table, days:
 
     schema = StructType([*spark_schema(table.schema).fields, StructField("arrived", StringType(), False)])
     folder = workspace.table_path(table)
-    paths = [str(folder / f"arrived={day}") for day in days]
+    paths = [spark_path(folder / f"arrived={day}") for day in days]
     if not paths:
         return spark.createDataFrame([], schema)
-    return spark.read.schema(schema).option("basePath", str(folder)).parquet(*paths)
+    return spark.read.schema(schema).option("basePath", spark_path(folder)).parquet(*paths)
 
 
 def read_table(spark: SparkSession, workspace: Workspace, table: Table) -> DataFrame:
     """A table that is not partitioned by arrival, whole."""
-    return spark.read.schema(spark_schema(table.schema)).parquet(str(workspace.table_path(table)))
+    return spark.read.schema(spark_schema(table.schema)).parquet(spark_path(workspace.table_path(table)))
 
 
 def latest_tickets(
@@ -77,33 +82,61 @@ def latest_tickets(
     return known.filter("last is null or last = day").select(*columns, "arrived")
 
 
-def write(frame: DataFrame, folder: Path, table: Table, *, partition: str | None = None) -> None:
-    """Write exactly the table's columns as Parquet under `folder`, `<partition>=<value>/` when asked. The folder
-    exists after it, also when there are no rows; the files are named part-0000.parquet and on, in Spark's order."""
-    names = [*table.schema.names, *([partition] if partition else [])]
-    writer = frame.select(*names).write.mode("overwrite")
-    if partition:
-        writer = writer.partitionBy(partition)
-    writer.parquet(str(folder))
+def spark_path(path: Path) -> str:
+    """A path on this machine's (or the shared) disk: where a cluster's default is another file system, Spark must be
+    told."""
+    return f"file://{path}"
+
+
+def write_sorted(
+    frame: DataFrame, folder: Path, table: Table, order: Sequence[str], *, rows: int, partition: str | None = None
+) -> None:
+    """Write exactly the table's columns as Parquet under `folder`, `<partition>=<value>/` when asked, sorted by
+    `order` within parts of equal `order[0]`s; `rows` is about how many there are. The folder exists after it.
+
+    The same rows give the same bytes, whatever order they came in: the tasks write, since Java's Parquet writer lists
+    encodings in another order in each process.
+    """
+    parts = 1 if partition else max(1, -(-rows // _ROWS_IN_PART))
+    columns = [*table.schema.names, *([partition] if partition else [])]
+    keys = [*([partition] if partition else []), *order]
+    shared = frame.select(*columns).repartition(parts, order[0]).sortWithinPartitions(*keys)
+    write_parts(shared, folder, table, partition=partition)
+
+
+def write_parts(frame: DataFrame, folder: Path, table: Table, *, partition: str | None = None) -> None:
+    """Write a part for each of Spark's partitions, a few hundred thousand narrow rows at most, in their order."""
+    written = frame.mapInArrow(_part_writer(folder, table, partition), spark_schema(_WRITTEN))
+    written.agg({"rows": "sum"}).collect()
     folder.mkdir(parents=True, exist_ok=True)
-    for place in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
-        for left in place.glob(".*.crc"):
-            left.unlink()
-        for number, path in enumerate(sorted(place.glob("*.parquet"))):
-            path.rename(place / part_name(number))
 
 
-def write_sorted(frame: DataFrame, folder: Path, table: Table, key: str, *, rows: int) -> None:
-    """Write the table, about `rows` long, sorted by `key`: the same rows give the same bytes, whatever order they came
-    in."""
-    parts = max(1, -(-rows // _ROWS_IN_PART))
-    write(frame.select(*table.schema.names).repartition(parts, key).sortWithinPartitions(key), folder, table)
+def _part_writer(
+    folder: Path, table: Table, partition: str | None
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """What a task does with its rows, which are sorted by `partition` first."""
+
+    def write_part(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from pyspark import TaskContext
+
+        context = TaskContext.get()
+        assert context is not None
+        present = list(batches)
+        whole = pa.Table.from_batches(present) if present else None
+        values = [None] if partition is None else [] if whole is None else whole[partition].unique().to_pylist()
+        for value in values:
+            place = folder if value is None else folder / f"{partition}={value}"
+            rows = whole if whole is None or value is None else whole.filter(pc.field(partition) == value)
+            with PartWriter(place / part_name(context.partitionId()), table.schema) as part:
+                if rows is not None:
+                    part.write(rows.select(table.schema.names))
+        yield pa.RecordBatch.from_pydict({"rows": [0 if whole is None else whole.num_rows]}, schema=_WRITTEN)
+
+    return write_part
 
 
 def count_rows(folder: Path) -> int:
     """Rows in the Parquet files under a folder, read from their footers alone."""
-    import pyarrow.parquet as pq
-
     return sum(pq.read_metadata(path).num_rows for path in folder.rglob("*.parquet"))
 
 
@@ -116,8 +149,10 @@ def made_from(workspace: Workspace, table: Table, value: str | None = None) -> d
 
 
 def mark(partition: Path, fingerprint: str, **counts: int) -> None:
-    """Say in a partition or table, not published yet, what it was made from."""
+    """Say in a partition or table, not published yet, what it was made from. What a task that died left there goes."""
     partition.mkdir(parents=True, exist_ok=True)
+    for left in partition.glob(".*"):
+        left.unlink()
     (partition / MADE_FROM).write_text(json.dumps({"fingerprint": fingerprint, "counts": counts}), encoding="utf-8")
 
 
@@ -152,3 +187,9 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
         return
     shutil.copyfile(source, target)
+
+
+def fit_shuffles(spark: SparkSession, workspace: Workspace) -> None:
+    """Share narrow rows out by what the history weighs, not by the number of cores: about 100,000 tickets a task."""
+    weight = sum(path.stat().st_size for path in workspace.table_path(RAW).rglob("*.parquet"))
+    spark.conf.set("spark.sql.shuffle.partitions", str(max(2, -(-weight // _RAW_BYTES_A_SHUFFLE))))

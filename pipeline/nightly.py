@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline.cleaning import clean
 from pipeline.duplicates import link_duplicates
 from pipeline.featurise import featurise
+from pipeline.lake import fit_shuffles
 from pipeline.outcomes import label
 from pipeline.pairs import pair
 from pipeline.split import SplitPlan, split
@@ -33,6 +34,7 @@ def run_pipeline(
     full.
     """
     clock = time.perf_counter()
+    fit_shuffles(spark, workspace)
     done = [
         clean(workspace, as_of=as_of, spark=spark, report=report),
         featurise(workspace, as_of=as_of, spark=spark, report=report),

@@ -68,7 +68,7 @@ def _label(
         read = _read(spark, given, readings, templates)
         step.rows_in = sum(use["count"] for use in uses)
         latest = _latest(read.filter("reason is null"))
-        write_sorted(latest, aside / OUTCOMES.name, OUTCOMES, "ticket_id", rows=step.rows_in)
+        write_sorted(latest, aside / OUTCOMES.name, OUTCOMES, ("ticket_id",), rows=step.rows_in)
         refused = quarantine_outcomes(spark, workspace, read, broken, as_of=as_of, aside=aside)
         unknown = refused.get(UNKNOWN_TEMPLATE, 0)
         counts = {

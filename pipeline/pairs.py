@@ -18,7 +18,7 @@ import pyarrow as pa
 import xxhash
 
 from pipeline.contract_checks import check_written
-from pipeline.lake import arrivals, count_rows, made_from, mark, read_table, spark_schema
+from pipeline.lake import arrivals, count_rows, made_from, mark, read_table, spark_path, spark_schema
 from pipeline.split import TRAIN
 from pipeline.steps import Report, run_step, silent
 from pipeline.units import PartWriter, part_name
@@ -66,7 +66,7 @@ def pair(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Repo
             for day in [*changed, *gone]:
                 workspace.publish(aside / PAIRS.name, PAIRS, [day])
         workspace.table_path(PAIRS).mkdir(parents=True, exist_ok=True)  # an empty table has been written too
-        for day in changed:
+        for day in wanted:
             step.wrote(PAIRS, day)
         step.counts = {"pairs": count_rows(workspace.table_path(PAIRS)), "days": len(changed)}
         step.summary = f"{step.counts['pairs']:,} ticket-template pairs, {len(changed)} of {len(wanted)} days anew"
@@ -78,8 +78,8 @@ def _sent(spark: SparkSession, workspace: Workspace, aside: Path) -> DataFrame:
     outcomes = read_table(spark, workspace, OUTCOMES).filter("template_id is not null")
     splits = read_table(spark, workspace, SPLITS).select("ticket_id", "arrived", "split")
     joined = outcomes.select("ticket_id", "contact_type", "template_id").join(splits, "ticket_id")
-    joined.write.parquet(str(aside / "sent"))  # read three times
-    return spark.read.schema(joined.schema).parquet(str(aside / "sent"))
+    joined.write.parquet(spark_path(aside / "sent"))  # read three times
+    return spark.read.schema(joined.schema).parquet(spark_path(aside / "sent"))
 
 
 def _serving(workspace: Workspace, sent: DataFrame) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.corrections import read_in_force
-from pipeline.lake import spark_schema
+from pipeline.lake import spark_path, spark_schema
 from pipeline.units import PartWriter, Unit, part_name
 from tickets.tables import IMPORTED_OUTCOMES, QUARANTINE, TICKETS, Table
 
@@ -61,7 +61,7 @@ def _earlier_rows(spark: SparkSession, aside: Path) -> DataFrame | None:
     from pyspark.sql import Window
     from pyspark.sql import functions as F  # noqa: N812
 
-    folder = str(aside / PLACES.name)
+    folder = spark_path(aside / PLACES.name)
     schema = spark_schema(PLACES.schema.append(pa.field("arrived", pa.string())))
     places = spark.read.schema(schema).option("basePath", folder).parquet(folder)
     repeated = places.groupBy("arrived", "ticket_id").count().filter("count > 1").select("arrived", "ticket_id")

@@ -30,7 +30,7 @@ _INSTALL_JAVA = (
 _LAPTOP_JAVA = " -XX:TieredStopAtLevel=1"
 _DISK_FULL = ("No space left on device", "Disk quota exceeded")
 _MEMORY_FULL = ("java.lang.OutOfMemoryError", "Cannot allocate memory")
-_JAVA_GONE = ("Py4JNetworkError", "Answer from Java side is empty", "Connection refused", "Error while sending")
+_JAVA_GONE = ("Py4JNetworkError", "Answer from Java side is empty")
 
 # What our tables mean follows from these, so they are the same everywhere, whatever a cluster's own defaults say.
 _TABLES: dict[str, str] = {
@@ -237,7 +237,8 @@ def machine_limits(place: Path) -> Iterator[None]:
             raise MachineError(
                 "Spark ran out of memory.", hint="Give it more (TRIAGE_SPARK__MEMORY) and run again."
             ) from error
-        if any(sign in f"{type(error).__name__} {text}" for sign in _JAVA_GONE):
+        # Py4J lets a plain ConnectionRefusedError through; databases and web clients have errors of their own.
+        if isinstance(error, ConnectionError) or any(sign in f"{type(error).__name__} {text}" for sign in _JAVA_GONE):
             raise MachineError(
                 "Spark's Java process has gone away.",
                 hint="Often the system stopped it for want of memory. Nothing was lost; run again.",

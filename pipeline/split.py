@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.contract_checks import check_written
 from pipeline.duplicates import clusters
-from pipeline.lake import arrivals, latest_tickets, made_from, mark, read_table, write_sorted
+from pipeline.lake import arrivals, latest_tickets, made_from, mark, read_table, spark_path, write_sorted
 from pipeline.steps import Report, run_step, silent
 from tickets.errors import InputError, MissingStepError
 from tickets.manifests import Manifest
@@ -99,11 +99,11 @@ def _write(spark: SparkSession, workspace: Workspace, plan: SplitPlan, aside: Pa
     from pyspark.sql import functions as F  # noqa: N812
 
     # Kept on disk: what follows reads it several times.
-    _clustered(spark, workspace, as_of).write.parquet(str(aside / "clustered"))
-    tickets = spark.read.parquet(str(aside / "clustered"))
+    _clustered(spark, workspace, as_of).write.parquet(spark_path(aside / "clustered"))
+    tickets = spark.read.parquet(spark_path(aside / "clustered"))
     placed = _without_leaks(_by_plan(tickets.filter("labelled"), plan)).select(*SPLITS.schema.names)
     unlabelled = tickets.filter("not labelled").withColumn("split", F.lit(UNLABELLED)).select(*SPLITS.schema.names)
-    write_sorted(placed.unionByName(unlabelled), aside / SPLITS.name, SPLITS, "ticket_id", rows=rows)
+    write_sorted(placed.unionByName(unlabelled), aside / SPLITS.name, SPLITS, ("ticket_id",), rows=rows)
 
 
 def _clustered(spark: SparkSession, workspace: Workspace, as_of: date) -> DataFrame:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.contract_checks import check_written
-from pipeline.lake import count_rows, made_from, mark, read_arrivals, read_table, spark_schema, write
+from pipeline.lake import count_rows, made_from, mark, read_arrivals, read_table, spark_path, spark_schema
 from pipeline.latent_topics import strongest_directions
 from pipeline.steps import Report, run_step, silent
 from pipeline.template_profiles import TemplateProfiles, profiles_table, rows_of_sums
@@ -93,8 +93,8 @@ def topics(
 
 def _make(spark: SparkSession, workspace: Workspace, aside: Path, *, dimensions: int, vocabulary: int) -> None:
     """Write the four tables to `aside`."""
-    write(_labelled_words(spark, workspace), aside / "words", WORDS)
-    texts = spark.read.schema(spark_schema(WORDS.schema)).parquet(str(aside / "words"))
+    _labelled_words(spark, workspace).write.parquet(spark_path(aside / "words"))
+    texts = spark.read.schema(spark_schema(WORDS.schema)).parquet(spark_path(aside / "words"))
     space = _fit(spark, workspace, texts, aside, dimensions=dimensions, vocabulary=vocabulary)
     profiles = _profiles(spark, workspace, texts, space, aside)
     _compare(spark, profiles, aside)
@@ -192,7 +192,7 @@ def _profiles(
     place = {name: number for number, name in enumerate(names)}
     terms = len(space.terms)
     run_units(spark, _units(aside / "vectors"), lambda unit: sum_unit(unit, place, terms, aside))
-    sums = spark.read.schema(spark_schema(SUMS)).parquet(str(aside / "sums"))
+    sums = spark.read.schema(spark_schema(SUMS)).parquet(spark_path(aside / "sums"))
     summed = sums.groupBy("key").agg(F.sum("weight").alias("weight")).orderBy("key").toArrow()
     past = rows_of_sums(summed["key"].to_numpy(), summed["weight"].to_numpy(), groups=len(names), terms=terms)
     sent = texts.filter("split = 'train' and sent is not null").groupBy("sent").count().collect()

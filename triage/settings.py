@@ -17,10 +17,14 @@ from tickets.workspace import Workspace
 
 
 class SparkSettings(BaseModel):
-    """TRIAGE_SPARK__MASTER and TRIAGE_SPARK__MEMORY."""
+    """TRIAGE_SPARK__MASTER, __MEMORY, __EXECUTOR_MEMORY and __CONFIG."""
 
     master: str | None = Field(default=None, description="Spark master; two cores of this machine when not set.")
     memory: str | None = Field(default=None, description="Driver memory, such as 4g; 2g when not set.")
+    executor_memory: str | None = Field(
+        default=None, description="Executor memory; the cluster's default when not set."
+    )
+    config: dict[str, str] = Field(default_factory=dict, description="Any other Spark settings, as JSON.")
 
 
 class ZendeskSettings(BaseModel):

@@ -41,13 +41,13 @@ def opened(settings: Settings, purpose: str) -> Iterator[tuple[Workspace, sa.Eng
 @contextmanager
 def spark_for(settings: Settings) -> Iterator[SparkSession]:
     """A Spark session for one command, stopped at the end. Raises MachineError when Java is missing or too old."""
-    from pipeline.session import spark_session
+    from pipeline.session import open_spark
 
-    session = spark_session(master=settings.spark.master, memory=settings.spark.memory)
-    try:
+    asked = settings.spark
+    with open_spark(
+        master=asked.master, memory=asked.memory, executor_memory=asked.executor_memory, config=asked.config
+    ) as session:
         yield session
-    finally:
-        session.stop()
 
 
 def import_files(settings: Settings, files: Sequence[Path], dataset: str, *, as_of: dt.date, report: Report) -> None:

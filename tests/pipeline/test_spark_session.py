@@ -71,6 +71,7 @@ def test_an_old_java_is_named(tmp_path: Path, said: str, expected: str) -> None:
         (RuntimeError("java.io.IOException: No space left on device\n\tat org.apache.spark"), "the disk of .* is full"),
         (RuntimeError("java.lang.OutOfMemoryError: Java heap space"), "out of memory"),
         (Py4JNetworkError("Answer from Java side is empty"), "Java process has gone away"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "Java process has gone away"),
     ],
 )
 def test_a_full_disk_or_memory_becomes_one_line(tmp_path: Path, met: Exception, said: str) -> None:
