@@ -20,6 +20,8 @@ import json
 import math
 import multiprocessing
 import os
+import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -27,6 +29,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+# This folder comes last: it holds a pipeline.py, and `pipeline` must mean the package.
+sys.path.sort(key=lambda place: place == str(Path(__file__).parent))
 
 import psutil
 from bench_record import record
@@ -85,7 +90,7 @@ def main() -> None:
             runs[size] = run(folder / f"lake-{size}", export, as_of=NIGHT)
             figures |= figures_of(runs[size], rows_of(folder / f"lake-{size}"), f"_{size // 1000}k")
             if size != sizes[-1]:
-                remove(folder / f"lake-{size}")
+                shutil.rmtree(folder / f"lake-{size}")
         figures |= largest(folder, sizes, runs)
         figures |= beside_others(folder, compared)
         figures |= half_a_million_labels(folder)
@@ -202,7 +207,7 @@ def largest(folder: Path, sizes: list[int], runs: dict[int, Run]) -> dict[str, f
     rows = rows_of(lake)
     later = simulated(folder / "export-later", size // 100, FIRST_DAY + dt.timedelta(days=200), seed=8)
     tomorrow = run(lake, later, as_of=NIGHT + dt.timedelta(days=1))
-    remove(lake)
+    shutil.rmtree(lake)
     exponent = math.log(runs[size].seconds / runs[before].seconds) / math.log(size / before)
     return {
         "tickets_per_second": round(rows / runs[size].seconds),
@@ -219,7 +224,7 @@ def beside_others(folder: Path, size: int) -> dict[str, float | int]:
     seconds = {}
     for cores in (1, 2):
         seconds[cores] = run(folder / f"cores-{cores}", dataset, as_of=NIGHT, cores=cores).seconds
-        remove(folder / f"cores-{cores}")
+        shutil.rmtree(folder / f"cores-{cores}")
     clock = time.perf_counter()
     stages: Counter[str] = Counter(plain_loop(dataset, folder / "plain", as_of=NIGHT))
     loop = time.perf_counter() - clock
@@ -249,12 +254,6 @@ def scoring(tickets: int) -> dict[str, float | int]:
         found = scoring_figures(backlog(Path(folder), tickets), spark, cores=2)
     spark.stop()
     return found
-
-
-def remove(lake: Path) -> None:
-    import shutil
-
-    shutil.rmtree(lake)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pipeline.units import PartWriter, part_name
 from tickets.manifests import MADE_FROM, partition_name
 from tickets.tables import RAW, TICKETS, Table
-from tickets.workspace import Workspace
+from tickets.workspace import Workspace, write_text
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -149,11 +149,12 @@ def made_from(workspace: Workspace, table: Table, value: str | None = None) -> d
 
 
 def mark(partition: Path, fingerprint: str, **counts: int) -> None:
-    """Say in a partition or table, not published yet, what it was made from. What a task that died left there goes."""
+    """Say in a partition or table what it was made from, before it is published. What a task that died left there
+    goes."""
     partition.mkdir(parents=True, exist_ok=True)
     for left in partition.glob(".*"):
         left.unlink()
-    (partition / MADE_FROM).write_text(json.dumps({"fingerprint": fingerprint, "counts": counts}), encoding="utf-8")
+    write_text(partition / MADE_FROM, json.dumps({"fingerprint": fingerprint, "counts": counts}))
 
 
 def replace_parts(

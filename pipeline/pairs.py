@@ -45,32 +45,45 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 def pair(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Report = silent) -> Manifest:
     """Write `pairs`: one relevant template for each ticket that one was sent for, hard negatives (templates for the
     same contact type) and random ones, drawn by the ticket's id alone. Raises MissingStepError."""
-    from pyspark.sql import functions as F  # noqa: N812
-
     if not workspace.table_path(SPLITS).is_dir():
         raise MissingStepError("the table `splits` has not been written yet.", hint="Run `triage features`.")
     with run_step(workspace, STEP, as_of, report) as step:
         step.reads(OUTCOMES.name, SPLITS.name, "catalogue/templates.json")
-        with workspace.aside(STEP) as aside:
-            sent = _sent(spark, workspace, aside)
-            templates = sorted(template.template_id for template in read_templates(workspace) if template.active)
-            serving = _serving(workspace, sent)
-            wanted, parts = _days(sent, templates, serving)
-            gone = sorted(set(arrivals(workspace, PAIRS, as_of)) - set(wanted))
-            changed = [day for day in wanted if made_from(workspace, PAIRS, day).get("fingerprint") != wanted[day]]
-            if changed:
-                _write_days(sent.filter(F.col("arrived").isin(changed)), parts, templates, serving, aside)
-            for day in changed:
-                mark(aside / PAIRS.name / f"arrived={day}", wanted[day])
-            check_written(spark, workspace, PAIRS, aside / PAIRS.name, changed)
-            for day in [*changed, *gone]:
-                workspace.publish(aside / PAIRS.name, PAIRS, [day])
-        workspace.table_path(PAIRS).mkdir(parents=True, exist_ok=True)  # an empty table has been written too
-        for day in wanted:
+        known, wanted = made_from(workspace, PAIRS), step.follows_from(RULES_VERSION)
+        anew = 0
+        if known.get("fingerprint") != wanted:
+            days, changed = _write(spark, workspace, as_of)
+            anew = len(changed)
+            known = {"counts": {"pairs": count_rows(workspace.table_path(PAIRS)), "days": len(days)}}
+            # Beside its partitions, and last: a night that dies before it looks at each day again.
+            mark(workspace.table_path(PAIRS), wanted, **known["counts"])
+        for day in arrivals(workspace, PAIRS, as_of):
             step.wrote(PAIRS, day)
-        step.counts = {"pairs": count_rows(workspace.table_path(PAIRS)), "days": len(changed)}
-        step.summary = f"{step.counts['pairs']:,} ticket-template pairs, {len(changed)} of {len(wanted)} days anew"
+        pairs, days_known = known["counts"]["pairs"], known["counts"]["days"]
+        step.counts = {"pairs": pairs, "days": anew}
+        step.summary = f"{pairs:,} ticket-template pairs, {anew} of {days_known} days anew"
     return step.done
+
+
+def _write(spark: SparkSession, workspace: Workspace, as_of: date) -> tuple[list[str], list[str]]:
+    """Write the days that changed; returns all days, and those."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    with workspace.aside(STEP) as aside:
+        sent = _sent(spark, workspace, aside)
+        templates = sorted(template.template_id for template in read_templates(workspace) if template.active)
+        serving = _serving(workspace, sent)
+        wanted, parts = _days(sent, templates, serving)
+        gone = sorted(set(arrivals(workspace, PAIRS, as_of)) - set(wanted))
+        changed = [day for day in wanted if made_from(workspace, PAIRS, day).get("fingerprint") != wanted[day]]
+        if changed:
+            _write_days(sent.filter(F.col("arrived").isin(changed)), parts, templates, serving, aside)
+        for day in changed:
+            mark(aside / PAIRS.name / f"arrived={day}", wanted[day])
+        check_written(spark, workspace, PAIRS, aside / PAIRS.name, changed)
+        for day in [*changed, *gone]:
+            workspace.publish(aside / PAIRS.name, PAIRS, [day])
+    return list(wanted), changed
 
 
 def _sent(spark: SparkSession, workspace: Workspace, aside: Path) -> DataFrame:
