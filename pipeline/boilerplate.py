@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.clues import clues
+from pipeline.clues import lowercase, words_of
 
 _HINTS = """
     confidential confidentiality privileged proprietary intended recipient recipients addressee vertraulich
@@ -31,6 +31,7 @@ _PHRASES = {  # words that customers use as well: the phrase must be there too
     },
     **{"receive": ("to receive",), "diese": ("erhalten diese",), "recevez": ("vous recevez",), "front": ("by front",)},
 }
+_PHRASE_WORDS = frozenset(_PHRASES)
 _PREFIX = re.compile(
     r"[\[(*]{1,3}(?:external|ext|extern|externe|externo|esterno)(?:[ -](?:e-?mail|sender|message|"
     r"absender))?[\])*]{1,3}:?[ ]?",
@@ -106,8 +107,7 @@ _READ = 6_000  # characters of a paragraph in which a disclaimer is looked for
 
 def cut_boilerplate(text: str) -> str:
     """The text without boilerplate; as it was when nothing else would be left."""
-    found = clues(text)
-    if "]" not in text and "©" not in text and not _may_hold(found.lowered, found.words):
+    if "]" not in text and "©" not in text and not _may_hold(text, words_of(text)):
         return text
     own = _cut_lines(_cut_disclaimers(text))
     return own if own.strip() else text
@@ -119,10 +119,13 @@ def cut_external_mark(line: str) -> str:
     return line[found.end() :] if found else line
 
 
-def _may_hold(lowered: str, words: frozenset[str]) -> bool:
+def _may_hold(text: str, words: frozenset[str]) -> bool:
     if not words.isdisjoint(_WORDS):
         return True
-    return any(phrase in lowered for word in words & _PHRASES.keys() for phrase in _PHRASES[word])
+    if words.isdisjoint(_PHRASE_WORDS):
+        return False
+    lowered = lowercase(text)
+    return any(phrase in lowered for word in words & _PHRASE_WORDS for phrase in _PHRASES[word])
 
 
 def _cut_disclaimers(text: str) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
+from functools import lru_cache
 
 from pipeline.boilerplate import cut_external_mark
 from pipeline.language import tell_language
@@ -26,6 +27,8 @@ SUBJECT_AT_MOST = 500
 ATTRIBUTE_AT_MOST = 200
 _ROUNDS = 12
 
+# Most texts are of printable ASCII, line breaks, Latin letters, quotes and dashes as printed, and the euro.
+_ODD = re.compile("[^\n -~¡-¬®-ʯ‐-‧€]")
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
@@ -101,17 +104,22 @@ def _until_settled(text: str, stages: Sequence[Callable[[str], str]]) -> str:
 
 def _plain_text(text: str) -> str:
     """Without markup and invisible characters, lines broken by \\n alone."""
-    if not _is_simple(text):
+    odd = _ODD.search(text) is not None
+    if odd:
         text = _INVISIBLE.sub("", _LINE_BREAK.sub("\n", text))
-    return _tidy(strip_markup(text))
+    if "&" in text:
+        odd = True  # the entity of an odd space may be among them
+    if "<" in text or "&" in text:
+        text = strip_markup(text)
+    return _tidy(_SPACES.sub(" ", text) if odd else text)
 
 
 def _own_words(text: str) -> str:
-    return _shorten(_tidy(cut_mail(text)), KEEP_AT_MOST)
+    return _shorten(_tidied(cut_mail(text), text), KEEP_AT_MOST)
 
 
 def _masked_body(text: str) -> str:
-    return _shorten(_tidy(mask(text)), KEEP_AT_MOST)  # a mask may be longer than what it hides
+    return _shorten(_tidied(mask(text), text), KEEP_AT_MOST)  # a mask may be longer than what it hides
 
 
 def _own_title(text: str) -> str:
@@ -121,27 +129,28 @@ def _own_title(text: str) -> str:
 
 
 def _masked_title(text: str) -> str:
-    return _shorten(_tidy(mask(text)), SUBJECT_AT_MOST)
+    return _shorten(_tidied(mask(text), text), SUBJECT_AT_MOST)
 
 
 _BODY_STAGES = (_plain_text, _own_words, _masked_body)
 _SUBJECT_STAGES = (_plain_text, _own_title, _masked_title)
 
 
+def _tidied(text: str, before: str) -> str:
+    """The text, tidy; what it was before the stage is tidy already, and most stages change nothing."""
+    return text if text == before else _tidy(text)
+
+
 def _tidy(text: str) -> str:
-    """Single spaces, no spaces at the ends of lines, at most one empty line between paragraphs."""
-    if "  " in text or not _is_simple(text):
-        text = _SPACES.sub(" ", text)
+    """Single spaces, no spaces at the ends of lines, at most one empty line between paragraphs. The only spaces in the
+    text are plain ones."""
+    if "  " in text:
+        text = re.sub(" {2,}", " ", text)
     if " \n" in text or "\n " in text:
         text = text.replace(" \n", "\n").replace("\n ", "\n")
     if "\n\n\n" in text:
         text = re.sub(r"\n{3,}", "\n\n", text)
     return text.strip()
-
-
-def _is_simple(text: str) -> bool:
-    """Whether the text is of printable ASCII and line breaks: most are, and need no look at odd characters."""
-    return text.isascii() and text.replace("\n", "").isprintable()
 
 
 def _shorten(text: str, limit: int) -> str:
@@ -153,8 +162,9 @@ def _shorten(text: str, limit: int) -> str:
     return (words if len(words) > limit // 2 else kept).strip()
 
 
+@lru_cache(maxsize=1024)  # of categories there are few
 def _label(text: str) -> str:
-    return _tidy(_INVISIBLE.sub("", text[:ATTRIBUTE_AT_MOST])).replace("\n", " ")
+    return _tidy(_SPACES.sub(" ", _INVISIBLE.sub("", text[:ATTRIBUTE_AT_MOST]))).replace("\n", " ")
 
 
 def _language_code(language: str | None) -> str | None:

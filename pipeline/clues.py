@@ -7,23 +7,20 @@ hundred phrases would cost as much as all else that cleaning does.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
-_NO_WORD = {code: " " for code in range(128) if not (chr(code).isalnum() or chr(code) in "'-")} | {ord("’"): "'"}
-
-
-class Clues(NamedTuple):
-    """The text in small letters, letter for letter, and the words in it, without the punctuation around them."""
-
-    lowered: str
-    words: frozenset[str]
+# Bytes of UTF-8: ASCII letters become small, what stands between words becomes a space, all beyond ASCII stays.
+_IN_WORDS = bytes(
+    ord(chr(byte).lower()) if chr(byte).isalnum() or chr(byte) in "'-" else ord(" ") for byte in range(128)
+) + bytes(range(128, 256))
 
 
 @lru_cache(maxsize=2)  # one stage after the other asks for the same text
-def clues(text: str) -> Clues:
-    """What is in the text. Masks count as words too."""
-    lowered = lowercase(text)
-    return Clues(lowered, frozenset(lowered.translate(_NO_WORD).split()))
+def words_of(text: str) -> frozenset[str]:
+    """The words of the text in small letters, without the punctuation around them. Masks count as words too."""
+    if text.isascii():
+        return frozenset(text.encode("ascii").translate(_IN_WORDS).decode("ascii").split())
+    written = lowercase(text).replace("’", "'").encode("utf-8", "surrogatepass")
+    return frozenset(written.translate(_IN_WORDS).decode("utf-8", "surrogatepass").split())
 
 
 def lowercase(text: str) -> str:

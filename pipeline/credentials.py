@@ -39,6 +39,7 @@ _BIRTH_NAMES = """
     nato nata nascimento nascido nascida geboortedatum
 """
 _BIRTH_WORDS = frozenset(_BIRTH_NAMES.split())
+TELLING_WORDS = _PASSWORD_WORDS | _CODE_WORDS | _BIRTH_WORDS
 
 
 def mask_credentials(text: str, words: frozenset[str]) -> str:

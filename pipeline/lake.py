@@ -41,9 +41,13 @@ def arrivals(workspace: Workspace, table: Table, as_of: date) -> list[str]:
     return [day for day in workspace.partitions(table) if day <= as_of.isoformat()]
 
 
+def parts_in(folder: Path) -> list[Path]:
+    """The Parquet files of a partition or a table without partitions, sorted by name."""
+    return sorted(folder.glob("*.parquet"))
+
+
 def parts_of(workspace: Workspace, table: Table, day: str) -> list[Path]:
-    """The files of the table's partition, sorted by name."""
-    return sorted((workspace.table_path(table) / f"{table.partition}={day}").glob("*.parquet"))
+    return parts_in(workspace.table_path(table) / f"{table.partition}={day}")
 
 
 def read_arrivals(spark: SparkSession, workspace: Workspace, table: Table, days: Sequence[str]) -> DataFrame:
@@ -97,11 +101,16 @@ def write_sorted(
     The same rows give the same bytes, whatever order they came in: the tasks write, since Java's Parquet writer lists
     encodings in another order in each process.
     """
-    parts = 1 if partition else max(1, -(-rows // _ROWS_IN_PART))
+    parts = 1 if partition else parts_for(rows)
     columns = [*table.schema.names, *([partition] if partition else [])]
     keys = [*([partition] if partition else []), *order]
     shared = frame.select(*columns).repartition(parts, order[0]).sortWithinPartitions(*keys)
     write_parts(shared, folder, table, partition=partition)
+
+
+def parts_for(rows: int) -> int:
+    """In how many parts a narrow table of so many rows is written."""
+    return max(1, -(-rows // _ROWS_IN_PART))
 
 
 def write_parts(frame: DataFrame, folder: Path, table: Table, *, partition: str | None = None) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 
-_AMERICAN = re.compile(r"(?<![\w-])(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])")  # social security
-_BRAZILIAN = re.compile(r"(?<![\w.])\d{3}\.\d{3}\.\d{3}-\d{2}(?!\w)")
-_SPANISH = re.compile(r"(?<!\w)([XYZ]\d{7}|\d{8})[ -]?([A-HJ-NP-TV-Z])(?!\w)")
+_AMERICAN = re.compile(
+    r"\d(?<![\w-].)\d\d(?<!000)(?<!666)(?<!9\d\d)-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])"
+)  # social security
+_BRAZILIAN = re.compile(r"\d(?<![\w.].)\d{2}\.\d{3}\.\d{3}-\d{2}(?!\w)")
+_SPANISH = re.compile(r"([XYZ\d](?<!\w.)\d{7})[ -]?([A-HJ-NP-TV-Z])(?!\w)")
 _ITALIAN = re.compile(r"(?<!\w)[A-Z]{6}\d{2}[A-EHLMPRST]\d{2}[A-Z]\d{3}[A-Z](?!\w)", re.IGNORECASE)
-_FRENCH = re.compile(r"(?<!\w)[12] ?\d{2} ?(?:0[1-9]|1[0-2]) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}(?!\w)")
-_BRITISH = re.compile(r"(?<!\w)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?(?:\d{2} ?){3}[A-D](?!\w)")  # national insurance
+_SIX_DIGITS = re.compile(r"\d(?:[ .-]?\d){5}")  # in each of the numbers here but the Italian
+_ITALIAN_END = re.compile(r"\d\d\w\d\d\w\d{3}")  # found fast: it begins with a figure
+_FRENCH = re.compile(r"[12](?<!\w.) ?\d{2} ?(?:0[1-9]|1[0-2]) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}(?!\w)")
+_BRITISH = re.compile(r"[A-CEGHJ-PR-TW-Z](?<!\w.)[A-CEGHJ-NPR-TW-Z] ?(?:\d{2} ?){3}[A-D](?!\w)")  # national insurance
 _AMERICAN_NAMED = re.compile(r"((?:ssn|social security)[^\d\n]{0,25})\d{3} \d{2} \d{4}(?!\w)", re.IGNORECASE)
 _NAMED = re.compile(
     r"(?<!\w)((?i:passport|passeport|reisepass|pasaporte|passaporto|paspoort|driver'?s? licen[cs]e|driving licen[cs]e|"
@@ -27,7 +31,7 @@ _NAMES = """
     steuerid steuer steuer-identifikationsnummer steueridentifikationsnummer tax codice sécurité bsn
     burgerservicenummer cpf rg
 """
-_NAMED_WORDS = frozenset(_NAMES.split())
+NAMED_WORDS = frozenset(_NAMES.split())
 _LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"  # of the Spanish DNI, by the number modulo 23
 _ODD = dict(zip("0123456789", (1, 0, 5, 7, 9, 13, 15, 17, 19, 21), strict=True)) | dict(
     zip("ABCDEFGHIJ", (1, 0, 5, 7, 9, 13, 15, 17, 19, 21), strict=True)
@@ -38,16 +42,22 @@ _ODD |= dict(zip("KLMNOPQRSTUVWXYZ", (2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10,
 def mask_national_ids(text: str, words: frozenset[str]) -> str:
     """`<ID>` for social security, tax, identity card, passport and licence numbers; `words` are those of the
     text, in small letters."""
+    if _SIX_DIGITS.search(text):
+        text = _mask_told_by_shape(text)
+    if _ITALIAN_END.search(text):
+        text = _ITALIAN.sub(lambda found: "<ID>" if _is_codice_fiscale(found.group()) else found.group(), text)
+    if not words.isdisjoint(NAMED_WORDS):
+        text = _NAMED.sub(r"\1<ID>", _AMERICAN_NAMED.sub(r"\1<ID>", text))
+    return text
+
+
+def _mask_told_by_shape(text: str) -> str:
     if "-" in text:
         text = _AMERICAN.sub("<ID>", text)
         text = _BRAZILIAN.sub(lambda found: "<ID>" if _is_cpf(found.group()) else found.group(), text)
     text = _SPANISH.sub(lambda found: "<ID>" if _is_dni(found) else found.group(), text)
-    text = _ITALIAN.sub(lambda found: "<ID>" if _is_codice_fiscale(found.group()) else found.group(), text)
     text = _FRENCH.sub(lambda found: "<ID>" if _is_nir(found.group()) else found.group(), text)
-    text = _BRITISH.sub("<ID>", text)
-    if not words.isdisjoint(_NAMED_WORDS):
-        text = _NAMED.sub(r"\1<ID>", _AMERICAN_NAMED.sub(r"\1<ID>", text))
-    return text
+    return _BRITISH.sub("<ID>", text)
 
 
 def _is_dni(found: re.Match[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_IBAN_START = re.compile(r"[A-Za-z]{2}(?<!\w\w\w)\d{2}(?=[ -]?[A-Za-z0-9]{4})")
+_IBAN_DIGITS = re.compile(r"\d{2}(?<=[A-Za-z]{2}\d\d)(?<!\w{3}\d\d)(?=[ -]?[A-Za-z0-9]{4})")  # check digits, after `DE`
 _IBAN_LENGTHS = """
     AD24 AE23 AT20 BE16 BG22 BR29 CH21 CY28 CZ24 DE22 DK18 EE20 ES24 FI18 FR27 GB22 GR27 HR21 HU28 IE22 IL23 IS26 IT27
     LI21 LT20 LU20 LV21 MC27 MT31 NL18 NO15 PL28 PT25 RO24 RS22 SA24 SE24 SI19 SK24 SM27 TR26 UA29
@@ -22,13 +22,14 @@ def mask_ibans(text: str) -> str:
     """`<IBAN>` for account numbers of the right length with the right check digits, in groups or not."""
     pieces: list[str] = []
     position = 0
-    for start in _IBAN_START.finditer(text):
-        length = _IBAN_LENGTH.get(start.group()[:2].upper())
-        if length is None or start.start() < position:
+    for found in _IBAN_DIGITS.finditer(text):
+        start = found.start() - 2
+        length = _IBAN_LENGTH.get(text[start : start + 2].upper())
+        if length is None or start < position:
             continue
-        end = _end_of_account(text, start.start(), length)
-        if is_iban(re.sub(r"[ -]", "", text[start.start() : end])):
-            pieces += [text[position : start.start()], "<IBAN>"]
+        end = _end_of_account(text, start, length)
+        if is_iban(re.sub(r"[ -]", "", text[start:end])):
+            pieces += [text[position:start], "<IBAN>"]
             position = end
     return "".join([*pieces, text[position:]])
 

@@ -31,7 +31,13 @@ _GREETING = re.compile(
     re.IGNORECASE,
 )
 _GREETED_END = re.compile(r"\s?(?:[,!:.–-]|$|\n)")
-_GREETING_STARTS = frozenset("hdgmlsbcoeqpHDGMLSBCOEQP")  # of the words above
+_GREETINGS = """
+    hi hello hey hiya dear good hallo moin servus liebe lieber lieve guten sehr grüezi bonjour bonsoir salut
+    cher chère hola buenos buenas estimado estimada querido querida olá ola oi bom boa prezado prezada caro cara
+    ciao buongiorno buonasera salve gentile egregio beste geachte dag hoi goede goedemorgen goedemiddag
+    goedenavond
+"""  # the first words of the greetings above
+_GREETING_STARTS = frozenset(_GREETINGS.split())
 _SIGNED = re.compile(
     r"(?<!\w)(?i:mfg|lg|vg|love|thanks(?:\s(?:again|a\slot|in\sadvance|so\smuch))?|thank\syou|thx|regards|wishes|"
     r"cheers|sincerely|faithfully|truly|best|grüße|grüßen|gruß|gruss|grüsse|cordialement|sentiments|salutations|"
@@ -56,14 +62,20 @@ _TITLES = (
 _HINTING = "i am |i'm |i’m |this is |ich bin |hier ist |soy |je suis |c'est |sono |sou |ik ben "
 
 
-def _by_last_word(phrases: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The phrases by the word that must be in the text for them."""
-    words = {phrase: phrase.split()[-1].strip(".").replace("’", "'") for phrase in phrases}
-    return {word: tuple(phrase for phrase in words if words[phrase] == word) for word in words.values()}
+def _by_last_word(phrases: Iterable[str]) -> dict[str, dict[str, list[str]]]:
+    """The phrases by the word that must be in the text for them, and then by their last two words."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for phrase in phrases:
+        words = phrase.split()
+        ends = found.setdefault(words[-1].strip(".").replace("’", "'"), {})
+        ends.setdefault(f"{' '.join(words[-2:])} ", []).append(phrase)
+    return found
 
 
 _PHRASES = _by_last_word(f"{_TELLING}|{_TITLES}|{_HINTING}".split("|"))
 _NEEDS_KNOWN = frozenset(_HINTING.split("|"))
+_PHRASE_WORDS = frozenset(_PHRASES)
+TELLING_WORDS = _PHRASE_WORDS | _GREETING_STARTS | {"here"}
 _DEGREE = re.compile(r"(?:Dr|Prof|Ing)\.\s")
 _OTHER_WORDS = """
     all agent admin anyone assistance bank care company customer everyone everybody friend friends help helpdesk
@@ -82,11 +94,18 @@ _NO_NAME = frozenset(_OTHER_WORDS.split())
 def mask_names(text: str, words: frozenset[str]) -> str:
     """`<NAME>` for names that a greeting, an introduction, a title, a closing or a signature gives away.
 
-    `words` are those of the text, in small letters.
+    `words` are those of the text in small letters, or those of them that are TELLING_WORDS.
     """
-    spans = [*_in_greetings(text), *_in_signatures(text), *_closed(text)]
-    if phrases := [phrase for word in words & _PHRASES.keys() for phrase in _PHRASES[word]]:
-        spans += _introduced(text, lowercase(text), phrases)
+    spans = list(_closed(text))
+    if not words.isdisjoint(_GREETING_STARTS):
+        spans += _in_greetings(text)
+    if "\n" in text:
+        spans += _in_signatures(text)
+    if not words.isdisjoint(_PHRASE_WORDS):
+        lowered = lowercase(text)
+        ends = [end for word in words & _PHRASE_WORDS for end in _PHRASES[word].items() if end[0] in lowered]
+        if ends:
+            spans += _introduced(text, lowered, [phrase for _, phrases in ends for phrase in phrases])
     if "here" in words:
         spans += _here(text, lowercase(text))
     if not spans:
@@ -130,7 +149,8 @@ def _in_greetings(text: str) -> Iterator[tuple[int, int]]:
     """`Hi John,` at the start of a line."""
     start = 0
     for line in text.split("\n"):
-        if line[:1] in _GREETING_STARTS and (greeting := _GREETING.match(line)):
+        first = line[:14].split(None, 1)[:1]  # no greeting begins with a longer word
+        if first and first[0].lower() in _GREETING_STARTS and (greeting := _GREETING.match(line)):
             span = _greeted(line, greeting.end())
             if span:
                 yield start + span[0], start + span[1]

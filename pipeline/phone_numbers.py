@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 
-_INTERNATIONAL = re.compile(r"(?<![\w+])(?:\+|00)[1-9][\d ().\-/]{5,20}\d(?!\w)")
-_AMERICAN = re.compile(r"(?<![\w.-])(?:1[ .-])?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[ .-])\d{3}[ .-]\d{4}(?![\w-])")
-_BRAZILIAN = re.compile(r"(?<!\w)\([1-9]\d\) ?9?\d{4}-\d{4}(?!\w)")
-_PAIRS = re.compile(r"(?<![\w.,/+-])0[1-9]([ .-])\d{2}(?:\1\d{2}){3}(?![\w]|[.-]\d)")  # as the French write them
+# Each begins with the signs that a number may begin with, which `re` finds fast, and then looks at what stands before.
+_INTERNATIONAL = re.compile(r"[+0](?<![\w+].)(?:(?<=\+)|(?<=0)0)[1-9][\d ().\-/]{5,20}\d(?!\w)")
+_AMERICAN = re.compile(
+    r"[(1-9](?<![\w.-].)(?:(?<=1)[ .-](?:\([2-9]\d{2}\) ?|[2-9]\d{2}[ .-])|(?<=\()[2-9]\d{2}\) ?|(?<=[2-9])\d{2}[ .-])"
+    r"\d{3}[ .-]\d{4}(?![\w-])"
+)
+_BRAZILIAN = re.compile(r"\((?<!\w.)[1-9]\d\) ?9?\d{4}-\d{4}(?!\w)")
+_PAIRS = re.compile(r"0(?<![\w.,/+-].)[1-9]([ .-])\d{2}(?:\1\d{2}){3}(?![\w]|[.-]\d)")  # as the French write them
 _TRUNK = re.compile(  # a leading zero and groups: 020 7946 0958, 0171/1234567, (030) 901820
-    r"(?<![\w.,/+€$£:-])(?<!\d )(?:\(0[1-9]\d{0,4}\) ?|0[1-9]\d{0,4}[ /.-])\d{2,8}(?:[ .-]\d{2,5}){0,3}(?![\w]|"
-    r"[:.,/-]\d)"
+    r"[(0](?<![\w.,/+€$£:-].)(?<!\d .)(?:(?<=\()0[1-9]\d{0,4}\) ?|(?<=0)[1-9]\d{0,4}[ /.-])"
+    r"\d{2,8}(?:[ .-]\d{2,5}){0,3}(?![\w]|[:.,/-]\d)"
 )
 _DATE = re.compile(r"(?:0?[1-9]|[12]\d|3[01])[ ./-](?:0?[1-9]|1[0-2])[ ./-](?:(?:19|20)\d\d|\d\d)(?!\d)")
-_RUN = re.compile(r"(?<![\w.,+€$£#/-])\(?\d[\d ().\-/]{5,18}\d(?!\w|[.,:]\d)")
+_RUN = re.compile(r"[(\d](?<![\w.,+€$£#/-].)(?:(?<=\()\d|(?<=\d))[\d ().\-/]{5,18}\d(?!\w|[.,:]\d)")
 _WINDOW = 48  # characters before a number in which a word says that it is a telephone's
 _CONTEXT = re.compile(
     r"(?<!\w)(?:tel|telf|phone|telephone|telefon\w*|téléphone|teléfono|telefono|telefone|mobile|cell|cellphone|"

@@ -11,7 +11,7 @@ import re
 
 _UPPER = "A-ZÀ-ÖØ-Þ"
 _WORD = rf"[{_UPPER}][\w'’-]{{1,24}}"
-_DIGITS = re.compile(r"\d+")
+_DIGITS = re.compile(r"\d\d*")  # not `\d+`, which `re` looks for at every character
 _NO_STREET_BEFORE = frozenset("0123456789.,/€$£#:-+_")
 _WINDOW = 60  # characters before a house number
 _LONGEST = 5  # digits of a house number or a postcode
@@ -73,6 +73,7 @@ _BOX_NUMBER = re.compile(r"\d{2}(?:\s\d{2}){1,3}(?!\w)|\d+")  # a German box is 
 _FLAT_BEFORE = re.compile(r"(?<!\w)(?i:flat|apt\.?|apartment|unit|suite)\s(?:\d\w{0,3}|[A-Z]\d{0,2}),?\s$")
 _BRITISH_POSTCODE = r"[A-PR-UWYZ][A-HK-Y]?\d[A-Z\d]?\s\d[ABD-HJLNP-UW-Z]{2}(?!\w)"
 _POSTCODE_ALONE = re.compile(r"[A-PR-UWYZ](?<!\w\w)[A-HK-Y]?\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{2}(?!\w)")
+_POSTCODE_END = re.compile(r"\d[ABD-HJLNP-UW-Z]{2}(?!\w)")
 _CITY = (
     rf"(?:(?:New|San|Santa|Los|Las|Saint|St\.?|Bad|Den|La|Le|El|Fort|Port|Salt|São|Vila|Nova)[\s-])?{_WORD}"
     rf"(?:\s(?:am|an\sder|upon|sur|de|del)\s{_WORD})?"
@@ -114,7 +115,7 @@ def mask_addresses(text: str) -> str:
             done = span[1]
     if pieces:
         text = "".join([*pieces, text[done:]])
-    return _POSTCODE_ALONE.sub("<ADDRESS>", text)
+    return _POSTCODE_ALONE.sub("<ADDRESS>", text) if _POSTCODE_END.search(text) else text
 
 
 def _address(text: str, number: int, done: int) -> tuple[int, int] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from pipeline.boilerplate import cut_boilerplate
+from pipeline.clues import words_of
 
 _ATTRIBUTION = re.compile(  # the line above a quoted reply, in the languages our users write
     r"(?:on\b.{4,300}\bwrote|am\b.{4,300}\b(?:schrieb\b.{0,120}|geschrieben)|le\b.{4,300}\ba écrit|"
@@ -73,15 +74,43 @@ _DEVICE = re.compile(
     r"(?:verstuurd|verzonden)\s(?:vanaf|met)\s|download\soutlook).{0,80}",
     re.IGNORECASE,
 )
+_FIRST_WORDS = """
+    with many kind kindest best warm warmest thanks regards wishes cheers sincerely yours respectfully thank thx
+    ty kr br mit freundliche viele liebe beste schöne herzliche lieben schönen besten gruß gruss mfg lg vg bien
+    cordialement merci sincères meilleures un cordial saludo saludos gracias atentamente muy obrigado obrigada
+    atenciosamente com melhores cumprimentos cordiali distinti saluti grazie met hartelijke groet groeten
+    groetjes mvg
+"""  # the first words of the closings above
+_CLOSING_STARTS = frozenset(_FIRST_WORDS.split())
+_DEVICE_STARTS = frozenset("sgdvohetiSGDVOHETI")  # the first letters of a device's own line
+_ABOVE_THIS_LINE = frozenset({"above", "dieser", "au-dessus", "encima"})  # of `reply above this line`
 _SIGNATURE_LINES = 6  # what follows a closing: name, role, company, phone, address, site
 _SIGNATURE_WIDTH = 60
 
 
 def cut_mail(text: str) -> str:
     """The customer's own words. When cutting would leave nothing, the text comes back as it was."""
-    lines = [line.strip() for line in cut_boilerplate(text).split("\n")]
-    own = _cut_signature(_cut_quotes(lines))
+    written = cut_boilerplate(text)
+    if written == text and "\n" not in text:
+        return text  # the first line is never cut when it is all that there is
+    lines = [line.strip() for line in written.split("\n")]
+    own = _cut_signature(_cut_quotes(lines) if _may_quote("\n".join(lines)) else lines)
     return "\n".join(own) if any(own) else text
+
+
+def _may_quote(text: str) -> bool:
+    """Whether one of the marks is there without which no line is quoted and none introduces an earlier message."""
+    return (
+        text[0] in ">-_="
+        or text[-1] == ":"
+        or "\n>" in text
+        or ":\n" in text
+        or "\n-" in text
+        or "\n_" in text
+        or "\n=" in text
+        or text.count(":") >= 3  # a header has three lines
+        or not words_of(text).isdisjoint(_ABOVE_THIS_LINE)
+    )
 
 
 def _cut_quotes(lines: list[str]) -> list[str]:
@@ -164,13 +193,19 @@ def _cut_signature(lines: list[str]) -> list[str]:
 
 def _signature_start(lines: list[str], first: int) -> int | None:
     """Where the signature at the end begins; None when there is none or nothing stands above it."""
-    if len(lines) - 1 > first and _DEVICE.fullmatch(lines[-1][:200]):
+    if len(lines) - 1 > first and lines[-1][0] in _DEVICE_STARTS and _DEVICE.fullmatch(lines[-1][:200]):
         return len(lines) - 1
     for number in range(max(first + 1, len(lines) - 1 - 15), len(lines)):
         if lines[number] in ("--", "—"):
             return number
     for number in range(max(first + 1, len(lines) - 1 - _SIGNATURE_LINES), len(lines)):
-        if len(lines[number]) <= 50 and _CLOSING.fullmatch(lines[number]) and _is_signature(lines[number + 1 :]):
+        line = lines[number]
+        if (
+            0 < len(line) <= 50
+            and line.split(None, 1)[0].rstrip(",.!").lower() in _CLOSING_STARTS
+            and _CLOSING.fullmatch(line)
+            and _is_signature(lines[number + 1 :])
+        ):
             return number
     return None
 

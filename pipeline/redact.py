@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import re
 
-from pipeline.clues import clues
+from pipeline import credentials, national_ids, personal_names
+from pipeline.clues import words_of
 from pipeline.credentials import mask_birth_dates, mask_credentials
 from pipeline.national_ids import mask_national_ids
 from pipeline.payment_numbers import mask_cards, mask_ibans
@@ -25,7 +26,9 @@ MASKS = (
     *("<ADDRESS>", "<TICKET>", "<ORDER>", "<IP>", "<ID>", "<SECRET>"),
 )
 
-_DIGIT = re.compile(r"\d")
+_TELLING_WORDS = credentials.TELLING_WORDS | national_ids.NAMED_WORDS | personal_names.TELLING_WORDS | {"dot", "at"}
+_NO_DIGIT = bytes(byte for byte in range(256) if not chr(byte).isdigit() or byte >= 128)
+_DIGIT_BEYOND_ASCII = re.compile(r"[^\D\x00-\x7f]")
 _SEVEN_DIGITS = re.compile(r"\d(?:[ \n().\-/]{0,3}\d){6}")  # cards, accounts and telephones have more; most tickets not
 _SIX_CODE = re.compile(r"\d[\dA-Z -]{4}")  # the shortest number a state gives
 _REDACTED_DATE = re.compile(r"(?<![\w/])X{2,4}/X{2,4}/(?:X{2,4}|\d{2,4})(?![\w/])")
@@ -43,10 +46,10 @@ def mask(text: str) -> str:
         text = _REDACTED.sub("<REDACTED>", _REDACTED_DATE.sub("<DATE>", text))
     if "{$" in text:
         text = _AMOUNT.sub(r"\1", text)
-    words = clues(text).words
+    words = words_of(text) & _TELLING_WORDS
     text = mask_credentials(mask_emails(mask_urls(text), words), words)
-    if _DIGIT.search(text):
-        text = _mask_numbers(text, words)
+    if digits := _count_digits(text):
+        text = _mask_numbers(text, words, digits)
     return mask_names(text, words)
 
 
@@ -55,12 +58,19 @@ def customer_hash(value: str, *, salt: str) -> str:
     return hashlib.sha256(f"{salt}\x00{value.strip().lower()}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _mask_numbers(text: str, words: frozenset[str]) -> str:
+def _count_digits(text: str) -> int:
+    """How many digits are in the text, of any script. Bytes are counted in C."""
+    digits = len(text.encode("ascii", "ignore").translate(None, _NO_DIGIT))
+    return digits if text.isascii() else digits + len(_DIGIT_BEYOND_ASCII.findall(text))
+
+
+def _mask_numbers(text: str, words: frozenset[str], digits: int) -> str:
     text = mask_birth_dates(text, words)
-    long = _SEVEN_DIGITS.search(text) is not None
+    long = digits >= 7 and _SEVEN_DIGITS.search(text) is not None
     if long:
         text = mask_cards(mask_ibans(text))
-    if _SIX_CODE.search(text):
+    # A state's number has six digits, unless its name stands before it.
+    if (digits >= 6 or not words.isdisjoint(national_ids.NAMED_WORDS)) and _SIX_CODE.search(text):
         text = mask_national_ids(text, words)
     text = mask_references(mask_network_addresses(text))
     if long:

@@ -34,7 +34,7 @@ _NUMBERED = re.compile(  # says that what follows is a number, so that a short o
 _JOINED = re.compile(r"s?[\s.:(\[#]*(?:(?:is|was|ist|lautet|est|es|é|è)\s)?[(\[]?", re.I)
 _DIGITS = re.compile(r"\d[\w/-]*")
 _LEFT = 12  # characters of a code before its first digit, at most: `RD-DFA9EBA`
-_LONGEST = 40
+_SHORTEST, _LONGEST = 3, 40  # characters of a code
 _WINDOW = 48
 _UPPER_CODE = re.compile(r"[A-Z]{1,6}-[A-Z0-9]{4,}(?:-[A-Z0-9]+)*")
 _DATE = re.compile(r"\d{1,4}([-/])\d{1,2}\1\d{1,4}")
@@ -53,6 +53,10 @@ def mask_references(text: str) -> str:
     pieces: list[str] = []
     done = 0
     for found in _DIGITS.finditer(text):
+        if found.end() - found.start() < _SHORTEST:  # as most are: two figures of an amount, a day
+            before = text[found.start() - 1 : found.start()]
+            if not before.isalnum() and before not in ("-", "_"):
+                continue
         start, end = _code(text, found, done)
         kind = _kind(text, start, end) if start >= done else None
         if kind:
@@ -76,8 +80,10 @@ def _code(text: str, digits: re.Match[str], done: int) -> tuple[int, int]:
 def _kind(text: str, start: int, end: int) -> str | None:
     """The mask for a code that stands after the name of what it numbers; None for a quantity, an amount or a date."""
     code = text[start:end]
+    if not _SHORTEST <= len(code) <= _LONGEST:
+        return None
     digits = sum(map(str.isdigit, code))
-    if not 3 <= len(code) <= _LONGEST or (digits < 3 and len(code) < 5):
+    if digits < 3 and len(code) < 5:
         return None
     before = _BEFORE.search(text, max(0, start - _WINDOW), start)
     if before is None or _DATE.fullmatch(code) or _UNIT_AFTER.match(text, end):

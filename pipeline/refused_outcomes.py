@@ -31,13 +31,21 @@ Refusals = Mapping[tuple[str, int], list[tuple[str, str]]]  # where a row stands
 
 
 def quarantine_outcomes(
-    spark: SparkSession, workspace: Workspace, read: DataFrame, broken: DataFrame, *, as_of: date, aside: Path
+    spark: SparkSession,
+    workspace: Workspace,
+    read: DataFrame,
+    broken: DataFrame,
+    *,
+    since: str | None,
+    as_of: date,
+    aside: Path,
 ) -> dict[str, int]:
-    """Quarantine what `read` (outcomes with `reason`, `detail` and `unknown_template`) refuses, and `broken` answers;
-    returns how many rows by reason. An outcome with an unknown template stays an outcome and is shown here too."""
+    """Quarantine what `read` (outcomes with `reason`, `detail` and `unknown_template`) refuses, and `broken` answers,
+    of the days from `since` on (None: all); returns how many rows by reason. An outcome with an unknown template stays
+    an outcome and is shown here too."""
     from pyspark.sql import functions as F  # noqa: N812
 
-    refused = _refused(read).unionByName(broken)
+    refused = _refused(read).unionByName(broken).filter(F.col("arrived") >= (since or ""))
     digests = refused.groupBy("arrived", "reason").agg(
         F.count("*").alias("rows"), F.sum(F.pmod(F.xxhash64(*_KEY), F.lit(2**40))).alias("digest")
     )
@@ -50,7 +58,8 @@ def quarantine_outcomes(
     changed = [day for day, prefix in prefixes.items() if not _has(workspace, day, prefix)]
     if changed:
         _write(spark, workspace, refused.filter(F.col("arrived").isin(changed)), changed, aside)
-    for day in sorted({*changed, *arrivals(workspace, QUARANTINE, as_of)} - (set(prefixes) - set(changed))):
+    present = {day for day in arrivals(workspace, QUARANTINE, as_of) if day >= (since or "")}
+    for day in sorted({*changed, *present} - (set(prefixes) - set(changed))):
         parts = sorted((aside / QUARANTINE.name / f"arrived={day}").glob("*.parquet"))
         replace_parts(
             workspace, QUARANTINE, day, prefix=prefixes.get(day, f"{_STEP}-"), parts=parts, instead_of=f"{_STEP}-"

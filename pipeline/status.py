@@ -14,8 +14,10 @@ from tickets.manifests import Manifest, StepState, manifests, step_states, steps
 from tickets.tables import TABLES, Table
 from tickets.workspace import Workspace
 
-CORE = ("import", "clean", "featurise", "duplicates", "label", "split", "pairs")  # without these there are no features
-ORDER = ("import", "extract", *CORE[1:], "topics", "similarities", "score", "replay")
+NIGHTLY = ("import", "clean", "featurise", "duplicates", "label")
+BEFORE_TRAINING = ("split", "pairs", "topics")  # made anew when a training needs them, and stale between trainings
+CORE = (*NIGHTLY, "split", "pairs")  # without these there are no features
+ORDER = ("import", "extract", *CORE[1:], "topics", "score", "replay")
 MANY_FILES = 8  # small files of one partition from which merging them is worth a word
 
 Condition = Literal["fresh", "stale", "running", "failed", "killed", "never run"]
@@ -169,7 +171,7 @@ def _verdict(steps: Sequence[StepStatus], tables: Sequence[TableStatus], lock: s
         return "Nothing has run yet. Start with `triage import`.", False
     if never:
         return f"Not run yet: {', '.join(never)}. Run `triage features`.", False
-    if stale := named("stale"):
+    if stale := [step for step in named("stale") if step not in BEFORE_TRAINING]:
         return f"Inputs have changed since: {', '.join(stale)}. Run `triage features`.", False
     newest = max(step.as_of for step in steps)
     crowded = [table.table for table in tables if table.crowded]

@@ -60,8 +60,7 @@ class Step:
 
     def follows_from(self, *more: object) -> str:
         """A fingerprint of all that was read, and of `more`, such as a version of the rules."""
-        said = [*(f"{name} {content}" for name, content in sorted(self.inputs.items())), *map(repr, more)]
-        return hashlib.sha256("\n".join(said).encode()).hexdigest()
+        return follows_from(self.inputs, *more)
 
     @property
     def done(self) -> Manifest:
@@ -99,6 +98,12 @@ def run_step(workspace: Workspace, name: str, as_of: date, report: Report) -> It
     write_manifest(workspace, step.manifest)
     record_state(workspace, name, as_of, "done")
     report(f"{name}: {step.summary} in {seconds:.1f} s")
+
+
+def follows_from(inputs: Mapping[str, str], *more: object) -> str:
+    """A fingerprint of inputs (name -> fingerprint) and of `more`."""
+    said = [*(f"{name} {content}" for name, content in sorted(inputs.items())), *map(repr, more)]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
 def _named(counts: Mapping[str, int]) -> dict[str, int]:

@@ -126,7 +126,8 @@ class PartWriter:
     def write(self, table: pa.Table) -> None:
         """Keep whole columns at once, as row groups of their own."""
         self._flush()
-        self._open().write_table(table.cast(self._schema), row_group_size=_ROWS_IN_GROUP)
+        whole = table.cast(self._schema).combine_chunks()  # chunks would show in the file's pages
+        self._open().write_table(whole, row_group_size=_ROWS_IN_GROUP)
         self.rows += table.num_rows
 
     def _flush(self) -> None:

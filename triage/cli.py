@@ -248,7 +248,7 @@ def retrain(workspace: Folder = None, as_of: AsOf = None, preset: Preset = "cpu"
 
 @app.command()
 def nightly(workspace: Folder = None, as_of: Night = None, preset: Preset = "cpu") -> None:
-    """The night's work in order: extract, features, score, monitor, and retrain when there is reason to."""
+    """The night's work in order: extract, take up, score, monitor, and retrain when there is reason to."""
     from triage import steps
     from triage.console import screen, show_gate, show_night
 

@@ -199,20 +199,19 @@ def nightly(
 ) -> tuple[NightReport, RetrainOutcome | None]:
     """The night's work in order; the lock is held from the first step to the last.
 
-    The features are split by shares of the tickets, for a `triage train` by hand. Nothing of the night leans on that
-    split: the champion is judged by what its release keeps, and retraining cuts at days of its own.
+    Nothing of the night leans on a split: the champion is judged by what its release keeps, and retraining cuts at days
+    of its own.
     """
     from models.score_backlog import score
     from monitoring.night import run_night
     from pipeline.extract import extract
-    from pipeline.nightly import run_pipeline
-    from pipeline.split import SplitPlan
+    from pipeline.nightly import take_up
     from triage.retrain import retrain as meet
 
     config = train_config(preset, {})
     with opened(settings, "nightly") as (workspace, engine), spark_for(settings) as spark:
         extract(workspace, engine, as_of=as_of, report=report)
-        run_pipeline(workspace, as_of=as_of, spark=spark, plan=SplitPlan(), report=report)
+        take_up(workspace, as_of=as_of, spark=spark, report=report)
         score(workspace, spark, as_of=as_of, report=report)
         night = run_night(workspace, engine, as_of=as_of, report=report)
         if not night.decision.retrain:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.clean import KEEP_AT_MOST, Refused, clean_body, clean_subject, clean_ticket
 from pipeline.features import model_text, text_statistics
+from pipeline.function_words import language_by_words
 from tickets.records import Ticket
 from tickets.simulate import SimulationConfig, simulate
 
@@ -126,6 +127,24 @@ def test_the_language_of_simulated_tickets_is_told(languages: tuple[str, ...]) -
 
     assert {one.language for one in foreign} == {"es", "fr", "de"}
     assert len(wrong) <= 0.01 * (len(foreign) + 150)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("MI REFERENCIA ES <TICKET>. HE INTENTADO LLAMAR Y NADIE CONTESTA. TENGO UN PROBLEMA CON MI MUJER.", "es"),
+        ("Non ho ancora ricevuto il pacco e nessuno mi risponde da più di una settimana, cosa devo fare?", "it"),
+        ("Ainda não recebi a encomenda e já liguei para o apoio, mas ninguém me atende. Quando chega?", "pt"),
+        ("Ik heb mijn pakket nog niet ontvangen en het is al een week te laat, wat kan ik doen?", "nl"),
+    ],
+)
+def test_small_words_tell_the_language(text: str, language: str) -> None:
+    assert language_by_words(text, ["en", "es", "fr", "de", "it", "nl", "pt"]) == language
+
+
+def test_small_words_tell_nothing_where_they_are_few_or_a_language_has_no_list() -> None:
+    assert language_by_words("Wallet 4711, error de la app", ["en", "es", "fr"]) is None
+    assert language_by_words("Where is the parcel that I was told to expect from you?", ["en", "sv"]) is None
 
 
 def test_the_model_reads_subject_and_body() -> None:

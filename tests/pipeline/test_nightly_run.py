@@ -15,14 +15,14 @@ import pytest
 from pipeline.clean import clean_ticket
 from pipeline.cleaning import clean, ticket_values
 from pipeline.importing import import_files
-from pipeline.nightly import run_pipeline
+from pipeline.nightly import run_pipeline, take_up
 from pipeline.outcomes import label
 from pipeline.rows import read_row
 from tickets.catalogue import read_dataset, read_templates, read_tree
 from tickets.errors import InputError, MissingStepError, SourceError
 from tickets.examples import read_examples
 from tickets.manifests import read_manifest
-from tickets.tables import FEATURES, OUTCOMES, PAIRS, QUARANTINE, RAW, SPLITS, TABLES, TICKETS
+from tickets.tables import FEATURES, OUTCOMES, PAIRS, QUARANTINE, RAW, SPLITS, TABLES, TICKETS, Table
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -128,6 +128,69 @@ def test_a_rerun_gives_the_same_tables_and_new_days_are_added(
     assert len(features) == 41
     assert features["T0001"]["text"].endswith("I wrote this later.")
     assert not list(workspace.aside_root.iterdir())
+
+
+@pytest.mark.slow
+def test_any_night_can_be_replayed_also_after_late_and_corrected_tickets(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
+) -> None:
+    nights = [DAY + timedelta(days=number) for number in range(3)]
+    told: dict[date, dict[str, list[Any]]] = {}
+    for night, rows in zip(
+        nights,
+        (
+            [make_row(number) for number in range(30)],
+            [make_row(number) for number in range(30, 36)] + [make_row(3, reason="Payment::Refund", macro="refund")],
+            [make_row(50, opened="2025-12-24"), make_row(4, text="What I meant: it came broken.")],  # late; corrected
+        ),
+        strict=True,
+    ):
+        import_files(workspace, [write_csv(rows, name=f"{night}.csv")], dataset_file, as_of=night)
+        run_pipeline(workspace, as_of=night, spark=spark)
+        told[night] = _narrow(workspace)
+
+    assert len({json.dumps(tables, default=str) for tables in told.values()}) == 3
+    for night in (nights[0], nights[2], nights[1], nights[2]):
+        replayed = run_pipeline(workspace, as_of=night, spark=spark)
+        assert _narrow(workspace) == told[night], night
+        assert [manifest.counts["days"] for manifest in replayed[:3]] == [0, 0, 0]
+    examples = {found["ticket_id"]: found for found in read_examples(workspace).to_pylist()}
+    assert len(examples) == 37
+    assert "it came broken" in examples["T0004"]["text"]
+    assert examples["T0003"]["contact_type"] == "Payment::Refund"
+
+
+def test_outcomes_merged_night_by_night_are_those_made_at_once(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
+) -> None:
+    nights = [DAY + timedelta(days=number) for number in range(3)]
+    first = [make_row(number) for number in range(60)]
+    second = [*(make_row(number) for number in range(60, 63)), make_row(2, reason="Payment::Refund", macro="refund")]
+    third = [make_row(5, reason="Delivery::Late", macro=""), make_row(70, reason="")]
+    said: list[int] = []
+    for night, rows in zip(nights, (first, second, third), strict=True):
+        import_files(workspace, [write_csv(rows, name=f"{night}.csv")], dataset_file, as_of=night)
+        said.append(take_up(workspace, as_of=night, spark=spark)[-1].rows_in)
+    merged = _bytes_of(workspace, OUTCOMES)
+
+    shutil.rmtree(workspace.table_path(OUTCOMES))
+    whole = label(workspace, as_of=nights[-1], spark=spark)
+
+    assert _bytes_of(workspace, OUTCOMES) == merged
+    assert (said, whole.rows_in) == ([60, 5, 2], 65)  # what each night looked at
+    outcomes = {found["ticket_id"]: found for found in workspace.read(OUTCOMES).to_pylist()}
+    assert len(outcomes) == 63
+    assert outcomes["T0002"]["contact_type"] == "Payment::Refund"
+    assert outcomes["T0005"]["template_id"] == "late"
+
+
+def _bytes_of(workspace: Workspace, table: Table) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(workspace.table_path(table).glob("*.parquet"))}
+
+
+def _narrow(workspace: Workspace) -> dict[str, list[Any]]:
+    """What follows from all arrivals up to a night."""
+    return {table.name: _sorted(workspace.read(table).to_pylist()) for table in (OUTCOMES, SPLITS)}
 
 
 def test_pairs_hold_the_template_sent_and_others_that_were_not(

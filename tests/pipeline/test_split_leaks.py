@@ -21,6 +21,7 @@ from pipeline.minhash import sign, similarity
 from pipeline.outcomes import label
 from pipeline.split import SplitPlan, split
 from tickets.errors import InputError
+from tickets.examples import read_examples
 from tickets.manifests import Manifest
 from tickets.tables import NEAR_DUPLICATES, SPLITS, TICKETS
 from tickets.workspace import Workspace
@@ -63,6 +64,41 @@ def test_no_customer_and_no_near_duplicate_crosses_a_split(
     assert max(times["train"]) < min(times["validation"]) <= max(times["validation"]) < min(times["test"])
     letters = {found["cluster"] for found in splits if int(found["ticket_id"][1:]) % 9 == 0}
     assert letters == {"T0000"}
+
+
+def test_labels_that_mean_nothing_score_at_chance_though_every_letter_comes_three_times(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: Callable[..., Path]
+) -> None:
+    """Each letter has a random type of four, and each copy of it the same: who has seen a copy knows the type."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    random = np.random.default_rng(5)
+    letters = [" ".join(f"w{word}" for word in random.integers(0, 400, 40)) for _ in range(240)]
+    kinds = random.integers(0, 4, len(letters))
+    rows = []
+    for number, letter in enumerate(np.tile(np.arange(len(letters)), 3)):
+        day = 1 + number * 28 // (3 * len(letters))
+        changed = {"text": f"{letters[letter]} {number}", "reason": f"Kind::{kinds[letter]}"}
+        rows.append(make_row(number, opened=f"2026-01-{day:02d}", title="", **changed))
+    for number in range(720, 960):  # and letters that come once
+        text = " ".join(f"w{word}" for word in random.integers(0, 400, 40))
+        changed = {"text": text, "reason": f"Kind::{random.integers(0, 4)}"}
+        rows.append(make_row(number, opened=f"2026-01-{1 + (number - 720) * 28 // 240:02d}", title="", **changed))
+    import_files(workspace, [write_csv(rows)], dataset_file, as_of=DAY)
+    _run(workspace, spark, SplitPlan(train=0.6, validation=0.1, test=0.3))
+    scores = {}
+    for name in ("test", "leak"):
+        learned, judged = (read_examples(workspace, splits=[split]).to_pydict() for split in ("train", name))
+        words = TfidfVectorizer(token_pattern=r"w\d+")
+        model = LogisticRegression(C=100, max_iter=500)
+        model.fit(words.fit_transform(learned["text"]), learned["contact_type"])
+        scores[name] = model.score(words.transform(judged["text"]), judged["contact_type"]), len(judged["text"])
+
+    accuracy, tickets = scores["test"]
+    assert accuracy < 0.25 + 3 * np.sqrt(0.25 * 0.75 / tickets)
+    assert tickets > 50
+    assert scores["leak"][0] > 0.9  # what the split keeps away from the test
 
 
 def test_dates_cut_where_the_plan_says(

@@ -1,0 +1,90 @@
+"""Outcomes as people and source rows gave them, before they are read through the tree: imported rows, agents' feedback,
+labelers' answers, in one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from pipeline.contract_checks import with_reasons
+from pipeline.lake import arrivals, read_arrivals
+from pipeline.refused_outcomes import broken_answers
+from tickets.catalogue import read_tree
+from tickets.tables import FEEDBACK, IMPORTED_OUTCOMES, LABELS, TICKETS
+from tickets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+WRITTEN = ("contact_type", "told_by", "era")  # what a contact type is read from
+# Where an outcome stands (RAW.source and RAW.row, or the table it came from and its id), when it arrived, what it says.
+# `given_at` is null for imported rows.
+GIVEN = (
+    *("place", "row", "arrived", "ticket_id", *WRITTEN, "template_id", "resolved_at", "handle_seconds"),
+    *("source", "labeler", "reply", "given_at"),
+)
+
+
+def given_outcomes(spark: SparkSession, workspace: Workspace, as_of: date) -> tuple[DataFrame, DataFrame]:
+    """Every outcome that somebody gave, of the tickets that are known (columns GIVEN), and people's answers that break
+    their table's contract."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    given = read_arrivals(spark, workspace, IMPORTED_OUTCOMES, arrivals(workspace, IMPORTED_OUTCOMES, as_of))
+    given = given.withColumn("place", F.col("source")).withColumn("source", F.lit("import"))
+    given = given.withColumn("given_at", F.lit(None).cast("timestamp"))
+    feedback, labels = (
+        with_reasons(read_arrivals(spark, workspace, table, arrivals(workspace, table, as_of)), workspace, table)
+        for table in (FEEDBACK, LABELS)
+    )
+    broken = broken_answers(feedback, "feedback_id").unionByName(broken_answers(labels, "label_id"))
+    chosen = "reason is null and action in ('accepted', 'corrected') and contact_type is not null"
+    agents = _as_given(feedback.filter(chosen), "agent")
+    people = agents.unionByName(_as_given(labels.filter("reason is null"), "labeler"))
+    # Few tickets have answers: those are looked for among all tickets, not the other way round.
+    tickets = read_arrivals(spark, workspace, TICKETS, arrivals(workspace, TICKETS, as_of)).select("ticket_id")
+    answered = tickets.join(people.select("ticket_id").distinct(), "ticket_id", "left_semi").distinct()
+    people = people.join(answered, "ticket_id", "left_semi")
+    starts = read_tree(workspace).change_days()
+    names = [name for name in GIVEN if name != "era"]
+    imported = given.withColumn("era", _era(starts)).select(*GIVEN)
+    if not (arrivals(workspace, FEEDBACK, as_of) or arrivals(workspace, LABELS, as_of)):
+        return imported, broken
+    answers = people.select(*names, "created_at").withColumn("era", _era(starts)).select(*GIVEN)
+    return imported.unionByName(answers), broken
+
+
+def _era(starts: Sequence[str]) -> Column:
+    """The last change of the tree that was in force on the day an outcome is about; "" before the first."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    day = F.date_format(F.coalesce("given_at", "resolved_at", "created_at"), "yyyy-MM-dd")
+    era: Column = F.lit("")
+    for start in starts:
+        era = F.when(day >= F.lit(start), F.lit(start)).otherwise(era)
+    return F.when(day.isNotNull(), era)
+
+
+def _as_given(frame: DataFrame, source: str) -> DataFrame:
+    """Feedback or labels in the columns of `GIVEN`, all but `era`."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    person, identifier = ("agent", "feedback_id") if source == "agent" else ("labeler", "label_id")
+    seconds = F.col("handle_seconds") if source == "agent" else F.lit(None)
+    return frame.select(
+        F.concat(F.lit("feedback:" if source == "agent" else "labels:"), F.col(identifier)).alias("place"),
+        F.lit(0).cast("long").alias("row"),
+        "arrived",
+        "ticket_id",
+        F.lit(None).cast("timestamp").alias("created_at"),
+        "contact_type",
+        F.lit(None).cast("string").alias("told_by"),
+        "template_id",
+        F.col("at").alias("resolved_at") if source == "agent" else F.lit(None).cast("timestamp").alias("resolved_at"),
+        seconds.cast("double").alias("handle_seconds"),
+        F.lit(source).alias("source"),
+        F.col(person).alias("labeler"),
+        F.lit(None).cast("string").alias("reply"),
+        F.col("at").alias("given_at"),
+    )
