@@ -17,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.clean import Refused
 from pipeline.cleaning import checked_row, outcome_values, ticket_values
 from pipeline.contact_type_reading import read_contact_type
 from pipeline.duplicates import connected
 from pipeline.featurise import feature_values, signature_rows
-from pipeline.minhash import SIMILAR, similarity
 from pipeline.pairs import pairs_of
 from pipeline.rows import ImportedOutcome
 from pipeline.sources.tabular import SourceRow, read_rows
+from pipeline.text.clean import Refused
+from pipeline.text.minhash import SIMILAR, similarity
 from pipeline.units import PartWriter
 from tickets.catalogue import load_templates, load_tree
 from tickets.dataset import Dataset, load_dataset

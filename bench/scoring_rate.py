@@ -43,8 +43,8 @@ from models.predictions import ModelInputs, inputs_of
 from models.release import Release, current_release, open_release, promote, seal
 from models.score_backlog import score
 from models.train import train
-from pipeline.clean import clean_ticket
-from pipeline.features import model_text, text_statistics
+from pipeline.text.clean import clean_ticket
+from pipeline.text.features import model_text, text_statistics
 from tickets.catalogue import keep_dataset, write_templates, write_tree
 from tickets.records import Ticket, attributes_to_text
 from tickets.simulate import (

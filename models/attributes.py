@@ -33,7 +33,7 @@ Source = Literal["ticket", "attribute", "statistic"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributeRow:
-    """One ticket's inputs beside its text; `statistics` come from pipeline.features.text_statistics."""
+    """One ticket's inputs beside its text; `statistics` come from pipeline.text.features.text_statistics."""
 
     channel: str
     language: str

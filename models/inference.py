@@ -79,7 +79,7 @@ class OnnxModel:
         return cls(session, tokenizer, load_attributes(folder / names.ATTRIBUTES), threads=threads)
 
     def run(self, texts: Sequence[str], rows: Sequence[AttributeRow], *, explain: bool = False) -> Outputs:
-        """Texts as pipeline.features.model_text makes them, and their attributes, in one order."""
+        """Texts as pipeline.text.features.model_text makes them, and their attributes, in one order."""
         encoded = self.encode(texts, rows)
         order: list[NDArray[np.int64]] = []
         parts: list[list[NDArray[np.float32]]] = []

@@ -25,7 +25,7 @@ _ROWS = 1024  # tickets at a time: sibling groups are padded to the largest, whi
 
 
 class ModelInputs(NamedTuple):
-    """What the model reads of n tickets: `texts` from pipeline.features.model_text, and their attributes."""
+    """What the model reads of n tickets: `texts` from pipeline.text.features.model_text, and their attributes."""
 
     texts: Sequence[str]
     rows: Sequence[AttributeRow]

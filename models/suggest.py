@@ -17,8 +17,8 @@ from models.release import Release
 from models.templates import rank_templates
 from models.tree_index import top_leaves
 from models.words import word_weights
-from pipeline.clean import clean_ticket
-from pipeline.features import model_text, text_statistics
+from pipeline.text.clean import clean_ticket
+from pipeline.text.features import model_text, text_statistics
 from tickets.catalogue import load_templates, load_tree
 from tickets.contact_types import ContactTypeTree
 from tickets.records import RankedContactType, RankedTemplate, ReplyTemplate, Suggestion, Ticket
@@ -58,7 +58,7 @@ class Suggester:
     ) -> list[Suggestion]:
         """One suggestion a ticket, in order. `now` is the time written on them.
 
-        Raises pipeline.clean.Refused for a ticket that cleaning refuses, such as one without text.
+        Raises pipeline.text.clean.Refused for a ticket that cleaning refuses, such as one without text.
         """
         return self.suggest_cleaned(self._clean(tickets), top_types=top_types, top_templates=top_templates, now=now)
 
@@ -103,7 +103,7 @@ class Suggester:
         return self.predictor.predict(_inputs(tickets))
 
     def embed(self, tickets: Sequence[Ticket]) -> NDArray[np.float32]:
-        """Ticket vectors, (n, width) float32 of length 1. Raises pipeline.clean.Refused."""
+        """Ticket vectors, (n, width) float32 of length 1. Raises pipeline.text.clean.Refused."""
         return self.detail_cleaned(self._clean(tickets)).embeddings
 
     def _clean(self, tickets: Sequence[Ticket]) -> list[Ticket]:

@@ -21,8 +21,8 @@ from models.predictions import Predictions
 from models.release import Release
 from monitoring.policy import Clock
 from monitoring.windows import Window
-from pipeline.clean import Refused, clean_ticket
-from pipeline.features import model_text
+from pipeline.text.clean import Refused, clean_ticket
+from pipeline.text.features import model_text
 from tickets.contact_types import ContactTypeTree
 from tickets.feedback_log import count_suggestions, suggestions_between
 from tickets.records import Suggestion, Ticket, suggestion_from_json, ticket_from_json

@@ -14,15 +14,15 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.clean import RULES_VERSION, Refused, clean_ticket
 from pipeline.contract_checks import check_written
 from pipeline.corrections import PREFIX, out_of_force, read_in_force
 from pipeline.lake import arrivals, made_from, mark, parts_of, replace_parts
 from pipeline.refusals import Refusals, check_ticket, refuse_too_many
 from pipeline.repeated_ids import DUPLICATE, PLACES, take_out_repeated
-from pipeline.reply_matching import ReplyIndex, index_replies, match_reply
 from pipeline.rows import ImportedOutcome, read_row
 from pipeline.steps import Report, run_step, silent
+from pipeline.templates.reply_matching import ReplyIndex, index_replies, match_reply
+from pipeline.text.clean import RULES_VERSION, Refused, clean_ticket
 from pipeline.units import PartWriter, Unit, part_name, run_units, units_of
 from tickets.catalogue import read_dataset, read_templates
 from tickets.dataset import Dataset

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.clean import ATTRIBUTE_AT_MOST, KEEP_AT_MOST, SUBJECT_AT_MOST
 from pipeline.refusals import ID_AT_MOST
+from pipeline.text.clean import ATTRIBUTE_AT_MOST, KEEP_AT_MOST, SUBJECT_AT_MOST
 from tickets import tables
 from tickets.tables import Table
 

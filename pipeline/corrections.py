@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.clean import Refused, clean_ticket
 from pipeline.lake import replace_parts
+from pipeline.text.clean import Refused, clean_ticket
 from pipeline.units import Unit, read_unit
 from tickets.errors import InputError
 from tickets.records import ticket_from_json

@@ -29,8 +29,8 @@ from pipeline.lake import (
     spark_schema,
     write_sorted,
 )
-from pipeline.minhash import BANDS, SIGNATURE, SIMILAR, similarity
 from pipeline.steps import Report, run_step, silent
+from pipeline.text.minhash import BANDS, SIGNATURE, SIMILAR, similarity
 from tickets.errors import MissingStepError
 from tickets.manifests import Manifest, partition_name
 from tickets.tables import NEAR_DUPLICATES, SIGNATURES

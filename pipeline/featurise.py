@@ -16,10 +16,10 @@ import pyarrow as pa
 import xxhash
 
 from pipeline.contract_checks import check_written
-from pipeline.features import model_text, text_statistics
 from pipeline.lake import arrivals, made_from, mark, parts_of
-from pipeline.minhash import sign
 from pipeline.steps import Report, run_step, silent
+from pipeline.text.features import model_text, text_statistics
+from pipeline.text.minhash import sign
 from pipeline.units import PartWriter, Unit, part_name, read_unit, run_units, units_of
 from tickets.errors import MissingStepError
 from tickets.manifests import Manifest, partition_name

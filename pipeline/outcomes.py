@@ -18,8 +18,8 @@ from pipeline.given_outcomes import WRITTEN, given_outcomes
 from pipeline.lake import arrivals, count_rows, made_from, mark, write_sorted
 from pipeline.outcome_merge import find_news, merge
 from pipeline.refused_outcomes import UNKNOWN_TEMPLATE, quarantine_outcomes
-from pipeline.reply_templates import derive_templates
 from pipeline.steps import Report, Step, run_step, silent
+from pipeline.templates.derived import derive_templates
 from tickets.catalogue import read_dataset, read_templates, read_tree
 from tickets.dataset import Dataset
 from tickets.errors import MissingStepError

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from pipeline.clean import Refused
+from pipeline.text.clean import Refused
 from tickets.dataset import Dataset
 from tickets.errors import ContractError
 from tickets.records import Ticket

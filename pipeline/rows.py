@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipeline.clean import Refused
-from pipeline.redact import customer_hash
+from pipeline.text.clean import Refused
+from pipeline.text.redact import customer_hash
 from tickets.contact_types import SEPARATOR
 from tickets.dataset import Dataset
 from tickets.records import AttributeValue, Ticket, ticket_from_json

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import structlog
 
 from models.suggest import Suggester
-from pipeline.redact import customer_hash
+from pipeline.text.redact import customer_hash
 from service.releases import Releases
 from tickets.catalogue import read_dataset, read_templates, read_tree
 from tickets.contact_types import ContactType, ContactTypeTree

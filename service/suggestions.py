@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from models.suggest import Suggester
-from pipeline.clean import Refused, clean_ticket
+from pipeline.text.clean import Refused, clean_ticket
 from service.problems import FieldError, Problem, documented
 from service.schemas import BatchAnswer, BatchRequest, SuggestionRequest, TicketFields
 from service.serving import Held, Serving

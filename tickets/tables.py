@@ -151,7 +151,7 @@ PAIRS = Table(  # ticket-template pairs to learn ranking from, of every ticket t
     ),
 )
 TERM_WEIGHTS = Table(  # COTA v1: the words of the training tickets and their latent topics; singular values are in the
-    # file's metadata, see pipeline.topic_space
+    # file's metadata, see pipeline.topics.space
     "term_weights",
     pa.schema(
         [

@@ -16,7 +16,7 @@ import typer
 from tickets.errors import ContractError, InputError
 
 if TYPE_CHECKING:
-    from pipeline.status import PipelineStatus, StepStatus
+    from pipeline.upkeep.status import PipelineStatus, StepStatus
     from tickets.lineage import Lineage
     from triage.settings import Settings
 
@@ -36,7 +36,7 @@ Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Onl
 @pipeline_app.command()
 def status(workspace: Folder = None, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Each step's last run, what has changed since, what the tables take, who is at work."""
-    from pipeline.status import pipeline_status
+    from pipeline.upkeep.status import pipeline_status
     from tickets.workspace import Workspace
 
     found = pipeline_status(Workspace.open(_settings(workspace).workspace), as_of=_day(as_of))
@@ -65,7 +65,7 @@ def check(workspace: Folder = None) -> None:
 @pipeline_app.command()
 def compact(workspace: Folder = None, as_json: AsJson = False) -> None:
     """Merge the many small files of a partition into few."""
-    from pipeline import compaction
+    from pipeline.upkeep import compaction
     from tickets.workspace import Workspace
 
     opened = Workspace.open(_settings(workspace).workspace)
@@ -137,7 +137,7 @@ def list_(
     """Count refused rows by reason and show some; with --json, whole rows that can be mended and given to `replay`."""
     from itertools import islice
 
-    from pipeline.quarantine import Chosen, count_reasons, refused
+    from pipeline.upkeep.quarantine import Chosen, count_reasons, refused
     from tickets.workspace import Workspace
 
     opened = Workspace.open(_settings(workspace).workspace)
@@ -170,7 +170,7 @@ def replay_(
     as_json: AsJson = False,
 ) -> None:
     """After a fix, try refused rows again: their days are cleaned anew (Spark)."""
-    from pipeline.quarantine import Chosen
+    from pipeline.upkeep.quarantine import Chosen
     from triage.upkeep import replay as do
 
     chosen = Chosen(

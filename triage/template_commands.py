@@ -23,7 +23,7 @@ def mine_templates(
     at_least: Annotated[int, typer.Option(min=2, help="How many replies must have been made from a template.")] = 20,
 ) -> None:
     """Find what agents write again and again, and propose it as templates with placeholders."""
-    from pipeline.template_proposals import mine
+    from pipeline.templates.proposals import mine
     from tickets.workspace import Workspace
     from triage.console import screen
 
@@ -58,7 +58,7 @@ def reject_templates(template_ids: Ids, workspace: Folder = None) -> None:
 
 
 def _decide(template_ids: list[str], workspace: Path | None, status: Literal["approved", "rejected"]) -> None:
-    from pipeline.template_proposals import decide
+    from pipeline.templates.proposals import decide
     from tickets.workspace import Workspace
 
     opened = Workspace.open(_root(workspace))

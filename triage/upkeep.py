@@ -11,14 +11,14 @@ from triage.settings import Settings
 from triage.steps import opened, spark_for
 
 if TYPE_CHECKING:
-    from pipeline.quarantine import Chosen, Replayed
-    from pipeline.retention import Leaving
+    from pipeline.upkeep.quarantine import Chosen, Replayed
+    from pipeline.upkeep.retention import Leaving
     from tickets.workspace import Workspace
 
 
 def retain(settings: Settings, *, as_of: dt.date, apply: bool, needed_too: bool) -> list[Leaving]:
     """What is older than the settings' policy; removed with `apply`. Raises WorkspaceError, LockedError."""
-    from pipeline import retention
+    from pipeline.upkeep import retention
     from tickets.workspace import Workspace
 
     days = settings.retention.model_dump(exclude={"releases_kept"})
@@ -41,8 +41,8 @@ def replay(
     settings: Settings, chosen: Chosen, corrected: Path | None, *, as_of: dt.date, report: Callable[[str], None]
 ) -> Replayed:
     """Try refused rows again, as the night would. Raises InputError, WorkspaceError, LockedError."""
-    from pipeline import quarantine
     from pipeline.nightly import run_pipeline
+    from pipeline.upkeep import quarantine
 
     with opened(settings, "replay") as (workspace, _), spark_for(settings) as spark:
         return quarantine.replay(

@@ -27,10 +27,10 @@ from typing import Any
 
 import orjson
 
-from pipeline.language import tell_language
-from pipeline.markup import strip_markup
 from pipeline.sources.tabular import BROKEN_JSON, SourceRow, source_row
 from pipeline.sources.zendesk_export import FIELDS, MACROS, PAGE_PATTERN
+from pipeline.text.language import tell_language
+from pipeline.text.markup import strip_markup
 from tickets.contact_types import SEPARATOR
 from tickets.dataset import Dataset
 from tickets.errors import DatasetError, SourceError

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.clean import KEEP_AT_MOST, Refused, clean_body, clean_subject, clean_ticket
-from pipeline.features import model_text, text_statistics
-from pipeline.function_words import language_by_words
+from pipeline.text.clean import KEEP_AT_MOST, Refused, clean_body, clean_subject, clean_ticket
+from pipeline.text.features import model_text, text_statistics
+from pipeline.text.function_words import language_by_words
 from tickets.records import Ticket
 from tickets.simulate import SimulationConfig, simulate
 
@@ -299,8 +299,8 @@ def test_five_megabytes_of_anything_are_cleaned(case: str) -> None:
 def test_the_serving_path_loads_neither_spark_nor_pandas() -> None:
     code = (
         "import sys, datetime as d\n"
-        "from pipeline.clean import clean_ticket\n"
-        "from pipeline.features import text_statistics\n"
+        "from pipeline.text.clean import clean_ticket\n"
+        "from pipeline.text.features import text_statistics\n"
         "from tickets.records import Ticket\n"
         "now = d.datetime.now(d.UTC)\n"
         "clean_ticket(Ticket(ticket_id='1', created_at=now, body='Wo ist mein Paket? +44 2079460958'), ['en', 'de'])\n"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import compaction
-from pipeline.compaction import compact
 from pipeline.lake import read_arrivals, read_table
+from pipeline.upkeep import compaction
+from pipeline.upkeep.compaction import compact
 from tickets.manifests import fingerprint
 from tickets.tables import NEAR_DUPLICATES, RAW, SIGNATURES, SPLITS
 from tickets.workspace import Workspace

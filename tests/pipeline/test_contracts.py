@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.clean import Refused
 from pipeline.contract_checks import check_lake, check_written, with_reasons
 from pipeline.contracts import CONTRACTS
 from pipeline.lake import spark_schema
 from pipeline.refusals import Refusals, check_ticket, refuse_too_many
+from pipeline.text.clean import Refused
 from tickets.catalogue import write_templates, write_tree
 from tickets.contact_types import ContactTypeTree
 from tickets.dataset import dataset_from_toml

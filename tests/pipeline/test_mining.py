@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from pipeline import mining
 from pipeline.importing import import_files
-from pipeline.mining import SentReply, propose
-from pipeline.reply_matching import index_replies, match_reply
-from pipeline.template_proposals import decide, mine, template_of
+from pipeline.templates import mining
+from pipeline.templates.mining import SentReply, propose
+from pipeline.templates.proposals import decide, mine, template_of
+from pipeline.templates.reply_matching import index_replies, match_reply
 from tickets.catalogue import read_proposals, read_templates
 from tickets.errors import InputError, MissingStepError
 from tickets.simulate.stream import SimulationConfig, chunks, simulate_chunk

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.clean import clean_ticket
 from pipeline.cleaning import clean, ticket_values
 from pipeline.importing import import_files
 from pipeline.nightly import run_pipeline, take_up
 from pipeline.outcomes import label
 from pipeline.rows import read_row
+from pipeline.text.clean import clean_ticket
 from tickets.catalogue import read_dataset, read_templates, read_tree
 from tickets.errors import InputError, MissingStepError, SourceError
 from tickets.examples import read_examples

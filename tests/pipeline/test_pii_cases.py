@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
-from pipeline.clean import clean_body
-from pipeline.redact import MASKS, mask
+from pipeline.text.clean import clean_body
+from pipeline.text.redact import MASKS, mask
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "pii_cases.jsonl").read_text("utf-8").splitlines()]
 MARK = re.compile(r"\[([A-Z]+)\|((?:\[at\]|[^\]])*)\]")

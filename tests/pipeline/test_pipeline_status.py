@@ -15,8 +15,8 @@ import pytest
 
 from pipeline.importing import import_files
 from pipeline.nightly import run_pipeline
-from pipeline.status import CORE, StepStatus, lock_holder, pipeline_status
 from pipeline.steps import run_step, silent
+from pipeline.upkeep.status import CORE, StepStatus, lock_holder, pipeline_status
 from tickets.errors import InputError
 from tickets.manifests import Manifest, record_state, write_manifest
 from tickets.tables import SPLITS

@@ -19,8 +19,8 @@ from pipeline.cleaning import clean
 from pipeline.corrections import Place, correct, out_of_force, raw_id, read_in_force, versions
 from pipeline.importing import import_files
 from pipeline.lake import parts_of
-from pipeline.quarantine import Chosen, Replayed, count_reasons, refused, replay
 from pipeline.units import units_of
+from pipeline.upkeep.quarantine import Chosen, Replayed, count_reasons, refused, replay
 from tickets.errors import InputError
 from tickets.lineage import lineage
 from tickets.manifests import read_manifest

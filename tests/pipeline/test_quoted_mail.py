@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.clean import clean_body, clean_subject
+from pipeline.text.clean import clean_body, clean_subject
 
 OWN = "The lamp still flickers."
 QUOTED_HTML = "<p>Dear customer,<br>please try another bulb.</p>"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.payment_numbers import is_iban, passes_luhn
-from pipeline.redact import customer_hash, mask
+from pipeline.text.payment_numbers import is_iban, passes_luhn
+from pipeline.text.redact import customer_hash, mask
 
 MASKED = {
     "mail jane.doe+shop@mail.example.co.uk today": "mail <EMAIL> today",

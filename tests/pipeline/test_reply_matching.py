@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.reply_matching import index_replies, match_reply
-from pipeline.reply_skeleton import SLOT, sentence_key, sentences
+from pipeline.templates.reply_matching import index_replies, match_reply
+from pipeline.templates.reply_skeleton import SLOT, sentence_key, sentences
 from tickets.records import ReplyTemplate
 from tickets.simulate.catalogue import reply_templates
 from tickets.simulate.stream import SimulationConfig, chunks, simulate_chunk

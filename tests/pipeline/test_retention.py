@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.retention import Leaving, RetentionPolicy, retain
+from pipeline.upkeep.retention import Leaving, RetentionPolicy, retain
 from tickets.manifests import Manifest, Output, write_manifest
 from tickets.tables import BACKLOG, FEEDBACK, QUARANTINE, RAW, SUGGESTIONS, TICKETS, Table
 from tickets.workspace import Workspace

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.clean import Refused
 from pipeline.rows import ImportedOutcome, outcome_from_row, read_row
+from pipeline.text.clean import Refused
 from tickets.dataset import Dataset, load_dataset
 from tickets.records import Ticket, to_json
 from tickets.tables import SERVICE

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.clean import Refused
 from pipeline.datasets import ready_dataset, ready_datasets
 from pipeline.importing import import_files
 from pipeline.rows import parse_boolean, parse_number, parse_time, ticket_from_row
 from pipeline.sources.cfpb import check_header
 from pipeline.sources.tabular import read_rows
+from pipeline.text.clean import Refused
 from tickets.dataset import Dataset, load_dataset
 from tickets.errors import DatasetError, SourceError
 from tickets.tables import RAW

@@ -17,9 +17,9 @@ from pipeline.datasets import ready_dataset
 from pipeline.duplicates import connected, link_duplicates
 from pipeline.featurise import featurise, node_of
 from pipeline.importing import import_files
-from pipeline.minhash import sign, similarity
 from pipeline.outcomes import label
 from pipeline.split import SplitPlan, split
+from pipeline.text.minhash import sign, similarity
 from tickets.errors import InputError
 from tickets.examples import read_examples
 from tickets.manifests import Manifest

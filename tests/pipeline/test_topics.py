@@ -16,14 +16,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.clean import clean_ticket
-from pipeline.features import model_text
 from pipeline.lake import mark
-from pipeline.latent_topics import gram_product, strongest_directions
-from pipeline.template_profiles import COSINES, TemplateProfiles, read_profiles
-from pipeline.topic_space import TermRows, TopicSpace, read_topic_space
-from pipeline.topics import topics
-from pipeline.words import template_words, words
+from pipeline.text.clean import clean_ticket
+from pipeline.text.features import model_text
+from pipeline.topics.directions import gram_product, strongest_directions
+from pipeline.topics.profiles import COSINES, TemplateProfiles, read_profiles
+from pipeline.topics.space import TermRows, TopicSpace, read_topic_space
+from pipeline.topics.step import topics
+from pipeline.topics.words import template_words, words
 from tickets.catalogue import write_templates
 from tickets.errors import MissingStepError, TrainingDataError, WorkspaceError
 from tickets.examples import read_examples, read_pairs

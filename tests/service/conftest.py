@@ -21,7 +21,7 @@ from playwright.sync_api import Page, Request, sync_playwright
 from models.config import TrainConfig
 from models.release import FACTS, promote
 from models.train import train
-from pipeline.features import model_text, text_statistics
+from pipeline.text.features import model_text, text_statistics
 from service.app import create_app, running
 from service.options import ServiceOptions
 from tickets.catalogue import keep_dataset, write_templates, write_tree

@@ -15,7 +15,7 @@ import pytest
 
 from models.config import TrainConfig
 from models.train import ModelVersion, train
-from pipeline.features import text_statistics
+from pipeline.text.features import text_statistics
 from tickets.catalogue import keep_dataset, write_templates, write_tree
 from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.records import ReplyTemplate

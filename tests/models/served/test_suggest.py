@@ -12,7 +12,7 @@ import pytest
 
 from models.release import open_release
 from models.suggest import Suggester
-from pipeline.clean import Refused
+from pipeline.text.clean import Refused
 from tickets.records import Ticket, suggestion_from_json, to_json
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -1,6 +1,6 @@
 """What Spark's tasks do for the topics: words to TF-IDF rows, passes of the SVD, the templates' past, cosines.
 
-Each works on one part of a table laid aside, in numpy, and writes its own part; pipeline.topics puts them in order.
+Each works on one part of a table laid aside, in numpy, and writes its own part; step.py puts them in order.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.latent_topics import gram_product
-from pipeline.template_profiles import COSINES, TemplateProfiles, sums_of_rows
-from pipeline.topic_space import TermRows, TopicSpace, lists_of_numbers, lists_of_rows
+from pipeline.topics.directions import gram_product
+from pipeline.topics.profiles import COSINES, TemplateProfiles, sums_of_rows
+from pipeline.topics.space import TermRows, TopicSpace, lists_of_numbers, lists_of_rows
+from pipeline.topics.words import words
 from pipeline.units import PartWriter, Unit, part_name, read_unit
-from pipeline.words import words
 from tickets.tables import SIMILARITIES, TOPICS, Table
 
 _TEXTS_AT_ONCE = 1_000  # as Python objects, a text's words take tens of times its bytes

@@ -12,11 +12,11 @@ from dataclasses import replace
 from datetime import UTC
 from functools import lru_cache
 
-from pipeline.boilerplate import cut_external_mark
-from pipeline.language import tell_language
-from pipeline.markup import strip_markup
-from pipeline.quoted_mail import cut_mail
-from pipeline.redact import mask
+from pipeline.text.boilerplate import cut_external_mark
+from pipeline.text.language import tell_language
+from pipeline.text.markup import strip_markup
+from pipeline.text.quoted_mail import cut_mail
+from pipeline.text.redact import mask
 from tickets.errors import InputError
 from tickets.records import AttributeValue, Ticket
 

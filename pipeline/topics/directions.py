@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.topic_space import TermRows, segment_sums
+from pipeline.topics.space import TermRows, segment_sums
 
 PASSES = 7
 SEED = 20180703

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from pipeline.clues import lowercase
-from pipeline.first_names import FIRST_NAMES
+from pipeline.text.clues import lowercase
+from pipeline.text.first_names import FIRST_NAMES
 
 _UPPER = "A-ZÀ-ÖØ-Þ"
 _WORD = rf"[{_UPPER}][\w'’-]{{1,24}}"

@@ -7,7 +7,7 @@ import re
 CHARACTERS_READ = 20_000  # of a text: a pasted log of megabytes tells no more about what is asked
 LONGEST_WORD = 40  # characters; longer ones are keys and pasted data, and no two tickets share them
 
-_WORD = re.compile(r"<[a-z]{2,20}>|\w+(?:'\w+)*")  # a mask of pipeline.redact, or letters and digits
+_WORD = re.compile(r"<[a-z]{2,20}>|\w+(?:'\w+)*")  # a mask of pipeline.text.redact, or letters and digits
 _LETTER = re.compile(r"[^\W\d_]")
 _PLACEHOLDER = re.compile(r"\{\{[^{}]{0,80}\}\}")
 

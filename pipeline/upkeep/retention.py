@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from pipeline.status import lock_holder
+from pipeline.upkeep.status import lock_holder
 from tickets.lineage import Records
 from tickets.manifests import manifests, partition_name, steps_run
 from tickets.tables import BACKLOG, FEEDBACK, LABELS, QUARANTINE, RAW, SERVICE, SUGGESTIONS, TICKETS, Table

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from pipeline.function_words import language_by_words
+from pipeline.text.function_words import language_by_words
 
 UNKNOWN = "und"  # ISO 639-2: undetermined
 _SHORTEST = 20  # characters; every detector misreads shorter texts

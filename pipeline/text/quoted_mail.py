@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from pipeline.boilerplate import cut_boilerplate
-from pipeline.clues import words_of
+from pipeline.text.boilerplate import cut_boilerplate
+from pipeline.text.clues import words_of
 
 _ATTRIBUTION = re.compile(  # the line above a quoted reply, in the languages our users write
     r"(?:on\b.{4,300}\bwrote|am\b.{4,300}\b(?:schrieb\b.{0,120}|geschrieben)|le\b.{4,300}\ba écrit|"

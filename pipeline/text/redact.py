@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 import re
 
-from pipeline import credentials, national_ids, personal_names
-from pipeline.clues import words_of
-from pipeline.credentials import mask_birth_dates, mask_credentials
-from pipeline.national_ids import mask_national_ids
-from pipeline.payment_numbers import mask_cards, mask_ibans
-from pipeline.personal_names import mask_names
-from pipeline.phone_numbers import mask_phones
-from pipeline.postal_addresses import mask_addresses
-from pipeline.reference_numbers import mask_references
-from pipeline.web_addresses import mask_emails, mask_network_addresses, mask_urls
+from pipeline.text import credentials, national_ids, personal_names
+from pipeline.text.clues import words_of
+from pipeline.text.credentials import mask_birth_dates, mask_credentials
+from pipeline.text.national_ids import mask_national_ids
+from pipeline.text.payment_numbers import mask_cards, mask_ibans
+from pipeline.text.personal_names import mask_names
+from pipeline.text.phone_numbers import mask_phones
+from pipeline.text.postal_addresses import mask_addresses
+from pipeline.text.reference_numbers import mask_references
+from pipeline.text.web_addresses import mask_emails, mask_network_addresses, mask_urls
 
 MASKS = (
     *("<EMAIL>", "<PHONE>", "<CARD>", "<IBAN>", "<URL>", "<NAME>", "<DATE>", "<REDACTED>"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.clues import lowercase, words_of
+from pipeline.text.clues import lowercase, words_of
 
 _HINTS = """
     confidential confidentiality privileged proprietary intended recipient recipients addressee vertraulich

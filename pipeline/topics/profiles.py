@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.topic_space import TermRows, TopicSpace, lists_of_rows, segment_sums
+from pipeline.topics.space import TermRows, TopicSpace, lists_of_rows, segment_sums
 from tickets.errors import WorkspaceError
 from tickets.manifests import fingerprint
 from tickets.tables import TEMPLATE_PROFILES, TERM_WEIGHTS

@@ -1,5 +1,5 @@
 """Reply templates mined from the replies that agents wrote, for teams that have none. Pure; approval is in
-pipeline/template_proposals.py.
+pipeline/templates/proposals.py.
 
 Plain Python on one core, not Spark: with names, amounts and numbers taken out, the replies of a team with habits fall
 together into a few thousand wordings, which one pass collects; the rest is work on those alone. The table of wordings
@@ -18,11 +18,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from pipeline.consensus import Wording, consensus, title_of
-from pipeline.language import tell_language
-from pipeline.reply_matching import ReplyIndex, index_replies, match_keys, match_reply
-from pipeline.reply_skeleton import Sentence, sentences, words_of
 from pipeline.steps import Report, silent
+from pipeline.templates.consensus import Wording, consensus, title_of
+from pipeline.templates.reply_matching import ReplyIndex, index_replies, match_keys, match_reply
+from pipeline.templates.reply_skeleton import Sentence, sentences, words_of
+from pipeline.text.language import tell_language
 from tickets.catalogue import TemplateProposal
 from tickets.records import ReplyTemplate
 

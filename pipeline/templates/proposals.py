@@ -10,9 +10,9 @@ from typing import Literal
 import pyarrow.parquet as pq
 
 from pipeline.contact_type_reading import read_contact_type
-from pipeline.mining import SentReply, propose
 from pipeline.rows import outcome_from_row
 from pipeline.steps import Report, silent
+from pipeline.templates.mining import SentReply, propose
 from tickets.catalogue import (
     TemplateProposal,
     read_dataset,

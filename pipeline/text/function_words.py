@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.clues import words_of
+from pipeline.text.clues import words_of
 
 FUNCTION_WORDS = {
     language: frozenset(words.split())

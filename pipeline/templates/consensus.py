@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
-from pipeline.reply_skeleton import SLOT, Sentence, words_of
+from pipeline.templates.reply_skeleton import SLOT, Sentence, words_of
 
 KEPT = 0.5  # share of replies that have a sentence, from which it is the template's
 STEADY = 0.9  # share of replies in which words stand as they do, from which they are fixed

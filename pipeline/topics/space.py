@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.words import words
+from pipeline.topics.words import words
 from tickets.errors import MissingStepError, WorkspaceError
 from tickets.tables import TERM_WEIGHTS
 from tickets.workspace import Workspace
@@ -137,7 +137,8 @@ def read_topic_space(workspace: Workspace) -> TopicSpace:
     path = workspace.table_path(TERM_WEIGHTS) / _FILE
     if not path.exists():
         raise MissingStepError(
-            "no topics have been fitted yet.", hint="Run the step `topics` (pipeline.topics.topics), which fits them."
+            "no topics have been fitted yet.",
+            hint="The step `topics` fits them (pipeline/topics/step.py).",
         )
     table = pq.read_table(path)
     notes = (table.schema.metadata or {}).get(_NOTES)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from pipeline.markup import strip_markup
+from pipeline.text.markup import strip_markup
 
 SLOT = "\x00"
 LONGEST = 20_000  # characters of a reply that are read

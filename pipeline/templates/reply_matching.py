@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.reply_skeleton import SLOT, sentences, words_of
+from pipeline.templates.reply_skeleton import SLOT, sentences, words_of
 from tickets.records import ReplyTemplate
 
 ALIKE = 0.6  # from which share of common words or sentences (Dice) a reply counts as made from a template

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from pipeline.compaction import SMALL_BYTES
+from pipeline.upkeep.compaction import SMALL_BYTES
 from tickets.lineage import Records, stale_inputs
 from tickets.manifests import Manifest, StepState, manifests, step_states, steps_run
 from tickets.tables import TABLES, Table

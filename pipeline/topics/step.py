@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from pipeline.contract_checks import check_written
 from pipeline.lake import count_rows, made_from, mark, read_arrivals, read_table, spark_path, spark_schema
-from pipeline.latent_topics import strongest_directions
 from pipeline.steps import Report, run_step, silent
-from pipeline.template_profiles import TemplateProfiles, profiles_table, rows_of_sums
-from pipeline.topic_space import TopicSpace, write_topic_space
-from pipeline.topic_tasks import SUMS, WORDS, compare_unit, find_words, gram_unit, sum_unit, weigh_unit
+from pipeline.topics.directions import strongest_directions
+from pipeline.topics.profiles import TemplateProfiles, profiles_table, rows_of_sums
+from pipeline.topics.space import TopicSpace, write_topic_space
+from pipeline.topics.tasks import SUMS, WORDS, compare_unit, find_words, gram_unit, sum_unit, weigh_unit
+from pipeline.topics.words import template_words
 from pipeline.units import Unit, part_name, run_units, units_of
-from pipeline.words import template_words
 from tickets.catalogue import read_dataset, read_templates
 from tickets.errors import MissingStepError, TrainingDataError
 from tickets.manifests import Manifest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.redact import MASKS
+from pipeline.text.redact import MASKS
 from tickets.records import Ticket
 
 _MASK = re.compile("|".join(re.escape(name) for name in MASKS))

@@ -1,0 +1,1 @@
+"""Reply templates learned from past replies: mined, matched, proposed."""
