@@ -102,6 +102,8 @@ def _write_links(
     links = spark.read.schema(spark_schema(_LINKED)).parquet(spark_path(aside / "candidates"))
     ends = links.select("node").union(links.select(F.col("first").alias("node"))).distinct()
     signed = new.unionByName(old).select("node", "signature").join(ends, "node", "left_semi")
+    signed.write.parquet(spark_path(aside / "signed"))  # a few of all signatures, needed on both sides
+    signed = spark.read.schema(signed.schema).parquet(spark_path(aside / "signed"))
     mine = signed.select("node", F.col("signature").alias("mine"))
     other = signed.select(F.col("node").alias("first"), F.col("signature").alias("other"))
     alike = links.join(mine, "node").join(other, "first").mapInArrow(_keep_alike, spark_schema(_LINKED)).distinct()
