@@ -1,7 +1,8 @@
 """The pipeline as one would first write it: the same pure functions, one process, one row after the other.
 
-What Spark is measured against (bench/pipeline.py). It reads the same source and writes the same tables, and keeps in
-dictionaries what the pipeline shuffles, so it needs memory for all tickets at once.
+What Spark is measured against (bench/pipeline.py). It reads the same source and writes rows of the same tables, and
+keeps in dictionaries what the pipeline shuffles, so it needs memory for all tickets at once. What only a nightly job
+owes is left out: it checks no contract and no repeated id, sorts nothing, and writes no manifest and no quarantine.
 """
 
 from __future__ import annotations
@@ -20,20 +21,32 @@ import pyarrow as pa
 from pipeline.cleaning import checked_row, outcome_values, ticket_values
 from pipeline.contact_type_reading import read_contact_type
 from pipeline.duplicates import connected
-from pipeline.featurise import feature_values, signature_rows
+from pipeline.featurise import feature_values, node_of, signature_rows
 from pipeline.pairs import pairs_of
 from pipeline.rows import ImportedOutcome
 from pipeline.sources.tabular import SourceRow, read_rows
+from pipeline.split import LEAK, TEST, TRAIN, UNLABELLED, VALIDATION
 from pipeline.text.clean import Refused
 from pipeline.text.minhash import SIMILAR, similarity
 from pipeline.units import PartWriter
 from tickets.catalogue import load_templates, load_tree
 from tickets.dataset import Dataset, load_dataset
-from tickets.records import Ticket, attributes_to_text
-from tickets.tables import FEATURES, IMPORTED_OUTCOMES, OUTCOMES, PAIRS, RAW, SIGNATURES, SPLITS, TICKETS, Table
+from tickets.records import Ticket
+from tickets.tables import (
+    FEATURES,
+    IMPORTED_OUTCOMES,
+    NEAR_DUPLICATES,
+    OUTCOMES,
+    PAIRS,
+    RAW,
+    SIGNATURES,
+    SPLITS,
+    TICKETS,
+    Table,
+)
 
-_AT_ONCE = 1_000
-_SPLITS = ("train", "validation", "test")
+_AT_ONCE = 4_096
+_SPLITS = (TRAIN, VALIDATION, TEST)
 
 
 @dataclass
@@ -51,6 +64,7 @@ class Loop:
     signatures: list[bytes] = field(default_factory=list)
     root: dict[int, int] = field(default_factory=dict)  # of tickets with a near-duplicate
     outcomes: dict[str, tuple[str, str | None]] = field(default_factory=dict)  # contact type and template
+    learned_from: set[str] = field(default_factory=set)  # tickets of the training split
 
     @property
     def source(self) -> str:
@@ -94,8 +108,9 @@ def _clean(loop: Loop) -> None:
                 )
             except Refused:
                 continue
-            part.append((*ticket_values(ticket), None), len(ticket.body))
-            loop.tickets.append((ticket, attributes_to_text(ticket.attributes)))
+            values = ticket_values(ticket)
+            part.append((*values, None), len(ticket.body))
+            loop.tickets.append((ticket, values[-1]))
             if outcome is not None:
                 imported.append(outcome_values(ticket, outcome, loop.source, row, keep_reply=False))
                 loop.imported[ticket.ticket_id] = outcome
@@ -124,6 +139,9 @@ def _duplicates(loop: Loop) -> None:
     alike = pairs[similarity(known[pairs[:, 0]], known[pairs[:, 1]]) >= SIMILAR]
     nodes, roots = connected(alike[:, 0], alike[:, 1])
     loop.root = dict(zip(nodes.tolist(), roots.tolist(), strict=True))
+    with loop.part(NEAR_DUPLICATES) as part:
+        for link in alike.tolist():
+            part.append(tuple(node_of(loop.tickets[number][0].ticket_id) for number in link))
 
 
 def _label(loop: Loop) -> None:
@@ -140,29 +158,37 @@ def _label(loop: Loop) -> None:
 
 
 def _split(loop: Loop) -> None:
-    times = np.array([ticket.created_at.timestamp() for ticket, _ in loop.tickets])
+    labelled = [number for number, (ticket, _) in enumerate(loop.tickets) if ticket.ticket_id in loop.outcomes]
+    times = np.array([loop.tickets[number][0].created_at.timestamp() for number in labelled])
     places: npt.NDArray[np.int64] = np.searchsorted(np.quantile(times, [0.8, 0.9]), times, side="right")
+    place_of = dict(zip(labelled, places.tolist(), strict=True))
     earliest: dict[int | str, int] = {}
-    for number, (ticket, _) in enumerate(loop.tickets):
-        for shared in (loop.root.get(number, number), ticket.customer_key):
+    for number, place in place_of.items():
+        for shared in (loop.root.get(number, number), loop.tickets[number][0].customer_key):
             if shared is not None:
-                earliest[shared] = min(earliest.get(shared, len(_SPLITS)), int(places[number]))
+                earliest[shared] = min(earliest.get(shared, len(_SPLITS)), place)
     with loop.part(SPLITS) as part:
         for number, (ticket, _) in enumerate(loop.tickets):
-            root, place = loop.root.get(number, number), int(places[number])
-            first = min(earliest[shared] for shared in (root, ticket.customer_key) if shared is not None)
-            kept = _SPLITS[place] if first >= place else "leak"
+            root, kept = loop.root.get(number, number), UNLABELLED
+            if number in place_of:
+                first = min(earliest[shared] for shared in (root, ticket.customer_key) if shared is not None)
+                kept = _SPLITS[place_of[number]] if first >= place_of[number] else LEAK
             part.append((ticket.ticket_id, loop.as_of, kept, loop.tickets[root][0].ticket_id))
+            if kept == TRAIN:
+                loop.learned_from.add(ticket.ticket_id)
 
 
 def _pairs(loop: Loop) -> None:
-    templates = load_templates(loop.folder / str(loop.dataset.templates_file))
+    templates = [one for one in load_templates(loop.folder / str(loop.dataset.templates_file)) if one.active]
     serving: dict[str, set[str]] = {}
-    for current, template in loop.outcomes.values():
-        if template:
-            serving.setdefault(current, set()).add(template)
-    serves = {kind: sorted(some) for kind, some in serving.items()}
+    for made in templates:
+        for contact_type in made.contact_types:
+            serving.setdefault(contact_type, set()).add(made.template_id)
     sent = [(name, *values) for name, values in loop.outcomes.items() if values[1]]
+    for name, contact_type, template in sent:
+        if name in loop.learned_from:
+            serving.setdefault(contact_type, set()).add(str(template))
+    serves = {contact_type: sorted(some) for contact_type, some in serving.items()}
     names = sorted(template.template_id for template in templates)
     with loop.part(PAIRS) as part:
         for start in range(0, len(sent), _AT_ONCE):

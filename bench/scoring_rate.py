@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
 NIGHT = dt.date(2026, 3, 1)
 _LEARNED, _VALIDATED = 300, 100
+_READY_WITHIN = 600  # seconds; a process that died would be waited for for ever
 _LANGUAGES = ("en", "es", "fr", "de")
 
 
@@ -124,9 +125,11 @@ def bare_rate(release: Release, tickets: pa.Table, *, processes: int) -> float:
     running = [context.Process(target=_run_bare, args=(release, share, ready, ended)) for share in shares]
     for process in running:
         process.start()
-    seconds: list[float] = [ended.get() for _ in running]
     for process in running:
         process.join()
+    if any(process.exitcode for process in running):
+        raise SystemExit("a process of ONNX Runtime alone ended early")
+    seconds: list[float] = [ended.get() for _ in running]
     return float(tickets.num_rows / max(seconds))
 
 
@@ -140,7 +143,7 @@ def _run_bare(release: Release, inputs: ModelInputs, ready: Barrier, ended: Simp
     path = str(release.path(names.ONNX))
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     session.run(list(OUTPUTS), batches[0])
-    ready.wait()
+    ready.wait(_READY_WITHIN)
     started = time.perf_counter()
     for fed in batches:
         session.run(list(OUTPUTS), fed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from models.release import Release, current_release, open_release
+from pipeline.contract_checks import check_written
 from pipeline.lake import count_rows, latest_tickets, read_table, spark_schema, write_parts
 from pipeline.steps import Report, run_step
 from tickets.manifests import Manifest
@@ -27,22 +29,27 @@ _TASK = 20_000  # tickets, some minutes of work: beside it, loading the release 
 
 
 def score(workspace: Workspace, spark: SparkSession, *, as_of: date, report: Report) -> Manifest:
-    """Write BACKLOG for `as_of` from the tickets that arrived up to it and have no outcome; a rerun replaces it.
+    """Write BACKLOG for `as_of` from the tickets that arrived up to it and have no outcome; a rerun replaces it, on
+    as many cores by the same bytes.
 
     Executors read the release from the workspace, so on a cluster it lies on a disk that all of them see. Raises
-    ReleaseError before the first promotion, MissingStepError before the first cleaning.
+    ReleaseError before the first promotion, MissingStepError before the first cleaning, ContractError when the rows are
+    not what the table promises.
     """
     release = current_release(workspace)
+    night = as_of.isoformat()
     with run_step(workspace, "score", as_of, report) as step:
+        step.inputs["release"] = release.version
         waiting = _without_outcome(workspace, spark, as_of)
         tasks = _tasks(waiting.count(), spark.sparkContext.defaultParallelism)
         shared = waiting.repartition(tasks, "ticket_id").sortWithinPartitions("ticket_id")
         scored = shared.mapInArrow(scorer(release.folder, as_of), spark_schema(BACKLOG.schema))
         with workspace.aside("backlog") as aside:
-            write_parts(scored, aside / f"{BACKLOG.partition}={as_of.isoformat()}", BACKLOG)
+            write_parts(scored, aside / f"{BACKLOG.partition}={night}", BACKLOG)
             step.counts["backlog"] = count_rows(aside)
-            workspace.publish(aside, BACKLOG, [as_of.isoformat()])
-        step.inputs["release"] = release.version
+            check_written(spark, workspace, BACKLOG, aside, [night])
+            workspace.publish(aside, BACKLOG, [night])
+        step.wrote(BACKLOG, night)
         step.summary = f"{step.counts['backlog']:,} open tickets scored by {release.version}"
     return step.done
 
@@ -72,7 +79,7 @@ def scorer(folder: Path, as_of: date) -> Callable[[Iterable[pa.RecordBatch]], It
         for batch in batches:
             for start in range(0, batch.num_rows, _ROWS):
                 tickets = _tickets(batch.slice(start, _ROWS))
-                yield _rows(suggester.suggest_cleaned(tickets, now=at))
+                yield _rows([_named(one) for one in suggester.suggest_cleaned(tickets, now=at)])
 
     return run
 
@@ -85,6 +92,13 @@ def _tickets(batch: pa.RecordBatch) -> list[Ticket]:
         Ticket(**{**row, "created_at": row["created_at"].astimezone(UTC), "attributes": json.loads(row["attributes"])})
         for row in rows
     ]
+
+
+def _named(suggestion: Suggestion) -> Suggestion:
+    """Its id follows from the ticket, the release and the night, so that a rerun writes the same bytes."""
+    of = f"{suggestion.ticket_id}\n{suggestion.model_version}\n{suggestion.created_at.isoformat()}"
+    name = hashlib.sha256(of.encode()).hexdigest()[:32]
+    return dataclasses.replace(suggestion, suggestion_id=name)
 
 
 def _rows(suggestions: list[Suggestion]) -> pa.RecordBatch:

@@ -79,7 +79,7 @@ def clean(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Rep
         if reader.replies is not None:
             step.reads(_TEMPLATES)
         wanted = {day: _follows_from(step.inputs, day) for day in days}
-        changed = [day for day in days if made_from(workspace, TICKETS, day).get("fingerprint") != wanted[day]]
+        changed = [day for day in days if not _is_done(workspace, day, wanted[day])]
         gone = sorted(set(arrivals(workspace, TICKETS, as_of)) - set(days))
         with workspace.aside(STEP) as aside:
             counted = _clean_days(spark, workspace, reader, changed, aside)
@@ -225,11 +225,16 @@ def _in_order(parts: Sequence[Path]) -> list[Path]:
 
 
 def _publish(workspace: Workspace, aside: Path, day: str) -> None:
-    """Put the day's partitions in place, tickets last: they carry the fingerprint that says the day is done."""
+    """Put the day's partitions in place. Of a run that dies in between, the first and the last carry other
+    fingerprints, so the day is not done, even where what changed has been changed back since."""
     refused = sorted((aside / QUARANTINE.name / f"arrived={day}").glob("*.parquet"))
-    replace_parts(workspace, QUARANTINE, day, prefix=f"{STEP}-", parts=refused)
     workspace.publish(aside / IMPORTED_OUTCOMES.name, IMPORTED_OUTCOMES, [day])
+    replace_parts(workspace, QUARANTINE, day, prefix=f"{STEP}-", parts=refused)
     workspace.publish(aside / TICKETS.name, TICKETS, [day])
+
+
+def _is_done(workspace: Workspace, day: str, wanted: str) -> bool:
+    return all(made_from(workspace, table, day).get("fingerprint") == wanted for table in (TICKETS, IMPORTED_OUTCOMES))
 
 
 def _reply_index(workspace: Workspace, dataset: Dataset) -> ReplyIndex | None:

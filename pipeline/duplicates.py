@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 STEP = "duplicates"
+RULES_VERSION = "2"  # raise it when links are found otherwise, and the next night finds every day's again
 _BUCKETS_AT_ONCE = 2_000_000  # rows that a task sorts in memory: 40 MB
 _LINKED = pa.schema(
     [
@@ -48,6 +49,7 @@ _LINKED = pa.schema(
         pa.field("first", pa.int64(), nullable=False),
     ]
 )
+_CANDIDATES = _LINKED.append(pa.field("first_day", pa.int32(), nullable=False))
 
 
 def link_duplicates(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Report = silent) -> Manifest:
@@ -73,7 +75,8 @@ def link_duplicates(workspace: Workspace, *, as_of: date, spark: SparkSession, r
         for day in days:
             step.wrote(NEAR_DUPLICATES, day, made_from=[partition_name(SIGNATURES, day)])
         step.rows_in = sum(count_rows(_partition(workspace, day)) for day in changed)
-        step.counts = {"near_duplicates": count_rows(workspace.table_path(NEAR_DUPLICATES)), "days": len(changed)}
+        links = sum(output.rows for output in step.outputs.values())
+        step.counts = {"near_duplicates": links, "days": len(changed)}
         step.summary = f"{step.counts['near_duplicates']:,} links" if changed else "nothing new"
     return step.done
 
@@ -95,22 +98,27 @@ def _write_links(
     shared = (
         placed.select("bucket", "day", "node", "new")
         .repartition(tasks, "bucket")
-        .mapInArrow(_link_to_first, spark_schema(_LINKED))
+        .mapInArrow(_link_to_first, spark_schema(_CANDIDATES))
     )
     # Kept on disk: what follows reads it twice, and an executor that dies takes what it holds in memory along.
     shared.distinct().write.parquet(spark_path(aside / "candidates"))
-    links = spark.read.schema(spark_schema(_LINKED)).parquet(spark_path(aside / "candidates"))
-    ends = links.select("node").union(links.select(F.col("first").alias("node"))).distinct()
-    signed = new.unionByName(old).select("node", "signature").join(ends, "node", "left_semi")
+    links = spark.read.schema(spark_schema(_CANDIDATES)).parquet(spark_path(aside / "candidates"))
+    # A ticket that came again has a signature a day: those that met in a bucket are compared, and no later ones, or
+    # the links of a day would change with what comes after it.
+    firsts = links.select(F.col("first_day").alias("day"), F.col("first").alias("node"))
+    ends = links.select("day", "node").union(firsts).distinct()
+    signatures = new.unionByName(old).select(_day(F.col("arrived")).alias("day"), "node", "signature")
+    signed = signatures.join(ends, ["day", "node"], "left_semi")
     signed.write.parquet(spark_path(aside / "signed"))  # a few of all signatures, needed on both sides
     signed = spark.read.schema(signed.schema).parquet(spark_path(aside / "signed"))
-    mine = signed.select("node", F.col("signature").alias("mine"))
-    other = signed.select(F.col("node").alias("first"), F.col("signature").alias("other"))
-    alike = links.join(mine, "node").join(other, "first").mapInArrow(_keep_alike, spark_schema(_LINKED)).distinct()
-    by_day = alike.withColumn("arrived", F.date_add(F.lit("1970-01-01").cast("date"), F.col("day")).cast("string"))
-    write_sorted(
-        by_day, aside / NEAR_DUPLICATES.name, NEAR_DUPLICATES, ("node", "first"), rows=rows, partition="arrived"
+    mine = signed.select("day", "node", F.col("signature").alias("mine"))
+    other = signed.select(
+        F.col("day").alias("first_day"), F.col("node").alias("first"), F.col("signature").alias("other")
     )
+    both = links.join(mine, ["day", "node"]).join(other, ["first_day", "first"])
+    alike = both.mapInArrow(_keep_alike, spark_schema(_LINKED)).distinct()
+    by_day = alike.withColumn("arrived", F.date_add(F.lit("1970-01-01").cast("date"), F.col("day")).cast("string"))
+    write_sorted(by_day, aside / NEAR_DUPLICATES.name, NEAR_DUPLICATES, ("node", "first"), partition="arrived")
 
 
 def _partition(workspace: Workspace, day: str) -> Path:
@@ -139,9 +147,11 @@ def _link_to_first(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch
     order = np.lexsort((node, day, bucket))
     bucket, day, node, new = bucket[order], day[order], node[order], new[order]
     starts = np.flatnonzero(np.r_[True, bucket[1:] != bucket[:-1]])
-    first = np.repeat(node[starts], np.diff(np.r_[starts, len(bucket)]))
+    size = np.diff(np.r_[starts, len(bucket)])
+    first, first_day = np.repeat(node[starts], size), np.repeat(day[starts], size)
     links = new & (node != first)
-    yield pa.RecordBatch.from_arrays([pa.array(part[links]) for part in (day, node, first)], schema=_LINKED)
+    kept = [pa.array(part[links]) for part in (day, node, first, first_day)]
+    yield pa.RecordBatch.from_arrays(kept, schema=_CANDIDATES)
 
 
 def _keep_alike(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -158,7 +168,7 @@ def _signatures(column: pa.Array) -> npt.NDArray[np.uint8]:
 def clusters(workspace: Workspace, days: Sequence[str]) -> pa.Table:
     """(node, root) of every node that has a near-duplicate among the days: nodes with one root are of one cluster.
 
-    The links are joined here, on the driver: two integers for each ticket that has a near-duplicate.
+    The links are joined here, on the driver: two integers a link, a few links for a ticket that has near-duplicates.
     """
     import pyarrow.parquet as pq
 
@@ -192,7 +202,7 @@ def connected(
 
 def _chain(signatures: Sequence[str], days: Sequence[str]) -> dict[str, str]:
     """A day's links follow from its own signatures and all that arrived before."""
-    chain, found = "", {}
+    chain, found = RULES_VERSION, {}
     for day, own in zip(days, signatures, strict=True):
         chain = hashlib.sha256(f"{chain}\n{day} {own}".encode()).hexdigest()
         found[day] = chain

@@ -65,6 +65,9 @@ def extract(workspace: Workspace, engine: sa.Engine, *, as_of: date, report: Rep
             if parts_of(workspace, log.table, day):
                 step.wrote(log.table, day)
             step.counts[log.table.name] = count_rows(workspace.table_path(log.table) / f"arrived={day}")
+        if step.counts["tickets"]:
+            step.wrote(RAW, day)
+        step.rows_out = sum(step.counts.values())
         step.summary = ", ".join(f"{count:,} {name}" for name, count in sorted(step.counts.items()))
     return step.done
 

@@ -44,7 +44,7 @@ def featurise(workspace: Workspace, *, as_of: date, spark: SparkSession, report:
             raise MissingStepError("no ticket has been cleaned yet.", hint="Run `triage features`.")
         step.reads_days(TICKETS, days)
         wanted = {day: _follows_from(step.inputs[partition_name(TICKETS, day)]) for day in days}
-        changed = [day for day in days if made_from(workspace, FEATURES, day).get("fingerprint") != wanted[day]]
+        changed = [day for day in days if not _is_done(workspace, day, wanted[day])]
         gone = sorted(set(arrivals(workspace, FEATURES, as_of)) - set(days))
         with workspace.aside(STEP) as aside:
             units = [unit for day in changed for unit in units_of(day, parts_of(workspace, TICKETS, day))]
@@ -55,7 +55,7 @@ def featurise(workspace: Workspace, *, as_of: date, spark: SparkSession, report:
                     mark(aside / table.name / f"arrived={day}", wanted[day], rows=written)
             for table in (FEATURES, SIGNATURES):
                 check_written(spark, workspace, table, aside / table.name, changed)
-            for day in [*changed, *gone]:  # the features last: by their fingerprint a rerun knows what is done
+            for day in [*changed, *gone]:  # a run that dies in between leaves two fingerprints, and the day is not done
                 workspace.publish(aside / SIGNATURES.name, SIGNATURES, [day])
                 workspace.publish(aside / FEATURES.name, FEATURES, [day])
         for day in days:
@@ -111,6 +111,10 @@ def signature_rows(ids: Sequence[str], texts: Sequence[str]) -> pa.Table:
         flat.cast(pa.binary()),
     ]
     return pa.Table.from_arrays(columns, schema=SIGNATURES.schema)
+
+
+def _is_done(workspace: Workspace, day: str, wanted: str) -> bool:
+    return all(made_from(workspace, table, day).get("fingerprint") == wanted for table in (SIGNATURES, FEATURES))
 
 
 def _follows_from(tickets: str) -> str:

@@ -17,23 +17,27 @@ from tickets.workspace import Workspace
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
+RULES_VERSION = "2"  # raise it when outcomes are read otherwise, and the next night reads every ticket's again
 WRITTEN = ("contact_type", "told_by", "era")  # what a contact type is read from
 # Where an outcome stands (RAW.source and RAW.row, or the table it came from and its id), when it arrived, what it says.
-# `given_at` is null for imported rows.
+# `given_at` is null for imported rows; `known` is false while the ticket has not arrived.
 GIVEN = (
     *("place", "row", "arrived", "ticket_id", *WRITTEN, "template_id", "resolved_at", "handle_seconds"),
-    *("source", "labeler", "reply", "given_at"),
+    *("source", "labeler", "reply", "given_at", "known"),
 )
 
 
 def given_outcomes(spark: SparkSession, workspace: Workspace, as_of: date) -> tuple[DataFrame, DataFrame]:
-    """Every outcome that somebody gave, of the tickets that are known (columns GIVEN), and people's answers that break
-    their table's contract."""
+    """Every outcome that somebody gave (columns GIVEN), and people's answers that break their table's contract.
+
+    Answers about tickets that have not arrived are among them: what cannot be read is refused on the day of the
+    answer, whenever its ticket comes.
+    """
     from pyspark.sql import functions as F  # noqa: N812
 
     given = read_arrivals(spark, workspace, IMPORTED_OUTCOMES, arrivals(workspace, IMPORTED_OUTCOMES, as_of))
     given = given.withColumn("place", F.col("source")).withColumn("source", F.lit("import"))
-    given = given.withColumn("given_at", F.lit(None).cast("timestamp"))
+    given = given.withColumn("given_at", F.lit(None).cast("timestamp")).withColumn("known", F.lit(True))
     feedback, labels = (
         with_reasons(read_arrivals(spark, workspace, table, arrivals(workspace, table, as_of)), workspace, table)
         for table in (FEEDBACK, LABELS)
@@ -45,7 +49,8 @@ def given_outcomes(spark: SparkSession, workspace: Workspace, as_of: date) -> tu
     # Few tickets have answers: those are looked for among all tickets, not the other way round.
     tickets = read_arrivals(spark, workspace, TICKETS, arrivals(workspace, TICKETS, as_of)).select("ticket_id")
     answered = tickets.join(people.select("ticket_id").distinct(), "ticket_id", "left_semi").distinct()
-    people = people.join(answered, "ticket_id", "left_semi")
+    people = people.join(answered.withColumn("known", F.lit(True)), "ticket_id", "left")
+    people = people.withColumn("known", F.coalesce("known", F.lit(False)))
     starts = read_tree(workspace).change_days()
     names = [name for name in GIVEN if name != "era"]
     imported = given.withColumn("era", _era(starts)).select(*GIVEN)
@@ -67,7 +72,7 @@ def _era(starts: Sequence[str]) -> Column:
 
 
 def _as_given(frame: DataFrame, source: str) -> DataFrame:
-    """Feedback or labels in the columns of `GIVEN`, all but `era`."""
+    """Feedback or labels in the columns of `GIVEN`, all but `era` and `known`."""
     from pyspark.sql import functions as F  # noqa: N812
 
     person, identifier = ("agent", "feedback_id") if source == "agent" else ("labeler", "label_id")

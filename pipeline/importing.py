@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from pipeline.lake import parts_of
 from pipeline.raw_parts import RawSource, put_parts, raw_counts, write_parts
 from pipeline.sources import cfpb, zendesk
+from pipeline.sources.database import WATERMARK, Extraction, extract_query
 from pipeline.sources.tabular import SourceRow, read_rows
 from pipeline.steps import Report, run_step, silent
 from tickets.catalogue import (
@@ -33,10 +34,8 @@ from tickets.dataset import Dataset, Split, load_dataset
 from tickets.errors import DatasetError, InputError, MissingStepError, SourceError
 from tickets.manifests import Manifest, file_hash, manifests, read_manifest
 from tickets.records import ReplyTemplate
+from tickets.tables import RAW
 from tickets.workspace import Workspace
-
-if TYPE_CHECKING:
-    from pipeline.sources.database import Extraction
 
 STEP = "import"
 
@@ -106,14 +105,12 @@ def import_database(
     them again and puts them in place of what it left. `url` is any SQLAlchemy URL; it is written nowhere. Raises
     DatasetError, InputError without a url, SourceError when the database or the query fails.
     """
-    from pipeline.sources.database import extract_query
-
     described = load_dataset(dataset)
     _check(workspace, described)
     if not url:
         raise InputError("no database is set to read from.", hint="Set TRIAGE_SOURCE_URL to its SQLAlchemy URL.")
     earlier = [manifest for manifest in manifests(workspace, STEP) if manifest.as_of <= as_of.isoformat()]
-    extraction = extract_query(described, url, inputs=earlier[-1].inputs if earlier else {})
+    extraction = extract_query(described, url, as_of=as_of, inputs=earlier[-1].inputs if earlier else {})
     name = f"{described.name}#{extraction.place[:12]}"
     source = RawSource(name=name, place=extraction.place, content="0" * 16, replaces_place=True)
     delivery = _Delivery(source, extraction.rows(), {}, extraction=extraction, told=extraction.told)
@@ -151,6 +148,9 @@ def _import(
         for delivery in deliveries:
             step.inputs |= delivery.inputs
         step.counts = raw_counts(workspace, day)
+        if parts_of(workspace, RAW, day):
+            step.wrote(RAW, day, made_from=[name for name in step.inputs if not name.startswith(WATERMARK)])
+        step.rows_in = step.rows_out = rows
         step.summary = f"{rows:,} rows of {len(deliveries)} {'source' if len(deliveries) == 1 else 'sources'}"
     return step.done
 
@@ -159,7 +159,7 @@ def _carried(workspace: Workspace, day: str) -> dict[str, str]:
     """Watermarks of the import before: the last manifest always tells where the next one begins."""
     earlier = [manifest for manifest in manifests(workspace, STEP) if manifest.as_of < day]
     inputs = earlier[-1].inputs if earlier else {}
-    return {name: value for name, value in inputs.items() if name.startswith("watermark ")}
+    return {name: value for name, value in inputs.items() if name.startswith(WATERMARK)}
 
 
 def _check(workspace: Workspace, dataset: Dataset) -> None:
@@ -230,11 +230,11 @@ def _zendesk(
     for folder in chosen:
         export = zendesk.open_export(folder, dataset)
         macros += export.macros()
-        inputs = {f"{folder.name}/{page.name}#{content[:12]}": content for page, content in export.pages()}
-        new = [page for (page, _), name in zip(export.pages(), inputs, strict=True) if name not in known]
+        named = [(page, f"{folder.name}/{page.name}#{content[:12]}", content) for page, content in export.pages()]
+        new = [page for page, name, _ in named if name not in known]
         if not new:
             continue
-        fresh = {name: content for name, content in inputs.items() if name not in known}
+        fresh = {name: content for _, name, content in named if name not in known}
         content = zendesk.joint_hash(fresh.values())
         source = RawSource(
             name=f"{folder.name}/{new[0].stem}#{content[:12]}",

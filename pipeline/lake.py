@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _ROWS_IN_PART = 400_000  # of a narrow table
 _RAW_BYTES_A_SHUFFLE = 24 * 2**20
-_WRITTEN = pa.schema([pa.field("rows", pa.int64(), nullable=False)])
+ROWS_WRITTEN = pa.schema([pa.field("rows", pa.int64(), nullable=False)])
 
 
 def spark_schema(schema: pa.Schema) -> StructType:
@@ -93,10 +93,11 @@ def spark_path(path: Path) -> str:
 
 
 def write_sorted(
-    frame: DataFrame, folder: Path, table: Table, order: Sequence[str], *, rows: int, partition: str | None = None
+    frame: DataFrame, folder: Path, table: Table, order: Sequence[str], *, rows: int = 0, partition: str | None = None
 ) -> None:
     """Write exactly the table's columns as Parquet under `folder`, `<partition>=<value>/` when asked, sorted by
-    `order` within parts of equal `order[0]`s; `rows` is about how many there are. The folder exists after it.
+    `order` within parts of equal `order[0]`s; `rows` is about how many there are (a partition is one part, whatever it
+    holds). The folder exists after it.
 
     The same rows give the same bytes, whatever order they came in: the tasks write, since Java's Parquet writer lists
     encodings in another order in each process.
@@ -116,7 +117,7 @@ def parts_for(rows: int) -> int:
 
 def write_parts(frame: DataFrame, folder: Path, table: Table, *, partition: str | None = None) -> None:
     """Write a part for each of Spark's partitions, a few hundred thousand narrow rows at most, in their order."""
-    written = frame.mapInArrow(_part_writer(folder, table, partition), spark_schema(_WRITTEN))
+    written = frame.mapInArrow(_part_writer(folder, table, partition), spark_schema(ROWS_WRITTEN))
     written.agg({"rows": "sum"}).collect()
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -140,7 +141,7 @@ def _part_writer(
             with PartWriter(place / part_name(context.partitionId()), table.schema) as part:
                 if rows is not None:
                     part.write(rows.select(table.schema.names))
-        yield pa.RecordBatch.from_pydict({"rows": [0 if whole is None else whole.num_rows]}, schema=_WRITTEN)
+        yield pa.RecordBatch.from_pydict({"rows": [0 if whole is None else whole.num_rows]}, schema=ROWS_WRITTEN)
 
     return write_part
 
@@ -185,7 +186,7 @@ def replace_parts(
     with workspace.aside(f"{table.name}-{day}") as aside:
         (aside / name).mkdir()
         for path in staying:
-            _link(path, aside / name / path.name)
+            link_or_copy(path, aside / name / path.name)
         for number, path in enumerate(sorted(parts)):
             path.rename(aside / name / f"{prefix}{number:04d}.parquet")
         if not staying and not parts:
@@ -193,7 +194,8 @@ def replace_parts(
         workspace.publish(aside, table, [day])
 
 
-def _link(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same file under a second name: published files are never written to again."""
     with contextlib.suppress(OSError):  # some disks have no hard links
         os.link(source, target)
         return

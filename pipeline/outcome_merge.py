@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,7 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.lake import arrivals, made_from, parts_for, parts_in, read_arrivals, spark_path
+from pipeline.given_outcomes import RULES_VERSION
+from pipeline.lake import (
+    ROWS_WRITTEN,
+    arrivals,
+    link_or_copy,
+    made_from,
+    parts_for,
+    parts_in,
+    read_arrivals,
+    spark_path,
+    spark_schema,
+)
 from pipeline.steps import Step, follows_from
 from pipeline.units import PartWriter, part_name
 from tickets.tables import OUTCOMES, TICKETS
@@ -57,33 +68,41 @@ def _added_since(inputs: Mapping[str, str], fingerprint: str) -> str | None:
     days = sorted({name.partition("arrived=")[2] for name in inputs if "arrived=" in name}, reverse=True)
     for since in days[:_NIGHTS]:
         before = {name: said for name, said in inputs.items() if name.partition("arrived=")[2] < since}
-        if follows_from(before) == fingerprint:
+        if follows_from(before, RULES_VERSION) == fingerprint:
             return since
     return None
 
 
-def merge(spark: SparkSession, workspace: Workspace, latest: DataFrame, news: News, folder: Path) -> None:
+def merge(workspace: Workspace, latest: DataFrame, news: News, folder: Path) -> None:
     """Write to `folder` the outcomes there are, with `latest` in place of those of the tickets in the news. The parts
     are cut and sorted as `lake.write_sorted` does, so the bytes are those of outcomes made anew."""
-    from pyspark.sql import functions as F  # noqa: N812
-
     old = parts_in(workspace.table_path(OUTCOMES))
+    told = news.tickets.join(latest, "ticket_id", "left").repartition(len(old), "ticket_id")
+    told.mapInArrow(_part_merger(old, folder), spark_schema(ROWS_WRITTEN)).agg({"rows": "sum"}).collect()
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, path in enumerate(old):
+        if not (folder / part_name(number)).exists():  # nothing new was said of its tickets
+            link_or_copy(path, folder / part_name(number))
 
-    def by_part(frame: DataFrame) -> dict[int, pa.Table]:
-        numbered = frame.repartition(len(old), "ticket_id").withColumn("part", F.spark_partition_id()).toArrow()
-        return {
-            number: numbered.filter(pc.field("part") == number).drop_columns(["part"]) for number in range(len(old))
-        }
 
-    gone, come = by_part(news.tickets), by_part(latest)
+def _part_merger(old: Sequence[Path], folder: Path) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """What a task does with the tickets in the news that belong to its part; `contact_type` is null for those that have
+    no outcome."""
 
-    def merge_part(number: int) -> int:
-        known = pq.ParquetFile(old[number]).read()
-        leaving = pc.is_in(known["ticket_id"], value_set=gone[number]["ticket_id"].combine_chunks())
-        kept = known.filter(pc.invert(leaving))
-        whole = pa.concat_tables([kept, come[number].select(OUTCOMES.schema.names).cast(OUTCOMES.schema)])
-        with PartWriter(folder / part_name(number), OUTCOMES.schema) as part:
-            part.write(whole.sort_by("ticket_id"))
-        return part.rows
+    def merge_part(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from pyspark import TaskContext
 
-    spark.sparkContext.parallelize(range(len(old)), len(old)).map(merge_part).collect()
+        context = TaskContext.get()
+        assert context is not None
+        present = [batch for batch in batches if batch.num_rows]
+        if present:
+            number, told = context.partitionId(), pa.Table.from_batches(present)
+            known = pq.ParquetFile(old[number]).read()
+            leaving = pc.is_in(known["ticket_id"], value_set=told["ticket_id"].combine_chunks())
+            come = told.filter(pc.is_valid(told["contact_type"])).select(OUTCOMES.schema.names)
+            whole = pa.concat_tables([known.filter(pc.invert(leaving)), come.cast(OUTCOMES.schema)])
+            with PartWriter(folder / part_name(number), OUTCOMES.schema) as part:
+                part.write(whole.sort_by("ticket_id"))
+        yield pa.RecordBatch.from_pydict({"rows": [sum(batch.num_rows for batch in present)]}, schema=ROWS_WRITTEN)
+
+    return merge_part

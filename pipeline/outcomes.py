@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.contact_type_reading import Reading, Written, grow_tree, read_contact_types
 from pipeline.contract_checks import check_written
-from pipeline.given_outcomes import WRITTEN, given_outcomes
+from pipeline.given_outcomes import RULES_VERSION, WRITTEN, given_outcomes
 from pipeline.lake import arrivals, count_rows, made_from, mark, write_sorted
 from pipeline.outcome_merge import find_news, merge
 from pipeline.refused_outcomes import UNKNOWN_TEMPLATE, quarantine_outcomes
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
 
 STEP = "label"
+_ADDED = "contact types added"  # by this very run, like the days that other steps have done
 
 
 def label(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Report = silent) -> Manifest:
@@ -42,8 +43,8 @@ def label(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Rep
     with run_step(workspace, STEP, as_of, report) as step:
         _note_inputs(step, workspace, as_of)
         known = made_from(workspace, OUTCOMES)
-        step.counts, step.summary = known.get("counts", {}), "nothing new"
-        if known.get("fingerprint") != step.follows_from():
+        step.counts, step.summary = {**known.get("counts", {}), _ADDED: 0}, "nothing new"
+        if known.get("fingerprint") != step.follows_from(RULES_VERSION):
             with workspace.aside(STEP) as aside:
                 step.counts = _label(spark, workspace, dataset, step, as_of=as_of, aside=aside)
             unread = step.counts["quarantine"] - step.counts["unknown templates"]
@@ -60,35 +61,35 @@ def _label(
     news = find_news(spark, workspace, given, step, as_of=as_of, aside=aside)
     looked_at = given if news is None else given.join(news.tickets, "ticket_id", "left_semi")
     uses = looked_at.groupBy("source", *WRITTEN, "template_id").count().collect()
-    if (added := _grow_catalogue(workspace, dataset, looked_at, uses)) and news is not None:
+    added, derived = _grow_catalogue(workspace, dataset, looked_at, uses)
+    if news is not None and (added or (derived and news.before["unknown templates"])):
         news, looked_at = None, given  # what could not be read before may be readable now
         uses = given.groupBy("source", *WRITTEN, "template_id").count().collect()
     readings = read_contact_types((_key(use) for use in uses), read_tree(workspace))
     templates = [template.template_id for template in read_templates(workspace)]
     read = _read(spark, looked_at, readings, templates)
-    latest = _latest(read.filter("reason is null"))
+    latest = _latest(read.filter("reason is null and known"))
     folder = aside / OUTCOMES.name
     if news is None:
         days = arrivals(workspace, TICKETS, as_of)
         rows = sum(made_from(workspace, TICKETS, day)["counts"]["tickets"] for day in days)
         write_sorted(latest, folder, OUTCOMES, ("ticket_id",), rows=rows)
     else:
-        merge(spark, workspace, latest, news, folder)
+        merge(workspace, latest, news, folder)
     since = None if news is None else news.since
     refused = quarantine_outcomes(spark, workspace, read, broken, since=since, as_of=as_of, aside=aside)
     before = {} if news is None else news.before
     counts = {
         "outcomes": count_rows(folder),
         "quarantine": sum(refused.values()) + before.get("quarantine", 0),
-        "contact types added": added,
         "unknown templates": refused.get(UNKNOWN_TEMPLATE, 0) + before.get("unknown templates", 0),
     }
     _note_inputs(step, workspace, as_of)  # the catalogue may have grown
-    mark(folder, step.follows_from(), **counts)
+    mark(folder, step.follows_from(RULES_VERSION), **counts)
     check_written(spark, workspace, OUTCOMES, folder)
     workspace.publish(folder, OUTCOMES)
     step.rows_in = sum(use["count"] for use in uses)
-    return counts
+    return {**counts, _ADDED: added}
 
 
 def _note_inputs(step: Step, workspace: Workspace, as_of: date) -> None:
@@ -101,18 +102,18 @@ def _key(use: Row) -> Written:
     return use["contact_type"], use["told_by"], use["era"]
 
 
-def _grow_catalogue(workspace: Workspace, dataset: Dataset, given: DataFrame, uses: list[Row]) -> int:
-    """Add to the catalogue what only the data tells: contact types (returns how many), templates from canned replies.
+def _grow_catalogue(workspace: Workspace, dataset: Dataset, given: DataFrame, uses: list[Row]) -> tuple[int, int]:
+    """Add to the catalogue what only the data tells; returns how many contact types, and templates from canned replies.
 
     `uses` are the combinations of source, contact type and template that occur.
     """
-    added = 0
+    added = derived = 0
     if dataset.contact_types_file is None:
         added = grow_tree(workspace, (_key(use) for use in uses if use["source"] == "import"))
     if dataset.templates_file is None and {"template_id", "reply"} <= set(dataset.outcome):
         sent = [(use["template_id"], use["contact_type"]) for use in uses if use["template_id"]]
-        derive_templates(workspace, given, uses=sent, language=dataset.languages[0])
-    return added
+        derived = derive_templates(workspace, given, uses=sent, language=dataset.languages[0])
+    return added, derived
 
 
 def _read(

@@ -18,7 +18,7 @@ import pyarrow as pa
 import xxhash
 
 from pipeline.contract_checks import check_written
-from pipeline.lake import arrivals, count_rows, made_from, mark, read_table, spark_path, spark_schema
+from pipeline.lake import count_rows, made_from, mark, read_table, spark_path, spark_schema
 from pipeline.split import TRAIN
 from pipeline.steps import Report, run_step, silent
 from pipeline.units import PartWriter, part_name
@@ -38,6 +38,7 @@ RANDOM_NEGATIVES = 4
 HARD_NEGATIVES = 3
 _TICKETS_IN_PART = 100_000
 _AT_ONCE = 4_096
+_RANKS_AT_ONCE = 2**23  # tickets times templates that are ranked at once: 64 MB
 _WRITTEN = pa.schema([pa.field("arrived", pa.string(), nullable=False), pa.field("rows", pa.int64(), nullable=False)])
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -49,15 +50,14 @@ def pair(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Repo
         raise MissingStepError("the table `splits` has not been written yet.", hint="Run `triage features`.")
     with run_step(workspace, STEP, as_of, report) as step:
         step.reads(OUTCOMES.name, SPLITS.name, "catalogue/templates.json")
-        known, wanted = made_from(workspace, PAIRS), step.follows_from(RULES_VERSION)
-        anew = 0
-        if known.get("fingerprint") != wanted:
-            days, changed = _write(spark, workspace, as_of)
+        known, anew = made_from(workspace, PAIRS), 0
+        if known.get("fingerprint") != step.follows_from(*_present(workspace)):
+            days, changed = _write(spark, workspace)
             anew = len(changed)
             known = {"counts": {"pairs": count_rows(workspace.table_path(PAIRS)), "days": len(days)}}
             # Beside its partitions, and last: a night that dies before it looks at each day again.
-            mark(workspace.table_path(PAIRS), wanted, **known["counts"])
-        for day in arrivals(workspace, PAIRS, as_of):
+            mark(workspace.table_path(PAIRS), step.follows_from(*_present(workspace)), **known["counts"])
+        for day in workspace.partitions(PAIRS):
             step.wrote(PAIRS, day)
         pairs, days_known = known["counts"]["pairs"], known["counts"]["days"]
         step.counts = {"pairs": pairs, "days": anew}
@@ -65,8 +65,15 @@ def pair(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Repo
     return step.done
 
 
-def _write(spark: SparkSession, workspace: Workspace, as_of: date) -> tuple[list[str], list[str]]:
-    """Write the days that changed; returns all days, and those."""
+def _present(workspace: Workspace) -> list[str]:
+    """What the pairs that are there were made from: some may be of a night that died."""
+    days = workspace.partitions(PAIRS)
+    return [RULES_VERSION, *(f"{day} {made_from(workspace, PAIRS, day).get('fingerprint')}" for day in days)]
+
+
+def _write(spark: SparkSession, workspace: Workspace) -> tuple[list[str], list[str]]:
+    """Write the days that changed, and take out those without pairs, also of days after a night that is replayed;
+    returns all days, and those that changed."""
     from pyspark.sql import functions as F  # noqa: N812
 
     with workspace.aside(STEP) as aside:
@@ -74,7 +81,7 @@ def _write(spark: SparkSession, workspace: Workspace, as_of: date) -> tuple[list
         templates = sorted(template.template_id for template in read_templates(workspace) if template.active)
         serving = _serving(workspace, sent)
         wanted, parts = _days(sent, templates, serving)
-        gone = sorted(set(arrivals(workspace, PAIRS, as_of)) - set(wanted))
+        gone = sorted(set(workspace.partitions(PAIRS)) - set(wanted))
         changed = [day for day in wanted if made_from(workspace, PAIRS, day).get("fingerprint") != wanted[day]]
         if changed:
             _write_days(sent.filter(F.col("arrived").isin(changed)), parts, templates, serving, aside)
@@ -112,7 +119,7 @@ def _days(
     """For each day of arrival, what its pairs follow from, and how many parts they are written in."""
     from pyspark.sql import functions as F  # noqa: N812
 
-    digest = F.sum(F.pmod(F.xxhash64("ticket_id", "contact_type", "template_id"), F.lit(2**40)))
+    digest = F.bit_xor(F.xxhash64("ticket_id", "contact_type", "template_id"))
     days = sent.groupBy("arrived").agg(F.count("*").alias("tickets"), digest.alias("digest")).collect()
     drawn_from = json.dumps([RULES_VERSION, templates, serving], sort_keys=True)
     wanted = {
@@ -134,14 +141,15 @@ def _write_days(
 
     count = F.element_at(F.create_map(*(F.lit(item) for day in parts.items() for item in day)), F.col("arrived"))
     numbered = sent.withColumn("part", F.pmod(F.xxhash64("ticket_id"), count).cast("int"))
+    at_once = max(1, min(_AT_ONCE, _RANKS_AT_ONCE // max(1, len(templates))))
 
     def write_part(rows: pa.Table) -> pa.Table:
         day, number = rows["arrived"][0].as_py(), rows["part"][0].as_py()
         folder = aside / PAIRS.name / f"arrived={day}"
         with PartWriter(folder / part_name(number), PAIRS.schema) as part:
             rows = rows.sort_by("ticket_id")
-            for start in range(0, rows.num_rows, _AT_ONCE):
-                part.write(pairs_of(rows.slice(start, _AT_ONCE), templates=templates, serving=serving))
+            for start in range(0, rows.num_rows, at_once):
+                part.write(pairs_of(rows.slice(start, at_once), templates=templates, serving=serving))
         return pa.table([[day], [part.rows]], schema=_WRITTEN)
 
     numbered.groupBy("arrived", "part").applyInArrow(write_part, spark_schema(_WRITTEN)).collect()

@@ -62,8 +62,8 @@ def refuse_too_many(refusals: Refusals, total: int, limit: float, *, counted_fro
         f"{refused:,} of {among:,} rows were refused ({refused / among:.1%}), more than the {limit:.1%} that a run may "
         f"refuse. Nothing was published.\n{summary}\n",
         hint="Correct the source or its dataset.toml and import again. When the rows are rightly refused, set "
-        f"quarantine_at_most = {_next_share(refused / among)} under [contract] in catalogue/dataset.toml of the "
-        "workspace, and run again.",
+        f"quarantine_at_most = {_next_share(refused / among)} under [contract] of your dataset.toml and of its copy in "
+        "the workspace (catalogue/dataset.toml, which each import replaces), and run again.",
     )
 
 

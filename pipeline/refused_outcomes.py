@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import date
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from pipeline.corrections import out_of_force, read_in_force
-from pipeline.lake import arrivals, parts_of, replace_parts
+from pipeline.lake import arrivals, parts_in, parts_of, replace_parts, spark_path
 from pipeline.units import PartWriter, Unit, part_name, run_units, units_of
 from tickets.manifests import fingerprint, partition_name
 from tickets.tables import QUARANTINE, RAW
@@ -26,8 +31,6 @@ if TYPE_CHECKING:
 UNKNOWN_TEMPLATE = "unknown reply template"
 _STEP = "label"
 _KEY = ("place", "row", "reason", "detail")
-
-Refusals = Mapping[tuple[str, int], list[tuple[str, str]]]  # where a row stands -> reasons and details
 
 
 def quarantine_outcomes(
@@ -46,14 +49,13 @@ def quarantine_outcomes(
     from pyspark.sql import functions as F  # noqa: N812
 
     refused = _refused(read).unionByName(broken).filter(F.col("arrived") >= (since or ""))
-    digests = refused.groupBy("arrived", "reason").agg(
-        F.count("*").alias("rows"), F.sum(F.pmod(F.xxhash64(*_KEY), F.lit(2**40))).alias("digest")
-    )
+    digest = F.bit_xor(F.xxhash64(*_KEY))
+    digests = refused.groupBy("arrived", "reason").agg(F.count("*").alias("rows"), digest.alias("digest"))
     counts: Counter[str] = Counter()
     by_day: dict[str, int] = defaultdict(int)
     for row in digests.collect():
         counts[row["reason"]] += row["rows"]
-        by_day[row["arrived"]] += row["digest"]
+        by_day[row["arrived"]] ^= row["digest"]
     prefixes = {day: f"{_STEP}-{_digest(workspace, day, digest)}-" for day, digest in by_day.items()}
     changed = [day for day, prefix in prefixes.items() if not _has(workspace, day, prefix)]
     if changed:
@@ -108,34 +110,63 @@ def _refused(read: DataFrame) -> DataFrame:
     return unread.unionByName(untold.select(*columns, F.lit(UNKNOWN_TEMPLATE).alias("reason"), said.alias("detail")))
 
 
-def _write(spark: SparkSession, workspace: Workspace, refused: DataFrame, days: list[str], aside: Path) -> None:
-    """Write `aside/quarantine` by day: rows of people's answers first, then a part for each unit of the raw rows."""
-    looked_up: dict[str, dict[tuple[str, int], list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
-    answers: dict[str, list[tuple[str, int, str, str, str, str]]] = defaultdict(list)
-    for row in refused.orderBy("arrived", *_KEY).collect():
-        if row["own"] is None:
-            looked_up[row["arrived"]][row["place"], row["row"]].append((row["reason"], row["detail"]))
-        else:
-            answer = (row["place"], row["row"], row["own"], _STEP, row["reason"], row["detail"])
-            answers[row["arrived"]].append(answer)
-    units = [unit for day in sorted(looked_up) for unit in units_of(day, parts_of(workspace, RAW, day))]
-    by_day = {day: dict(rows) for day, rows in looked_up.items()}
-    gone = out_of_force(workspace, looked_up)
-    run_units(spark, units, lambda unit: _look_up(unit, by_day[unit.day], gone, aside))
-    for day in days:
-        with PartWriter(_folder(aside, day) / "answers.parquet", QUARANTINE.schema, always=False) as part:
-            for answer in answers[day]:
-                part.append(answer)
+def _write(spark: SparkSession, workspace: Workspace, refused: DataFrame, days: Sequence[str], aside: Path) -> None:
+    """Write `aside/quarantine` by day: rows of people's answers first, then a part for each unit of the raw rows. The
+    reasons go to the tasks by way of the disk, since a wrong tree refuses every row there is."""
+    refused.repartition("arrived").write.partitionBy("arrived").parquet(spark_path(aside / "refused"))
+    reasons = {day: parts_in(aside / "refused" / f"arrived={day}") for day in days}
+    units = [unit for day in days for unit in units_of(day, parts_of(workspace, RAW, day))]
+    gone = out_of_force(workspace, days)
+    run_units(
+        spark, [Unit(day, 0, ()) for day in days], lambda unit: _write_answers(unit.day, reasons[unit.day], aside)
+    )
+    run_units(spark, units, lambda unit: _look_up(unit, reasons[unit.day], gone, aside))
 
 
-def _look_up(unit: Unit, refusals: Refusals, gone: frozenset[str], aside: Path) -> int:
+def _write_answers(day: str, reasons: Sequence[Path], aside: Path) -> int:
+    answers = _read(reasons, pc.field("own").is_valid()).to_pylist()
+    with PartWriter(_folder(aside, day) / "answers.parquet", QUARANTINE.schema, always=False) as part:
+        for row in sorted(answers, key=itemgetter(*_KEY)):
+            part.append((row["place"], row["row"], row["own"], _STEP, row["reason"], row["detail"]), len(row["own"]))
+    return part.rows
+
+
+def _look_up(unit: Unit, reasons: Sequence[Path], gone: frozenset[str], aside: Path) -> int:
+    refused = _read(reasons, pc.field("own").is_null())
     with PartWriter(_folder(aside, unit.day) / part_name(unit.number), QUARANTINE.schema, always=False) as part:
-        for _, rows in read_in_force(unit, gone):
+        for _, rows in read_in_force(unit, gone) if refused.num_rows else ():
+            here = _reasons_among(refused, rows)
             columns = (rows[name].to_pylist() for name in ("source", "row", "fields"))
             for source, row, fields in zip(*columns, strict=True):
-                for reason, detail in refusals.get((source, row), ()):
+                for reason, detail in sorted(here.get((source, row), ())):
                     part.append((source, row, fields, _STEP, reason, detail), len(fields))
     return part.rows
+
+
+def _read(reasons: Sequence[Path], which: pc.Expression) -> pa.Table:
+    """Rows of `_refused` of one day. Most details are repeated many times, and kept once each."""
+    if not reasons:
+        return pa.table({name: [] for name in (*_KEY, "own")})
+    return pq.read_table(
+        list(map(str, reasons)),
+        columns=[*_KEY, "own"],
+        filters=which,
+        read_dictionary=["reason", "detail"],
+        partitioning=None,
+        use_threads=False,
+    )
+
+
+def _reasons_among(refused: pa.Table, rows: pa.Table) -> dict[tuple[str, int], list[tuple[str, str]]]:
+    """For rows of RAW that are refused, by source and row: reasons and details."""
+    inside = pc.and_(
+        pc.is_in(refused["place"], value_set=rows["source"].combine_chunks()),
+        pc.is_in(refused["row"], value_set=rows["row"].combine_chunks()),
+    )
+    found: dict[tuple[str, int], list[tuple[str, str]]] = defaultdict(list)
+    for row in refused.filter(inside).select(list(_KEY)).to_pylist():
+        found[row["place"], row["row"]].append((row["reason"], row["detail"]))
+    return found
 
 
 def _folder(aside: Path, day: str) -> Path:

@@ -52,12 +52,6 @@ def read_row(fields: str, dataset: Dataset, *, source: str, row: int) -> tuple[T
     return ticket, _outcome(values, dataset, ticket.ticket_id), misread
 
 
-def ticket_from_row(fields: str, dataset: Dataset, *, source: str, row: int) -> tuple[Ticket, int]:
-    """The first and the last of what `read_row` returns. Raises Refused."""
-    ticket, _, misread = read_row(fields, dataset, source=source, row=row)
-    return ticket, misread
-
-
 def _ticket(values: Mapping[str, Any], dataset: Dataset, *, source: str, row: int) -> tuple[Ticket, int]:
     attributes: dict[str, AttributeValue] = {}
     misread = 0

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
@@ -81,7 +81,8 @@ def run_step(workspace: Workspace, name: str, as_of: date, report: Report) -> It
         with machine_limits(workspace.root):
             yield step
     except BaseException as error:
-        record_state(workspace, name, as_of, "failed", error=error)
+        with suppress(OSError):  # a full disk takes no record either; the error itself is the one to read
+            record_state(workspace, name, as_of, "failed", error=error)
         raise
     seconds = time.perf_counter() - clock
     step.manifest = Manifest(

@@ -16,13 +16,14 @@ from typing import Any
 from tickets.errors import DatasetError
 
 _KEYS = ("quarantine_at_most", "ranges")
+_AT_MOST = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractOptions:
     """`quarantine_at_most` is a share, 0 to 1; `ranges` maps a numeric attribute to its lowest and highest value."""
 
-    quarantine_at_most: float = 0.1
+    quarantine_at_most: float = _AT_MOST
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -33,7 +34,7 @@ def contract_options(data: Mapping[str, Any], numeric: Sequence[str]) -> Contrac
         raise DatasetError(f"contract is {options!r}; it must be a table: [contract].")
     if unknown := sorted(set(options) - set(_KEYS)):
         raise DatasetError(f"[contract] has the unknown key {unknown[0]!r}.", hint=f"Known keys: {', '.join(_KEYS)}.")
-    share = options.get("quarantine_at_most", 0.1)
+    share = options.get("quarantine_at_most", _AT_MOST)
     if not _is_number(share) or not 0 <= share <= 1:
         raise DatasetError(f"quarantine_at_most is {share!r}; a share from 0 to 1 was expected.")
     ranges = options.get("ranges", {})

@@ -7,7 +7,7 @@ The importer, the cleaner and the model read the same file, so a column under `n
     files = [{ path = "tickets.csv" }]      # or with a given split: { path = "test.csv", split = "test" }
 
     [ticket]                                # our field = your column; in JSON lines a dotted path reaches inside
-    ticket_id = "id"                        # left out: made from the file's name and the row's number
+    ticket_id = "id"                        # files may do without: then it is the file's name and the row's number
     created_at = "opened"                   # left out: `created_at_constant` is used
     subject = "title"
     body = "description"                    # required
@@ -118,6 +118,10 @@ def dataset_from_toml(data: Mapping[str, Any], *, name: str) -> Dataset:
         raise DatasetError("[ticket] has no `body`.", hint='Say which column holds the customer\'s text: body = "...".')
     if (file_format := data.get("format", "csv")) not in get_args(Format):
         raise DatasetError(f"format is {file_format!r}; it may be one of {', '.join(get_args(Format))}.")
+    if file_format == "database" and "ticket_id" not in ticket:
+        raise DatasetError(
+            "[ticket] has no `ticket_id`.", hint="Rows of a query are told apart by it from one import to the next."
+        )
     constant = data.get("created_at_constant")
     if "created_at" not in ticket and constant is None:
         raise DatasetError(

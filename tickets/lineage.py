@@ -98,14 +98,15 @@ def _inputs(manifest: Manifest, name: str) -> dict[str, str]:
     return {key: seen for key, seen in manifest.inputs.items() if not of or key in of}
 
 
-def stale_inputs(records: Records, manifest: Manifest) -> list[str]:
-    """The names that the run read and that are something else by now, or that have arrived since, up to its date."""
+def stale_inputs(records: Records, manifest: Manifest, *, until: str = "") -> list[str]:
+    """The names that the run read and that are something else by now, or that have arrived since, up to its date or
+    to the day `until`, whichever is later."""
     read = {name: seen for name, seen in manifest.inputs.items() if name.partition("/")[0] in _KEPT}
     changed = {name for name, seen in read.items() if records.current(name) != seen}
     tables = {table for table in TABLES if any(name.startswith(f"{table.name}/") for name in read)}
     for table in tables:
         for value in records.workspace.partitions(table):
             name = partition_name(table, value)
-            if value <= manifest.as_of and name not in read:
+            if value <= max(manifest.as_of, until) and name not in read:
                 changed.add(name)
     return sorted(changed)

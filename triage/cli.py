@@ -12,6 +12,7 @@ import typer
 
 from tickets.errors import MachineError, TriageError
 from triage.lake_commands import pipeline_app, quarantine_app
+from triage.options import AsOf, Folder, day_of, settings_of
 from triage.source_commands import sources_app
 from triage.taxonomy_commands import app as taxonomy_app
 from triage.template_commands import templates_app
@@ -33,14 +34,10 @@ app.add_typer(sources_app, name="sources")
 app.add_typer(taxonomy_app, name="taxonomy")
 app.add_typer(templates_app, name="templates")
 
-AsOf = Annotated[
-    dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day to run for; today when not given.")
-]
 Night = Annotated[
     dt.datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The day to look back on; yesterday (UTC).")
 ]
 Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of that period.")]
-Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="The workspace folder (TRIAGE_WORKSPACE).")]
 Preset = Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: how much to spend.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
@@ -105,7 +102,7 @@ def import_(
     from triage.console import screen
 
     with screen() as shown:
-        steps.import_files(_settings(workspace), files or [], dataset, as_of=_day(as_of), report=shown.report)
+        steps.import_files(settings_of(workspace), files or [], dataset, as_of=day_of(as_of), report=shown.report)
 
 
 @app.command()
@@ -117,6 +114,9 @@ def features(
     test_until: Annotated[
         dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day after the test period.")
     ] = None,
+    topics: Annotated[
+        bool, typer.Option("--topics", help="Also what COTA v1 reads: latent topics, similarities of templates.")
+    ] = False,
 ) -> None:
     """Clean, label, split and featurise what was imported (Spark). Without days, the periods are fractions of time."""
     from triage import steps
@@ -124,7 +124,9 @@ def features(
 
     periods = tuple(day.date() if day else None for day in (validation_from, test_from, test_until))
     with screen() as shown:
-        steps.features(_settings(workspace), as_of=_day(as_of), periods=periods, report=shown.report)
+        steps.features(
+            settings_of(workspace), as_of=day_of(as_of), periods=periods, with_topics=topics, report=shown.report
+        )
 
 
 @app.command()
@@ -144,7 +146,7 @@ def train(
     knobs = {"device": device, "encoder": encoder, "epochs": epochs, "max_train_tickets": max_train_tickets}
     with screen() as shown:
         version = steps.train(
-            _settings(workspace),
+            settings_of(workspace),
             preset,
             knobs,
             promote_it=promote_it,
@@ -161,7 +163,7 @@ def debug(workspace: Folder = None, preset: Preset = "cpu-quick") -> None:
     from triage.console import screen
 
     with screen() as shown:
-        findings = steps.debug(_settings(workspace), preset, report=shown.report)
+        findings = steps.debug(settings_of(workspace), preset, report=shown.report)
     for finding in findings:
         if not finding.passed:
             print(f"{finding.check}: {finding.advice}")
@@ -180,7 +182,7 @@ def evaluate(
     from triage import steps
     from triage.console import show_metrics
 
-    show_metrics(steps.model_version(_settings(workspace), version))
+    show_metrics(steps.model_version(settings_of(workspace), version))
 
 
 @app.command()
@@ -188,7 +190,7 @@ def promote(version: Annotated[str, typer.Argument()], workspace: Folder = None)
     """Make a trained model the one that is served. A running service takes it up by itself."""
     from triage import steps
 
-    steps.promote(_settings(workspace), version)
+    steps.promote(settings_of(workspace), version)
     print(f"{version} is served now.")
 
 
@@ -197,7 +199,7 @@ def rollback(workspace: Folder = None) -> None:
     """Serve the previous champion again."""
     from triage import steps
 
-    print(f"{steps.rollback(_settings(workspace))} is served again.")
+    print(f"{steps.rollback(settings_of(workspace))} is served again.")
 
 
 @app.command()
@@ -207,7 +209,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="TRIAGE_PORT")] = None,
 ) -> None:
     """Serve suggestions, the console, the label queue and the dashboard."""
-    settings = _settings(workspace)
+    settings = settings_of(workspace)
     given = {"host": host, "port": port}
     _serve(settings.model_copy(update={name: value for name, value in given.items() if value is not None}))
 
@@ -219,7 +221,7 @@ def score(workspace: Folder = None, as_of: AsOf = None) -> None:
     from triage.console import screen
 
     with screen() as shown:
-        steps.score(_settings(workspace), as_of=_day(as_of), report=shown.report)
+        steps.score(settings_of(workspace), as_of=day_of(as_of), report=shown.report)
 
 
 @app.command()
@@ -229,7 +231,7 @@ def monitor(workspace: Folder = None, as_of: AsOf = None) -> None:
     from triage.console import screen, show_night
 
     with screen() as shown:
-        night = steps.monitor(_settings(workspace), as_of=_day(as_of), report=shown.report)
+        night = steps.monitor(settings_of(workspace), as_of=day_of(as_of), report=shown.report)
     show_night(night)
 
 
@@ -241,7 +243,7 @@ def retrain(workspace: Folder = None, as_of: AsOf = None, preset: Preset = "cpu"
 
     with screen() as shown:
         outcome = steps.retrain(
-            _settings(workspace), preset, as_of=_day(as_of), report=shown.report, progress=shown.progress
+            settings_of(workspace), preset, as_of=day_of(as_of), report=shown.report, progress=shown.progress
         )
     show_gate(outcome)
 
@@ -254,7 +256,7 @@ def nightly(workspace: Folder = None, as_of: Night = None, preset: Preset = "cpu
 
     with screen() as shown:
         night, outcome = steps.nightly(
-            _settings(workspace), preset, as_of=_last_whole_day(as_of), report=shown.report, progress=shown.progress
+            settings_of(workspace), preset, as_of=_last_whole_day(as_of), report=shown.report, progress=shown.progress
         )
     show_night(night)
     if outcome is not None:
@@ -267,24 +269,13 @@ def doctor(workspace: Folder = None) -> None:
     from triage.console import show_checks
     from triage.doctor import examine
 
-    if not show_checks(examine(_settings(workspace))):
+    if not show_checks(examine(settings_of(workspace))):
         raise typer.Exit(1)
-
-
-def _settings(workspace: Path | None) -> Settings:
-    from triage.settings import read_settings
-
-    settings = read_settings()
-    return settings if workspace is None else settings.model_copy(update={"workspace": workspace})
 
 
 def _last_whole_day(as_of: dt.datetime | None) -> dt.date:
     """A night's work after midnight is about the day that has just ended."""
-    return as_of.date() if as_of else _day(None) - dt.timedelta(days=1)
-
-
-def _day(as_of: dt.datetime | None) -> dt.date:
-    return (as_of or dt.datetime.now(dt.UTC)).date()
+    return as_of.date() if as_of else day_of(None) - dt.timedelta(days=1)
 
 
 def _serve(settings: Settings) -> None:

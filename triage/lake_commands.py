@@ -14,19 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tickets.errors import ContractError, InputError
+from triage.options import AsOf, Folder, day_of, settings_of
 
 if TYPE_CHECKING:
     from pipeline.upkeep.status import PipelineStatus, StepStatus
     from tickets.lineage import Lineage
-    from triage.settings import Settings
 
 pipeline_app = typer.Typer(help="The nightly pipeline: where it stands, what it keeps.", no_args_is_help=True)
 quarantine_app = typer.Typer(help="Rows that were refused: look at them, try them again.", no_args_is_help=True)
 
-Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="The workspace folder (TRIAGE_WORKSPACE).")]
-AsOf = Annotated[
-    dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day to run for; today when not given.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Reason = Annotated[str | None, typer.Option(help="Only rows refused for this reason.")]
 Step = Annotated[str | None, typer.Option(help="Only rows refused by this step.")]
@@ -39,7 +35,7 @@ def status(workspace: Folder = None, as_of: AsOf = None, as_json: AsJson = False
     from pipeline.upkeep.status import pipeline_status
     from tickets.workspace import Workspace
 
-    found = pipeline_status(Workspace.open(_settings(workspace).workspace), as_of=_day(as_of))
+    found = pipeline_status(Workspace.open(settings_of(workspace).workspace), as_of=day_of(as_of))
     if as_json:
         _print_json(dataclasses.asdict(found))
     else:
@@ -52,7 +48,7 @@ def check(workspace: Folder = None) -> None:
     from pipeline.contract_checks import check_lake
     from triage.steps import opened, spark_for
 
-    settings = _settings(workspace)
+    settings = settings_of(workspace)
     with opened(settings, "check") as (lake, _), spark_for(settings) as spark:
         broken = check_lake(spark, lake)
     for line in broken:
@@ -68,7 +64,7 @@ def compact(workspace: Folder = None, as_json: AsJson = False) -> None:
     from pipeline.upkeep import compaction
     from tickets.workspace import Workspace
 
-    opened = Workspace.open(_settings(workspace).workspace)
+    opened = Workspace.open(settings_of(workspace).workspace)
     with opened.lock("compact"):
         done = compaction.compact(opened)
     if as_json:
@@ -91,7 +87,7 @@ def retain(
     """Show, or remove, what is older than the policy (TRIAGE_RETENTION__*) allows."""
     from triage.upkeep import retain as do
 
-    leaving = do(_settings(workspace), as_of=_day(as_of), apply=apply, needed_too=needed_too)
+    leaving = do(settings_of(workspace), as_of=day_of(as_of), apply=apply, needed_too=needed_too)
     if as_json:
         _print_json([{**dataclasses.asdict(item), "path": str(item.path)} for item in leaving])
         return
@@ -106,7 +102,9 @@ def retain(
 @pipeline_app.command()
 def lineage(
     table: Annotated[str, typer.Argument(help="A table of the lake, such as features.")],
-    partition: Annotated[str | None, typer.Argument(help="A value of its partition, such as 2026-03-02.")] = None,
+    partition: Annotated[
+        str | None, typer.Argument(help="A value of its partition, such as 2026-03-02; the newest when not given.")
+    ] = None,
     workspace: Folder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -118,7 +116,12 @@ def lineage(
     known = {one.name: one for one in TABLES}
     if table not in known:
         raise InputError(f"there is no table {table!r}.", hint=f"Tables: {', '.join(sorted(known))}.")
-    tree = trace(Workspace.open(_settings(workspace).workspace), known[table], partition)
+    opened = Workspace.open(settings_of(workspace).workspace)
+    if partition is None:
+        partition = max(opened.partitions(known[table]), default=None) if known[table].partition else None
+    elif known[table].partition is None:
+        raise InputError(f"the table {table!r} has no partitions.", hint="Leave the partition out.")
+    tree = trace(opened, known[table], partition)
     if as_json:
         _print_json(dataclasses.asdict(tree))
     else:
@@ -140,7 +143,7 @@ def list_(
     from pipeline.upkeep.quarantine import Chosen, count_reasons, refused
     from tickets.workspace import Workspace
 
-    opened = Workspace.open(_settings(workspace).workspace)
+    opened = Workspace.open(settings_of(workspace).workspace)
     chosen = Chosen(reason=reason, step=step, day=day.date().isoformat() if day else None)
     if as_json:
         for row in refused(opened, chosen):
@@ -169,7 +172,7 @@ def replay_(
     as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """After a fix, try refused rows again: their days are cleaned anew (Spark)."""
+    """After a fix, try refused rows again: their days are cleaned anew (Spark). `triage features` splits them after."""
     from pipeline.upkeep.quarantine import Chosen
     from triage.upkeep import replay as do
 
@@ -177,7 +180,7 @@ def replay_(
         reason=reason, step=step, day=day.date().isoformat() if day else None, ids=frozenset(ids) if ids else None
     )
     with _reporting(as_json) as report:
-        done = do(_settings(workspace), chosen, corrected, as_of=_day(as_of), report=report)
+        done = do(settings_of(workspace), chosen, corrected, as_of=day_of(as_of), report=report)
     if as_json:
         _print_json(dataclasses.asdict(done))
         return
@@ -187,17 +190,6 @@ def replay_(
         else ""
     )
     _say(f"{mended}{done.left:,} of {done.chosen:,} rows left the quarantine; {len(done.days)} days were done again.")
-
-
-def _settings(workspace: Path | None) -> Settings:
-    from triage.settings import read_settings
-
-    settings = read_settings()
-    return settings if workspace is None else settings.model_copy(update={"workspace": workspace})
-
-
-def _day(as_of: dt.datetime | None) -> dt.date:
-    return (as_of or dt.datetime.now(dt.UTC)).date()
 
 
 @contextmanager

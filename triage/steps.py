@@ -62,17 +62,21 @@ def import_files(settings: Settings, files: Sequence[Path], dataset: str, *, as_
         importing.import_dataset(workspace, files, path, as_of=as_of, source_url=url, report=report)
 
 
-def features(settings: Settings, *, as_of: dt.date, periods: Periods, report: Report) -> None:
-    """Extract from the operational database, then clean, label, split, featurise, pair."""
+def features(settings: Settings, *, as_of: dt.date, periods: Periods, with_topics: bool, report: Report) -> None:
+    """Extract from the operational database, then clean, featurise, label, split and pair; make the topics of COTA v1
+    when they are asked for."""
     from pipeline.extract import extract
     from pipeline.nightly import run_pipeline
     from pipeline.split import SplitPlan
+    from pipeline.topics.step import topics
 
     validation_from, test_from, test_until = periods
     plan = SplitPlan(validation_from=validation_from, test_from=test_from, test_until=test_until)
     with opened(settings, "features") as (workspace, engine), spark_for(settings) as spark:
         extract(workspace, engine, as_of=as_of, report=report)
         run_pipeline(workspace, as_of=as_of, spark=spark, plan=plan, report=report)
+        if with_topics:
+            topics(workspace, as_of=as_of, spark=spark, report=report)
 
 
 def train(

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from triage.options import Folder, settings_of
+
 if TYPE_CHECKING:
-    from triage.settings import Settings
     from triage.taxonomy import NextVersion
 
 app = typer.Typer(
     name="taxonomy", help="Versions of the contact-type tree: renames, merges, splits.", no_args_is_help=True
 )
 
-Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="The workspace folder (TRIAGE_WORKSPACE).")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="A changes file, or cfpb (docs/taxonomy.md).")]
 _AT_MOST = 20  # lines of each kind
 
@@ -25,7 +24,7 @@ def show(workspace: Folder = None) -> None:
     """Print the contact types in use, as a tree."""
     from triage.taxonomy import tree_of
 
-    tree = tree_of(_settings(workspace))
+    tree = tree_of(settings_of(workspace))
     retired = sum(not node.active for node in tree.nodes)
     print(f"version {tree.version}: {len(tree.leaves())} contact types in use, {retired} nodes retired")
     for node in sorted((node for node in tree.nodes if node.active), key=lambda node: tree.place(node.id)):
@@ -38,7 +37,7 @@ def check(file: File, workspace: Folder = None) -> None:
     """Say what a changes file would do, and write nothing."""
     from triage import taxonomy
 
-    _show_difference(taxonomy.check(_settings(workspace), file), done=False)
+    _show_difference(taxonomy.check(settings_of(workspace), file), done=False)
 
 
 @app.command()
@@ -46,7 +45,7 @@ def apply(file: File, workspace: Folder = None) -> None:
     """Make the next version of the tree. History is read through it from the next `triage features` on."""
     from triage import taxonomy
 
-    version = taxonomy.apply(_settings(workspace), file)
+    version = taxonomy.apply(settings_of(workspace), file)
     _show_difference(version, done=True)
     if version.after is not version.before:
         print("Next: `triage features` reads history through it, `triage train` learns the new names.")
@@ -57,7 +56,7 @@ def history(workspace: Folder = None) -> None:
     """Print what changed on which day."""
     from triage import taxonomy
 
-    days = taxonomy.history(_settings(workspace))
+    days = taxonomy.history(settings_of(workspace))
     if not days:
         print("No change was ever applied.")
     for day in days:
@@ -82,10 +81,3 @@ def _show_difference(version: NextVersion, *, done: bool) -> None:
     if version.untold:
         named = ", ".join(map(repr, version.untold))
         print(f"Not every part can be told: dataset.toml does not name {named} under [outcome] told_by.")
-
-
-def _settings(workspace: Path | None) -> Settings:
-    from triage.settings import read_settings
-
-    settings = read_settings()
-    return settings if workspace is None else settings.model_copy(update={"workspace": workspace})

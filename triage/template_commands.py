@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from triage.options import AsOf, Folder, day_of, settings_of
+
 templates_app = typer.Typer(help="Mine reply templates from past replies; approve them.", no_args_is_help=True)
 
-Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="The workspace folder (TRIAGE_WORKSPACE).")]
 Ids = Annotated[list[str], typer.Argument(help="Ids, as `triage templates list` shows them.")]
 
 
 @templates_app.command("mine")
 def mine_templates(
     workspace: Folder = None,
-    as_of: Annotated[
-        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Read what arrived up to this day; today.")
-    ] = None,
+    as_of: AsOf = None,
     at_least: Annotated[int, typer.Option(min=2, help="How many replies must have been made from a template.")] = 20,
 ) -> None:
     """Find what agents write again and again, and propose it as templates with placeholders."""
@@ -27,10 +25,9 @@ def mine_templates(
     from tickets.workspace import Workspace
     from triage.console import screen
 
-    opened = Workspace.open(_root(workspace))
-    day = (as_of or dt.datetime.now(dt.UTC)).date()
+    opened = Workspace.open(settings_of(workspace).workspace)
     with opened.lock("templates"), screen() as shown:
-        mine(opened, as_of=day, at_least=at_least, report=shown.report)
+        mine(opened, as_of=day_of(as_of), at_least=at_least, report=shown.report)
     _show(opened.root, whole=False)
 
 
@@ -42,12 +39,12 @@ def list_templates(
     ] = False,
 ) -> None:
     """Show the proposals: how many replies each explains, and what was decided."""
-    _show(_root(workspace), whole=whole)
+    _show(settings_of(workspace).workspace, whole=whole)
 
 
 @templates_app.command("approve")
 def approve_templates(template_ids: Ids, workspace: Folder = None) -> None:
-    """Make proposals reply templates. Past tickets whose reply was made from them get them with the next features."""
+    """Make proposals reply templates. Where no column says which was sent, past replies tell with the next features."""
     _decide(template_ids, workspace, "approved")
 
 
@@ -61,7 +58,7 @@ def _decide(template_ids: list[str], workspace: Path | None, status: Literal["ap
     from pipeline.templates.proposals import decide
     from tickets.workspace import Workspace
 
-    opened = Workspace.open(_root(workspace))
+    opened = Workspace.open(settings_of(workspace).workspace)
     with opened.lock("templates"):
         decided = decide(opened, template_ids, status)
     for proposal in decided:
@@ -82,9 +79,3 @@ def _show(root: Path, *, whole: bool) -> None:
             indented = proposal.body.replace("\n", "\n    ")
             print(f"    {indented}\n    serves {', '.join(proposal.contact_types) or 'any contact type'}")
             print(f"    as in tickets {', '.join(proposal.examples)}\n")
-
-
-def _root(workspace: Path | None) -> Path:
-    from triage.settings import read_settings
-
-    return workspace or read_settings().workspace

@@ -40,8 +40,9 @@ def retain(settings: Settings, *, as_of: dt.date, apply: bool, needed_too: bool)
 def replay(
     settings: Settings, chosen: Chosen, corrected: Path | None, *, as_of: dt.date, report: Callable[[str], None]
 ) -> Replayed:
-    """Try refused rows again, as the night would. Raises InputError, WorkspaceError, LockedError."""
-    from pipeline.nightly import run_pipeline
+    """Try refused rows again, as the night would; the split stays as it is until `triage features` or a retraining.
+    Raises InputError, WorkspaceError, LockedError."""
+    from pipeline.nightly import take_up
     from pipeline.upkeep import quarantine
 
     with opened(settings, "replay") as (workspace, _), spark_for(settings) as spark:
@@ -50,7 +51,7 @@ def replay(
             as_of=as_of,
             chosen=chosen,
             corrected=corrected,
-            rerun=lambda: run_pipeline(workspace, as_of=as_of, spark=spark, report=report),
+            rerun=lambda: take_up(workspace, as_of=as_of, spark=spark, report=report),
         )
 
 

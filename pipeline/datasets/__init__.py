@@ -1,4 +1,4 @@
-"""Ready descriptions of public data sets: `cfpb`, `banking77`, `bitext`."""
+"""Ready descriptions: of the public data sets `cfpb`, `banking77`, `bitext`, and of `zendesk`, to copy and adapt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tickets.errors import DatasetError
 
 
 def ready_dataset(name: str) -> Path:
-    """The dataset.toml of a public data set. Raises DatasetError, naming those there are."""
+    """The dataset.toml of a ready dataset. Raises DatasetError, naming those there are."""
     if name not in ready_datasets():
         raise DatasetError(
             f"there is no ready dataset {name!r}.",

@@ -2,6 +2,7 @@
 
 What a run reads begins after the watermark of the one before: the highest value of a column such as `updated_at`, bound
 into the query as `:since` and kept in the import's manifest. A row changed since then arrives again, and counts.
+A time later than the day after the import is no watermark: one wrong date would hide all that comes until then.
 Order the query by the watermark and a key, and the same rows make the same bytes. Where transactions take long, read
 again what was close: `updated_at > :since - interval '10 minutes'`; a ticket that arrives unchanged does no harm.
 """
@@ -11,9 +12,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 ROWS_IN_BATCH = 2_000
+WATERMARK = "watermark "  # begins the name of such an input; the others are what was read
 
 
 @dataclass
@@ -36,6 +39,7 @@ class Extraction:
 
     dataset: Dataset
     engine: sa.Engine
+    as_of: date
     since: Watermark | None
     highest: Watermark | None = None
     _digest: Any = field(default_factory=hashlib.sha256)
@@ -78,6 +82,7 @@ class Extraction:
                 streaming = connection.execution_options(stream_results=True, max_row_buffer=ROWS_IN_BATCH)
                 with streaming.execute(sa.text(options.query), parameters) as result:
                     names = list(result.keys())
+                    _refuse_repeated(names)
                     require_names(names, self.dataset, "the query's result")
                     place = self._watermark_place(names)
                     for batch in result.partitions(ROWS_IN_BATCH):
@@ -113,6 +118,8 @@ class Extraction:
                 f"the watermark {self.dataset.source.watermark!r} is a {type(found).__name__}.",
                 hint="Choose a column of times, days, whole numbers or texts.",
             )
+        if isinstance(found, date) and _day(found) > self.as_of + timedelta(days=1):
+            return
         try:
             if self.highest is None or found > self.highest:  # type: ignore[operator]
                 self.highest = found
@@ -132,7 +139,7 @@ class Extraction:
         return row
 
 
-def extract_query(dataset: Dataset, url: str, *, inputs: Mapping[str, str]) -> Extraction:
+def extract_query(dataset: Dataset, url: str, *, as_of: date, inputs: Mapping[str, str]) -> Extraction:
     """Make ready to read the dataset's query from where the last import stopped: `inputs` are those of its manifest.
 
     Raises InputError when the URL is none, or its driver is not installed.
@@ -154,11 +161,24 @@ def extract_query(dataset: Dataset, url: str, *, inputs: Mapping[str, str]) -> E
         since = _read(kept, since)
     if isinstance(since, datetime):
         since = since.astimezone(UTC) if since.tzinfo else since
-    return Extraction(dataset=dataset, engine=engine, since=since, highest=since)
+    return Extraction(dataset=dataset, engine=engine, as_of=as_of, since=since, highest=since)
+
+
+def _refuse_repeated(names: Sequence[str]) -> None:
+    """Of two columns with one name, one would hide the other."""
+    if repeated := [name for name, times in Counter(names).items() if times > 1]:
+        raise DatasetError(
+            f"the query has more than one column {repeated[0]!r}.",
+            hint="Tell them apart: select a.id as ticket_id, ...",
+        )
+
+
+def _day(value: date) -> date:
+    return value.date() if isinstance(value, datetime) else value
 
 
 def _watermark_key(dataset: Dataset) -> str:
-    return f"watermark {dataset.source.watermark}"
+    return f"{WATERMARK}{dataset.source.watermark}"
 
 
 def _written(value: Watermark) -> str:

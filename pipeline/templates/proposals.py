@@ -75,8 +75,9 @@ def stored_replies(workspace: Workspace, dataset: Dataset, *, as_of: date) -> It
 def decide(
     workspace: Workspace, template_ids: Sequence[str], status: Literal["approved", "rejected"]
 ) -> list[TemplateProposal]:
-    """Approve or reject proposals, by id. Approved ones become templates of the catalogue, and the next label step
-    tells past tickets by them. Raises InputError for an id that nobody proposed, before anything changed."""
+    """Approve or reject proposals, by id. Approved ones become templates of the catalogue; where no column says which
+    template was sent, the next `clean` tells past tickets by them. Raises InputError for an id that nobody proposed,
+    before anything changed."""
     proposals = {proposal.template_id: proposal for proposal in read_proposals(workspace)}
     if missing := [name for name in template_ids if name not in proposals]:
         raise InputError(f"{missing[0]!r} was not proposed.", hint="`triage templates list` shows those that are.")

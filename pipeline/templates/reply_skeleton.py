@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 from pipeline.text.markup import strip_markup
+from pipeline.text.redact import MASKS
 
 SLOT = "\x00"
 LONGEST = 20_000  # characters of a reply that are read
@@ -19,7 +20,7 @@ _MONTH = (
     r"(?:jan|feb|fév|mar|mär|apr|avr|abr|may|mai|jun|juin|jul|juil|aug|août|ago|sep|oct|okt|nov|dec|dez|déc|dic|ene)"
     r"[a-zéû]{0,7}\.?"
 )
-_GIVEN = re.compile(r"(?P<given>\{\{[^{}]{1,80}\}\}|<(?:EMAIL|PHONE|CARD|IBAN|URL|NAME|DATE|REDACTED|ADDRESS|TICKET)>)")
+_GIVEN = re.compile(rf"(?P<given>\{{\{{[^{{}}]{{1,80}}\}}\}}|{'|'.join(map(re.escape, MASKS))})")
 _LINK = re.compile(r"(?P<link>(?:https?://|www\.)[^\s<>\"']{0,500}[^\s<>\"'.,;:!?)\]])", re.IGNORECASE)
 _EMAIL = re.compile(r"(?P<email>[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4})")
 _WITH_DIGITS = re.compile(  # most places fail at the first two conditions, which are cheap

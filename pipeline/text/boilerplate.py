@@ -134,8 +134,9 @@ def _cut_disclaimers(text: str) -> str:
     for paragraph in text.split("\n\n"):
         read = paragraph[:_READ]
         if sum(sign.search(read) is not None for sign in _SIGNS) >= _SIGNS_NEEDED:
+            last = [max((found.start() for found in sign.finditer(read)), default=-1) for sign in _SIGNS]
             for start in _DISCLAIMER_START.finditer(read):
-                if sum(sign.search(read, start.start()) is not None for sign in _SIGNS) < _SIGNS_NEEDED:
+                if sum(place >= start.start() for place in last) < _SIGNS_NEEDED:
                     break
                 if start.start() == 0 or not read[start.start() - 1].isalnum():
                     paragraph = paragraph[: start.start()].rstrip()  # noqa: PLW2901  # what stands above it stays

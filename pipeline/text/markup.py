@@ -66,7 +66,9 @@ def _visible(source: str, left_out: frozenset[str]) -> str:
     pieces: list[str] = []
     inside: list[str] = []  # the element we are skipping, once for each level it is nested in itself
     position = 0
-    for tag in _TAG.finditer(source):
+    tags = list(_TAG.finditer(source))
+    last_closed = {(tag.group(2) or "").lower(): tag.start() for tag in tags if tag.group(1)}
+    for tag in tags:
         if not inside:
             pieces.append(source[position : tag.start()])
         position = tag.end()
@@ -75,7 +77,8 @@ def _visible(source: str, left_out: frozenset[str]) -> str:
         if inside:
             if name == inside[-1]:
                 inside = inside[:-1] if closing else [*inside, name] if len(inside) < 100 else inside
-        elif name in left_out and not closing:
+        # A customer may write about a tag (`the page shows <title>`): one that never closes hides nothing.
+        elif name in left_out and not closing and (name == "blockquote" or last_closed.get(name, 0) >= position):
             inside.append(name)
         if name in _BLOCK:
             pieces.append("\n")

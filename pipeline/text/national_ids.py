@@ -17,7 +17,7 @@ _BRITISH = re.compile(r"[A-CEGHJ-PR-TW-Z](?<!\w.)[A-CEGHJ-NPR-TW-Z] ?(?:\d{2} ?)
 _AMERICAN_NAMED = re.compile(r"((?:ssn|social security)[^\d\n]{0,25})\d{3} \d{2} \d{4}(?!\w)", re.IGNORECASE)
 _NAMED = re.compile(
     r"(?<!\w)((?i:passport|passeport|reisepass|pasaporte|passaporto|paspoort|driver'?s? licen[cs]e|driving licen[cs]e|"
-    r"führerschein|permis de conduire|identity card|id card|(?:personal)?ausweis|carta d'identità|dni|nie|nif|"
+    r"führerschein|permis de conduire|identity card|id card|(?:personal)?ausweis|carta d'identità|dni|nif|"
     r"ssn|social security|national insurance|sozialversicherungs|steuer-?(?:id|identifikations)|tax id|"
     r"codice fiscale|sécurité sociale|bsn|burgerservice|cpf|rg)(?:-?\s?(?:number|nummer|numero|número|numéro|no|nr|"
     r"n[°º])\b)?"
@@ -27,7 +27,7 @@ _NAMED = re.compile(
 _NAMES = """
     passport passeport reisepass reisepassnummer pasaporte passaporto paspoort paspoortnummer license licence
     führerschein führerscheinnummer permis identity id ausweis personalausweis ausweisnummer
-    personalausweisnummer carta d'identità dni nie nif ssn social national sozialversicherungsnummer steuer-id
+    personalausweisnummer carta d'identità dni nif ssn social national sozialversicherungsnummer steuer-id
     steuerid steuer steuer-identifikationsnummer steueridentifikationsnummer tax codice sécurité bsn
     burgerservicenummer cpf rg
 """

@@ -16,6 +16,7 @@ _CARD_ISSUER = re.compile(  # Visa, Mastercard, American Express, Diners, Discov
     r"6(?:011|4[4-9]\d|5\d\d)\d{12}|35\d{14}|62\d{14,17}|(?:5018|5020|5038|5893|6304|6759|676[1-3])\d{8,15}"
 )
 _BETWEEN_DIGITS = re.compile(r"[ \n.-]")
+_NEXT_GROUP = re.compile(r"[ \n-](?=[2-6]\d{3})")  # where a card may begin within a run: after a day, a count, a card
 
 
 def mask_ibans(text: str) -> str:
@@ -36,7 +37,17 @@ def mask_ibans(text: str) -> str:
 
 def mask_cards(text: str) -> str:
     """`<CARD>` for numbers of a known issuer that pass the Luhn check, in groups or not."""
-    return _CARD.sub(_mask_card, text)
+    pieces: list[str] = []
+    done = position = 0
+    while found := _CARD.search(text, position):
+        length = _length_of_card(found.group())
+        if length:
+            pieces += [text[done : found.start()], "<CARD>"]
+            done = position = found.start() + length
+        else:
+            group = _NEXT_GROUP.search(text, found.start(), found.end())
+            position = group.end() if group else found.end()
+    return "".join([*pieces, text[done:]]) if pieces else text
 
 
 def passes_luhn(digits: str) -> bool:
@@ -65,14 +76,14 @@ def _end_of_account(text: str, start: int, length: int) -> int:
     return end if not text[end : end + 1].isalnum() else start
 
 
-def _mask_card(found: re.Match[str]) -> str:
-    """The longest run of whole groups from the start that is a card: an expiry date may follow the number."""
-    written = found.group()
+def _length_of_card(written: str) -> int:
+    """How long the longest run of whole groups from the start is that is a card, 0 when none is: an expiry date may
+    follow the number."""
     ends = [len(written), *(place.start() for place in reversed(list(_BETWEEN_DIGITS.finditer(written))))]
     for end in ends:
         digits = _BETWEEN_DIGITS.sub("", written[:end])
         if len(digits) < 12:
             break
         if digits.isascii() and _CARD_ISSUER.fullmatch(digits) and passes_luhn(digits):
-            return f"<CARD>{written[end:]}"
-    return written
+            return end
+    return 0

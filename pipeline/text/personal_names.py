@@ -74,6 +74,7 @@ def _by_last_word(phrases: Iterable[str]) -> dict[str, dict[str, list[str]]]:
 
 _PHRASES = _by_last_word(f"{_TELLING}|{_TITLES}|{_HINTING}".split("|"))
 _NEEDS_KNOWN = frozenset(_HINTING.split("|"))
+_ALSO_VERBS = frozenset({"miss "})  # titles only with a capital: `I miss Spotify`
 _PHRASE_WORDS = frozenset(_PHRASES)
 TELLING_WORDS = _PHRASE_WORDS | _GREETING_STARTS | {"here"}
 _DEGREE = re.compile(r"(?:Dr|Prof|Ing)\.\s")
@@ -125,7 +126,8 @@ def _introduced(text: str, lowered: str, phrases: Iterable[str]) -> Iterator[tup
         at = lowered.find(phrase)
         while at >= 0:
             start = at + len(phrase)
-            if at == 0 or not lowered[at - 1].isalnum():
+            verb = phrase in _ALSO_VERBS and text[at].islower()
+            if not verb and (at == 0 or not lowered[at - 1].isalnum()):
                 degree = _DEGREE.match(text, start)
                 start = degree.end() if degree else start
                 found = (_FIRST_AND_LAST if known else _NAME).match(text, start)

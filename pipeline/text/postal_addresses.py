@@ -57,7 +57,8 @@ _NOT_A_STREET = (
     r"bahn)(?:platz|weg|steig)\b)"
 )
 _NUMBER_LAST = re.compile(  # Musterstraße 12a, Berliner Straße 100, Kerkstraat 14
-    rf"(?<!\w)(?:{_WORD}\s)?(?:Straße|Strasse|Str\.|Allee|Platz|Weg|Damm|Chaussee|Ufer)\s$|"
+    rf"(?<!\w)(?:{_WORD}\s)?(?:Straße|Strasse|Str\.|Allee|Damm|Chaussee|Ufer)\s$|"
+    rf"(?<!\w)(?!(?:Auf|Den|Der|Ein|Mein|Ihr|Unser|Dieser|Kein)\s){_WORD}\s(?:Platz|Weg)\s$|"  # `Platz 12` is a seat
     rf"(?<!\w){_NOT_A_STREET}[{_UPPER}][\w-]{{1,30}}?(?:{_GERMAN_STREET}|{_DUTCH_STREET})\s$"
 )
 _NAMED_PLACE = re.compile(  # Unter den Linden 77, Am Markt 5: told by the postcode and city that follow

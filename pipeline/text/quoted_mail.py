@@ -19,8 +19,8 @@ _ATTRIBUTION = re.compile(  # the line above a quoted reply, in the languages ou
 _ATTRIBUTION_START = re.compile(r"(?:on|am|le|el|em|il|op)\s", re.IGNORECASE)
 _ATTRIBUTION_BY_NAME = re.compile(  # `2026-03-03 10:00 Help <h@x.org>:` and `Help <h@x.org> schrieb am 03.03.2026:`
     r"\d{4}-\d\d-\d\d.{4,200}(?:>|\))\s?:|"
-    r".{2,80}(?:<\S{3,80}>|\S{1,40}@\S{3,40})\s(?:wrote|schrieb|a écrit|escribió|ha scritto|escreveu|"
-    r"schreef)\b.{0,80}\d.{0,40}:",
+    r"(?:\S{1,60}\s){0,12}(?:<\S{3,80}>|\S{1,40}@\S{3,40})\s(?:wrote|schrieb|a écrit|escribió|ha scritto|escreveu|"
+    r"schreef)\b\D{0,80}\d.{0,80}:",
     re.IGNORECASE,
 )
 _FORWARD_LINE = re.compile(
@@ -47,6 +47,11 @@ _HEADER = re.compile(
     r"de|à|envoyé|objet|importance|para|enviado(?: el| em)?|enviada(?: el| em)?|asunto|fecha|cco|assunto|data|da|a|"
     r"inviato|oggetto|"
     r"van|aan|verzonden|onderwerp)\*{0,2}\s?:\*{0,2}\s.{0,300}",
+    re.IGNORECASE,
+)
+_ONLY_IN_MAIL = re.compile(  # `From: Berlin`, `To: Paris`, `Date: 3 May` may be a journey
+    r"\*{0,2}(?:sent|subject|cc|bcc|reply-to|gesendet|betreff|envoyé|objet|enviad[oa]|asunto|assunto|inviato|oggetto|"
+    r"verzonden|onderwerp)\b|.*(?:@|<EMAIL>)",
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
@@ -151,9 +156,11 @@ def _earlier_message(lines: list[str], number: int) -> int:
         and _HEADER.fullmatch(lines[number + length + headers][:500])
     ):
         headers += 1
-    if length or (headers >= 3 and _FROM.fullmatch(line)):
+    if length:
         return length + headers
-    return 0
+    if headers < 3 or not _FROM.fullmatch(line):
+        return 0
+    return headers if any(_ONLY_IN_MAIL.match(one) for one in lines[number : number + headers]) else 0
 
 
 def _attribution(lines: list[str], number: int) -> int:
@@ -212,6 +219,14 @@ def _signature_start(lines: list[str], first: int) -> int | None:
 
 def _is_signature(lines: list[str]) -> bool:
     return all(
-        len(line) <= _SIGNATURE_WIDTH and not line.endswith("?") and not line.lower().startswith(("ps", "p.s"))
+        len(line) <= _SIGNATURE_WIDTH
+        and not line.endswith("?")
+        and not line.lower().startswith(("ps", "p.s"))
+        and not _is_sentence(line)
         for line in lines
     )
+
+
+def _is_sentence(line: str) -> bool:
+    """`Also the invoice is wrong.` under a `Thanks`: names, roles and companies have few words in small letters."""
+    return sum(word[0].islower() for word in line.split()) >= (3 if line.endswith((".", "!")) else 4)

@@ -14,7 +14,7 @@ _HIDDEN_EMAIL = re.compile(  # written so that robots do not find it, and read o
 )
 _BRACKETED_AT = re.compile(r"[(\[{] ?(?:at|AT|At) ?[)\]}]")
 _URL = re.compile(r"(?<!\w)(?:https?://|ftp://|www\.)[^\s<>\"']+", re.IGNORECASE)
-_URL_SECRET = re.compile(r"[?#;].*=|//[^/]*@|[?]\w{8}|/(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{16,}")
+_URL_SECRET = re.compile(r"[?#;][^?#;=]*=|//[^/]*@|[?]\w{8}|/(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{16,}")
 _URL_READ = 2_000  # characters; a longer address is no page that a person would name
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 _IPV4 = re.compile(rf"\d(?<![\w.]\d)(?:(?<=\d)\d{{0,2}})\.{_BYTE}\.{_BYTE}\.{_BYTE}(?![\w]|\.\d)")

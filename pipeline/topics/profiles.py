@@ -158,7 +158,8 @@ def read_profiles(workspace: Workspace, space: TopicSpace) -> TemplateProfiles:
     """
     if fingerprint(workspace, TEMPLATE_PROFILES.name) != fingerprint(workspace, TERM_WEIGHTS.name):
         raise WorkspaceError(
-            "`template_profiles` and `term_weights` were fitted by different runs.", hint="Run the step `topics` again."
+            "`template_profiles` and `term_weights` were fitted by different runs.",
+            hint="Run `triage features --topics` again.",
         )
     table = workspace.read(TEMPLATE_PROFILES).sort_by("template_id")
     return TemplateProfiles(

@@ -138,13 +138,14 @@ def read_topic_space(workspace: Workspace) -> TopicSpace:
     if not path.exists():
         raise MissingStepError(
             "no topics have been fitted yet.",
-            hint="The step `topics` fits them (pipeline/topics/step.py).",
+            hint="Run `triage features --topics`.",
         )
     table = pq.read_table(path)
     notes = (table.schema.metadata or {}).get(_NOTES)
     if notes is None:
         raise WorkspaceError(
-            f"{path} lacks the singular values that the step `topics` writes.", hint="Fit the topics again."
+            f"{path} lacks the singular values that the step `topics` writes.",
+            hint="Run `triage features --topics` again.",
         )
     told = json.loads(notes)
     weights = table["topics"].combine_chunks().flatten().to_numpy()

@@ -1,7 +1,7 @@
 """Topics: what COTA v1 reads of tickets and templates - TF-IDF, latent topics and their cosines - as tables.
 
 Method: Molino, Zheng, Wang, "COTA: Improving the Speed and Accuracy of Customer Support through Ranking and Deep
-Networks", KDD 2018, https://arxiv.org/abs/1807.01337. Run on demand, before the baseline that reads it. Vocabulary,
+Networks", KDD 2018, https://arxiv.org/abs/1807.01337. Run on demand, by `triage features --topics`. Vocabulary,
 weights, topics and the templates' past come from the training split alone.
 """
 

@@ -7,10 +7,7 @@ that are made of it. Rows are streamed; a killed run leaves the partition as it 
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,12 +16,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.lake import link_or_copy
 from tickets.manifests import partition_name
-from tickets.tables import TABLES, Table
+from tickets.tables import OUTCOMES, TABLES, Table
 from tickets.workspace import Workspace
 
 TARGET_BYTES = 128 * 2**20
 SMALL_BYTES = 16 * 2**20  # larger files stay as they are: rewriting them would gain nothing
+LEFT_ALONE = frozenset({OUTCOMES.name})  # `label` merges each night into these parts, by their number and count
 _NUMBER = re.compile(r"\d+\.parquet$")
 _BATCH_ROWS = 2_000  # a body may hold 100,000 letters
 _GROUP_BYTES, _GROUP_ROWS = 16 * 2**20, 4_000  # of a row group, in memory: small enough to share out among cores
@@ -53,6 +52,8 @@ def compact(
     partitions that changed. Doing it again changes no byte. Sizes are in bytes on disk."""
     done = []
     for table in tables:
+        if table.name in LEFT_ALONE:
+            continue
         values: list[str | None] = [*workspace.partitions(table)] if table.partition is not None else [None]
         for value in values:
             compacted = _compact_folder(workspace, table, value, target_bytes=target_bytes, small_bytes=small_bytes)
@@ -75,7 +76,7 @@ def _compact_folder(
         new = aside / name
         new.mkdir(parents=True)
         for path in folder.iterdir():
-            _link(path, new / path.name)  # sidecars come along
+            link_or_copy(path, new / path.name)  # sidecars come along
         # What was merged may turn out small beside a small neighbour: until nothing is left to merge.
         while not _settled(packs := _packs(sorted(new.glob("*.parquet")), target_bytes, small_bytes)):
             _merge_packs(packs, new)
@@ -168,10 +169,3 @@ def _batches(files: Sequence[Path], schema: pa.Schema) -> Iterator[pa.RecordBatc
                     for field in schema
                 ]
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _link(source: Path, target: Path) -> None:
-    with contextlib.suppress(OSError):  # some disks have no hard links
-        os.link(source, target)
-        return
-    shutil.copyfile(source, target)

@@ -25,10 +25,23 @@ from tickets.manifests import (
     read_manifest,
     write_manifest,
 )
-from tickets.tables import QUARANTINE, RAW, TABLES, TICKETS
+from tickets.tables import (
+    FEATURES,
+    IMPORTED_OUTCOMES,
+    NEAR_DUPLICATES,
+    OUTCOMES,
+    PAIRS,
+    QUARANTINE,
+    RAW,
+    SIGNATURES,
+    SPLITS,
+    TICKETS,
+)
 from tickets.workspace import Workspace
 
 STEP = "replay"
+_MADE_BY_DAY = (TICKETS, IMPORTED_OUTCOMES, FEATURES, SIGNATURES, NEAR_DUPLICATES)
+_MADE_OF_ALL_DAYS = (OUTCOMES, SPLITS, PAIRS)  # of pairs, each day says too what it was drawn from
 _BATCH = 2_000
 
 
@@ -126,10 +139,10 @@ def replay(
 
 
 def forget(workspace: Workspace, days: Collection[str]) -> None:
-    """Have the next run make these days anew, from cleaning on, whether or not their rows have changed."""
-    for table in TABLES:
-        for day in days if table.partition == TICKETS.partition else ():
-            (workspace.lake / partition_name(table, day) / MADE_FROM).unlink(missing_ok=True)
+    """Have the next run make these days anew, and what follows from them, whether or not their rows have changed."""
+    by_day = (partition_name(table, day) for table in _MADE_BY_DAY for day in days)
+    for name in (*(table.name for table in _MADE_OF_ALL_DAYS), *by_day):
+        (workspace.lake / name / MADE_FROM).unlink(missing_ok=True)
 
 
 def read_corrected(path: Path) -> dict[Place, dict[str, Any]]:
@@ -137,7 +150,7 @@ def read_corrected(path: Path) -> dict[Place, dict[str, Any]]:
     or whose row another line corrects too."""
     lines: dict[Place, dict[str, Any]] = {}
     try:
-        written = path.read_text(encoding="utf-8").splitlines()
+        written = path.read_text(encoding="utf-8").split("\n")  # texts may hold what `splitlines` takes for an end
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {error}.") from error
     for number, text in enumerate(written, start=1):

@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow.compute as pc
+
+from pipeline.importing import STEP as IMPORT
 from pipeline.upkeep.status import lock_holder
 from tickets.lineage import Records
 from tickets.manifests import manifests, partition_name, steps_run
@@ -121,9 +124,20 @@ def _needed_by(workspace: Workspace, table: Table, value: str) -> str:
         return f"{tickets} is cleaned from it, and goes with it"
     if table is SUGGESTIONS and list((workspace.lake / raw).glob(f"{SERVICE}-*")):
         return f"the service's tickets in {raw} are taken from it"
+    if table is SUGGESTIONS and _is_answered(workspace, value):
+        return "feedback answers it, and is refused without it"
     if table in (FEEDBACK, LABELS):
         return "outcomes are read from it"
     return ""
+
+
+def _is_answered(workspace: Workspace, day: str) -> bool:
+    """Whether any feedback in the lake is about a suggestion of the day."""
+    if not workspace.table_path(FEEDBACK).is_dir():
+        return False
+    names = workspace.read(SUGGESTIONS, ["suggestion_id"], where=pc.field("arrived") == day)["suggestion_id"]
+    about = pc.field("suggestion_id").isin(names.combine_chunks()) & (pc.field("arrived") >= day)
+    return bool(workspace.read(FEEDBACK, ["suggestion_id"], where=about).num_rows)
 
 
 def _manifests(workspace: Workspace, first_kept: str) -> Iterator[Leaving]:
@@ -140,6 +154,8 @@ def _manifests(workspace: Workspace, first_kept: str) -> Iterator[Leaving]:
                 if (workspace.lake / name).is_dir() and manifest in records.writers(name)
             ]
             needed_by = f"the lineage of {current[0]} is told by it" if current else ""
+            if step == IMPORT:
+                needed_by = "the next import knows by it what was read already"
             path = workspace.manifests / step / f"{manifest.as_of}.json"
             yield _leave("manifests", path, manifest.as_of, workspace, needed_by=needed_by)
 

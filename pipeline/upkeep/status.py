@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Literal
 
-from pipeline.upkeep.compaction import SMALL_BYTES
+from pipeline.upkeep.compaction import LEFT_ALONE, SMALL_BYTES
 from tickets.lineage import Records, stale_inputs
 from tickets.manifests import Manifest, StepState, manifests, step_states, steps_run
 from tickets.tables import TABLES, Table
 from tickets.workspace import Workspace
 
-NIGHTLY = ("import", "clean", "featurise", "duplicates", "label")
 BEFORE_TRAINING = ("split", "pairs", "topics")  # made anew when a training needs them, and stale between trainings
-CORE = (*NIGHTLY, "split", "pairs")  # without these there are no features
+CORE = ("import", "clean", "featurise", "duplicates", "label", "split", "pairs")  # without these, nothing to train on
 ORDER = ("import", "extract", *CORE[1:], "topics", "score", "replay")
 MANY_FILES = 8  # small files of one partition from which merging them is worth a word
 
@@ -70,7 +71,7 @@ def pipeline_status(workspace: Workspace, *, as_of: date) -> PipelineStatus:
     lock = lock_holder(workspace)
     steps = _steps(workspace, as_of, lock)
     tables = tuple(_table(workspace, table) for table in TABLES if workspace.table_path(table).is_dir())
-    left = sum(path.stat().st_size for path in workspace.aside_root.rglob("*") if path.is_file())
+    left = sum(size for _, size in _files(workspace.aside_root))
     verdict, well = _verdict(steps, tables, lock)
     return PipelineStatus(
         verdict=verdict,
@@ -138,22 +139,36 @@ def _condition(
             return "failed", (f"{state.error} {state.message}".strip(),)
     if last is None:
         return "never run", ()
-    changed = tuple(stale_inputs(records, last))
+    changed = tuple(stale_inputs(records, last, until=as_of.isoformat()))
     return ("stale", changed) if changed else ("fresh", ())
 
 
 def _table(workspace: Workspace, table: Table) -> TableStatus:
     sizes: dict[str, list[int]] = {}
-    for path in workspace.table_path(table).rglob("*.parquet"):
-        sizes.setdefault(path.parent.name, []).append(path.stat().st_size)
+    for path, size in _files(workspace.table_path(table)):
+        if path.suffix == ".parquet":
+            sizes.setdefault(path.parent.name, []).append(size)
     small = {name: sum(size < SMALL_BYTES for size in own) for name, own in sizes.items()}
+    crowded = () if table.name in LEFT_ALONE else (name for name, count in small.items() if count >= MANY_FILES)
     return TableStatus(
         table=table.name,
         partitions=len(workspace.partitions(table)) if table.partition is not None else 1,
         files=sum(map(len, sizes.values())),
         bytes=sum(map(sum, sizes.values())),
-        crowded=tuple(sorted(name for name, count in small.items() if count >= MANY_FILES)),
+        crowded=tuple(sorted(crowded)),
     )
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Every file under a folder, and its size. What a run takes away while we look is passed over."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place, name)
+            try:
+                size = path.stat().st_size
+            except FileNotFoundError:
+                continue
+            yield path, size
 
 
 def _verdict(steps: Sequence[StepStatus], tables: Sequence[TableStatus], lock: str | None) -> tuple[str, bool]:

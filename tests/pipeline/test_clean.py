@@ -25,6 +25,7 @@ BODIES = {
     ),
     "style": ("<head><style>p {color: red}</style></head><p>Where is it?</p>", "Where is it?"),
     "comment": ("<p>one<!-- <p>two</p> --></p>", "one"),
+    "a tag that somebody writes about": ("The page shows <title> and then breaks", "The page shows and then breaks"),
     "blockquote": ("<p>It broke.</p><blockquote>Dear customer, ...</blockquote>", "It broke."),
     "only a blockquote": ("<blockquote>It broke.</blockquote>", "It broke."),
     "entities": ("AT&amp;T &lt;3 fish &amp;amp; chips", "AT&T <3 fish & chips"),
@@ -252,6 +253,10 @@ HOSTILE = {  # a piece that is repeated until the body is as long as the test wa
         "here": "Emma here ",
         "dots and at": "a dot b at c dot ",
         "wrapped": "On 1 Mar\n",
+        "a disclaimer's signs far off": "xse ha " * 800 + "confidential, intended, in error\n\n",
+        "a line of signs": "@" * 199 + ":\n",
+        "queries": "https://x.org/" + "?" * 1_900 + "a ",
+        "cards that are none": "4444 ",
         "surrogates": "\ud800",
         "zeros": "\x00",
     },
@@ -264,7 +269,7 @@ def hostile(case: str, characters: int) -> str:
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_four_times_the_text_takes_about_four_times_as_long(case: str) -> None:
-    small, large = hostile(case, 30_000), hostile(case, 120_000)
+    small, large = hostile(case, 24_000), hostile(case, 96_000)  # to be cut at KEEP_AT_MOST takes one more round
 
     for _ in range(3):  # the machine may be busy with something else for a while
         seconds = [min(_seconds(text) for _ in range(3)) for text in (small, large)]

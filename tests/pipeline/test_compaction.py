@@ -13,7 +13,7 @@ from pipeline.lake import read_arrivals, read_table
 from pipeline.upkeep import compaction
 from pipeline.upkeep.compaction import compact
 from tickets.manifests import fingerprint
-from tickets.tables import NEAR_DUPLICATES, RAW, SIGNATURES, SPLITS
+from tickets.tables import NEAR_DUPLICATES, OUTCOMES, RAW, SIGNATURES, SPLITS
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -88,6 +88,12 @@ def test_what_a_day_was_made_from_is_the_same_after_compaction(workspace: Worksp
     assert fingerprint(workspace, f"raw/arrived={DAY}") == before
     store(raw_day(workspace), f"{SECOND}0000.parquet", raw_rows(9, 1))
     assert fingerprint(workspace, f"raw/arrived={DAY}") != before
+
+
+def test_the_parts_that_nights_are_merged_into_stay_as_they_were_cut(workspace: Workspace) -> None:
+    for number in range(3):
+        store(workspace.table_path(OUTCOMES), f"part-{number:04d}.parquet", OUTCOMES.schema.empty_table())
+    assert compact(workspace) == []
 
 
 def test_files_grow_to_the_target_and_large_ones_are_left_alone(workspace: Workspace) -> None:

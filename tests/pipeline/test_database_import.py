@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from pipeline.importing import import_database, import_dataset
-from pipeline.rows import outcome_from_row, ticket_from_row
+from pipeline.rows import read_row
 from pipeline.sources.database import extract_query
 from tickets.dataset import load_dataset
 from tickets.errors import DatasetError, InputError, SourceError
@@ -108,8 +108,7 @@ def test_every_type_arrives_as_the_cleaner_reads_it(
         *("2", "2.50", "/wD+", ["a", "b"], "1:30:00", "2026-01-31"),
     ]
     dataset = load_dataset(own())
-    ticket, misread = ticket_from_row(json.dumps(second), dataset, source="own", row=2)
-    outcome = outcome_from_row(json.dumps(second), dataset, source="own", row=2)
+    ticket, outcome, misread = read_row(json.dumps(second), dataset, source="own", row=2)
     assert (ticket.ticket_id, ticket.created_at, misread) == ("2", datetime(2026, 1, 1, 9, 2, tzinfo=UTC), 0)
     assert ticket.attributes == {"amount": 2.5, "vip": True}
     assert ticket.customer_key is not None
@@ -145,6 +144,18 @@ def test_the_next_import_reads_only_what_changed_since(
     assert again.inputs["watermark updated_at"] == manifest.inputs["watermark updated_at"]
 
 
+def test_a_time_far_ahead_hides_nothing_that_comes_before_it(
+    workspace: Workspace, own: Callable[..., Path], postgres_url: str, database: sa.Engine
+) -> None:
+    with database.begin() as connection:
+        connection.execute(sa.text("update helpdesk set updated_at = timestamptz '2999-01-01' where id = 5"))
+
+    manifest = import_database(workspace, own(), url=postgres_url, as_of=DAY)
+
+    assert manifest.inputs["watermark updated_at"].startswith("2026-02-01")
+    assert import_database(workspace, own(), url=postgres_url, as_of=NEXT_DAY).counts["raw"] == 1  # that row, again
+
+
 @pytest.mark.usefixtures("database")
 def test_an_import_that_died_before_its_manifest_is_repeated_in_place(
     workspace: Workspace, own: Callable[..., Path], postgres_url: str
@@ -166,7 +177,7 @@ def test_memory_does_not_grow_with_the_rows(own: Callable[..., Path], postgres_u
     def peak(limit: int) -> float:
         dataset = load_dataset(own("order by updated_at, id", f"order by updated_at, id limit {limit}"))
         tracemalloc.start()
-        rows = sum(1 for _ in extract_query(dataset, postgres_url, inputs={}).rows())
+        rows = sum(1 for _ in extract_query(dataset, postgres_url, as_of=DAY, inputs={}).rows())
         _, highest = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert rows == limit
@@ -210,6 +221,8 @@ def test_wrong_settings_are_named(workspace: Workspace, own: Callable[..., Path]
         import_database(workspace, own(), url="mysterydb://x:secret@y/z", as_of=DAY)
     with pytest.raises(SourceError, match="lacks the column 'words'"):
         import_database(workspace, own('body = "text"', 'body = "words"'), url=postgres_url, as_of=DAY)
+    with pytest.raises(DatasetError, match="more than one column 'text'"):
+        import_database(workspace, own("select *", "select *, 1 as text"), url=postgres_url, as_of=DAY)
     with pytest.raises(DatasetError, match="no column 'changed'"):
         import_database(workspace, own('"updated_at"', '"changed"'), url=postgres_url, as_of=DAY)
     with pytest.raises(DatasetError, match=r"`since` in dataset[.]toml as the column has it"):

@@ -72,8 +72,11 @@ def test_each_night_takes_what_no_other_has_and_a_rerun_changes_nothing(
     log_suggestions(engine, [(first, _suggestion(first))])
     extract(workspace, engine, as_of=DAY)
     before = workspace.read(RAW).to_pylist()
-    extract(workspace, engine, as_of=DAY)
+    again = extract(workspace, engine, as_of=DAY)
     assert workspace.read(RAW).to_pylist() == before
+    assert {name: output.rows for name, output in again.outputs.items()} == {
+        **{f"raw/arrived={DAY}": 1, f"suggestions/arrived={DAY}": 1},
+    }
 
     # One is committed after the first night, with a time of that day; the other the next day.
     log_suggestions(engine, [(late, _suggestion(late, at=MORNING + timedelta(hours=12)))])

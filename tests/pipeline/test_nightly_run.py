@@ -14,15 +14,15 @@ import pytest
 
 from pipeline.cleaning import clean, ticket_values
 from pipeline.importing import import_files
-from pipeline.nightly import run_pipeline, take_up
+from pipeline.nightly import run_pipeline
 from pipeline.outcomes import label
 from pipeline.rows import read_row
 from pipeline.text.clean import clean_ticket
 from tickets.catalogue import read_dataset, read_templates, read_tree
 from tickets.errors import InputError, MissingStepError, SourceError
 from tickets.examples import read_examples
-from tickets.manifests import read_manifest
-from tickets.tables import FEATURES, OUTCOMES, PAIRS, QUARANTINE, RAW, SPLITS, TABLES, TICKETS, Table
+from tickets.manifests import MADE_FROM, read_manifest
+from tickets.tables import FEATURES, IMPORTED_OUTCOMES, OUTCOMES, PAIRS, QUARANTINE, RAW, SPLITS, TABLES, TICKETS
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def test_any_night_can_be_replayed_also_after_late_and_corrected_tickets(
 ) -> None:
     nights = [DAY + timedelta(days=number) for number in range(3)]
     told: dict[date, dict[str, list[Any]]] = {}
+    marked: list[bytes] = []
     for night, rows in zip(
         nights,
         (
@@ -148,7 +149,9 @@ def test_any_night_can_be_replayed_also_after_late_and_corrected_tickets(
         import_files(workspace, [write_csv(rows, name=f"{night}.csv")], dataset_file, as_of=night)
         run_pipeline(workspace, as_of=night, spark=spark)
         told[night] = _narrow(workspace)
+        marked.append((workspace.table_path(PAIRS) / MADE_FROM).read_bytes())
 
+    (workspace.table_path(PAIRS) / MADE_FROM).write_bytes(marked[0])  # as if each night after had died at its end
     assert len({json.dumps(tables, default=str) for tables in told.values()}) == 3
     for night in (nights[0], nights[2], nights[1], nights[2]):
         replayed = run_pipeline(workspace, as_of=night, spark=spark)
@@ -160,37 +163,9 @@ def test_any_night_can_be_replayed_also_after_late_and_corrected_tickets(
     assert examples["T0003"]["contact_type"] == "Payment::Refund"
 
 
-def test_outcomes_merged_night_by_night_are_those_made_at_once(
-    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
-) -> None:
-    nights = [DAY + timedelta(days=number) for number in range(3)]
-    first = [make_row(number) for number in range(60)]
-    second = [*(make_row(number) for number in range(60, 63)), make_row(2, reason="Payment::Refund", macro="refund")]
-    third = [make_row(5, reason="Delivery::Late", macro=""), make_row(70, reason="")]
-    said: list[int] = []
-    for night, rows in zip(nights, (first, second, third), strict=True):
-        import_files(workspace, [write_csv(rows, name=f"{night}.csv")], dataset_file, as_of=night)
-        said.append(take_up(workspace, as_of=night, spark=spark)[-1].rows_in)
-    merged = _bytes_of(workspace, OUTCOMES)
-
-    shutil.rmtree(workspace.table_path(OUTCOMES))
-    whole = label(workspace, as_of=nights[-1], spark=spark)
-
-    assert _bytes_of(workspace, OUTCOMES) == merged
-    assert (said, whole.rows_in) == ([60, 5, 2], 65)  # what each night looked at
-    outcomes = {found["ticket_id"]: found for found in workspace.read(OUTCOMES).to_pylist()}
-    assert len(outcomes) == 63
-    assert outcomes["T0002"]["contact_type"] == "Payment::Refund"
-    assert outcomes["T0005"]["template_id"] == "late"
-
-
-def _bytes_of(workspace: Workspace, table: Table) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(workspace.table_path(table).glob("*.parquet"))}
-
-
 def _narrow(workspace: Workspace) -> dict[str, list[Any]]:
     """What follows from all arrivals up to a night."""
-    return {table.name: _sorted(workspace.read(table).to_pylist()) for table in (OUTCOMES, SPLITS)}
+    return {table.name: _sorted(workspace.read(table).to_pylist()) for table in (OUTCOMES, SPLITS, PAIRS)}
 
 
 def test_pairs_hold_the_template_sent_and_others_that_were_not(
@@ -252,6 +227,33 @@ def test_a_step_that_dies_leaves_its_table_as_it_was(
     part.write_bytes(sound)
     clean(workspace, as_of=DAY, spark=spark)
     assert workspace.read(TICKETS).num_rows == 11
+
+
+def test_a_day_that_died_half_published_is_done_again_though_what_changed_was_changed_back(
+    workspace: Workspace,
+    spark: SparkSession,
+    dataset_file: Path,
+    make_row: MakeRow,
+    write_csv: WriteCsv,
+) -> None:
+    import_files(workspace, [write_csv([make_row(1)])], dataset_file, as_of=DAY)
+    clean(workspace, as_of=DAY, spark=spark)
+    before, described = _outcomes(workspace), workspace.catalogue / "dataset.toml"
+    shutil.copytree(workspace.table_path(TICKETS), kept := dataset_file.parent / "kept")
+    sound = described.read_text(encoding="utf-8")
+    described.write_text(sound.replace('"reason"', '"product"'), encoding="utf-8")
+    clean(workspace, as_of=DAY, spark=spark)
+    assert _outcomes(workspace) != before
+    workspace.replace_folder(kept, workspace.table_path(TICKETS))  # killed before these were published
+    described.write_text(sound, encoding="utf-8")
+
+    clean(workspace, as_of=DAY, spark=spark)
+
+    assert _outcomes(workspace) == before
+
+
+def _outcomes(workspace: Workspace) -> list[Any]:
+    return workspace.read(IMPORTED_OUTCOMES).to_pylist()
 
 
 def test_a_file_that_is_corrected_on_the_same_day_wins_whatever_its_name_and_nothing_is_lost(

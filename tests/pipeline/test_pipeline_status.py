@@ -16,7 +16,7 @@ import pytest
 from pipeline.importing import import_files
 from pipeline.nightly import run_pipeline
 from pipeline.steps import run_step, silent
-from pipeline.upkeep.status import CORE, StepStatus, lock_holder, pipeline_status
+from pipeline.upkeep.status import CORE, StepStatus, _files, lock_holder, pipeline_status
 from tickets.errors import InputError
 from tickets.manifests import Manifest, record_state, write_manifest
 from tickets.tables import SPLITS
@@ -71,6 +71,12 @@ def test_a_night_is_fresh_until_something_it_read_changes(
     run_pipeline(workspace, as_of=DAY, spark=spark)
     assert pipeline_status(workspace, as_of=DAY).well
 
+    tomorrow = DAY + timedelta(days=1)
+    import_files(workspace, [write_csv([make_row(40)], name="next.csv")], dataset_file, as_of=tomorrow)
+    assert pipeline_status(workspace, as_of=DAY).well
+    assert not pipeline_status(workspace, as_of=tomorrow).well
+    assert steps(workspace, tomorrow)["clean"].why == (f"raw/arrived={tomorrow}",)
+
 
 def test_a_run_that_failed_is_told_with_its_words_and_forgotten_after_the_next(workspace: Workspace) -> None:
     with pytest.raises(InputError), run_step(workspace, "label", DAY, silent):
@@ -114,6 +120,17 @@ def test_a_run_at_work_and_one_that_was_killed_are_told_apart(workspace: Workspa
     assert found.verdict.startswith("`clean` killed: the run of 2026-03-02 ended without a word")
     with workspace.lock("status"):
         assert lock_holder(workspace) == f"status, process {os.getpid()}"
+
+
+def test_what_a_run_takes_away_while_we_look_is_passed_over(workspace: Workspace) -> None:
+    paths = [workspace.aside_root / f"{number}.parquet" for number in range(3)]
+    for path in paths:
+        path.write_bytes(b"12")
+    found = _files(workspace.aside_root)
+    first, size = next(found)
+    for path in paths:
+        path.unlink()
+    assert (first in paths, size, list(found)) == (True, 2, [])
 
 
 def test_many_small_files_are_worth_a_word(workspace: Workspace) -> None:

@@ -19,11 +19,12 @@ from pipeline.cleaning import clean
 from pipeline.corrections import Place, correct, out_of_force, raw_id, read_in_force, versions
 from pipeline.importing import import_files
 from pipeline.lake import parts_of
+from pipeline.outcomes import label
 from pipeline.units import units_of
-from pipeline.upkeep.quarantine import Chosen, Replayed, count_reasons, refused, replay
+from pipeline.upkeep.quarantine import Chosen, Replayed, count_reasons, forget, read_corrected, refused, replay
 from tickets.errors import InputError
 from tickets.lineage import lineage
-from tickets.manifests import read_manifest
+from tickets.manifests import MADE_FROM, read_manifest
 from tickets.records import Ticket, to_json
 from tickets.tables import QUARANTINE, RAW, SERVICE, TICKETS
 from tickets.workspace import Workspace
@@ -105,6 +106,16 @@ def test_without_a_fix_the_same_rows_are_refused_again(refusing: Workspace, spar
     assert refusing.read(QUARANTINE).equals(before)
 
 
+def test_days_to_be_made_anew_are_made_anew_up_to_their_outcomes(refusing: Workspace, spark: SparkSession) -> None:
+    label(refusing, as_of=DAY, spark=spark)
+    forget(refusing, [DAY.isoformat()])
+    assert not list(refusing.lake.rglob(MADE_FROM))
+
+    clean(refusing, as_of=DAY, spark=spark)
+
+    assert label(refusing, as_of=DAY, spark=spark).rows_in == 2
+
+
 def test_mended_rows_leave_the_quarantine_and_what_they_correct_is_kept(
     refusing: Workspace, spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -131,6 +142,14 @@ def test_mended_rows_leave_the_quarantine_and_what_they_correct_is_kept(
     assert correction["corrects"] == original["id"]
     told = lineage(refusing, RAW, DAY.isoformat())
     assert any(node.name.startswith("m.jsonl#") for node in told.leaves())
+
+
+def test_a_mended_text_may_hold_any_separator_that_is_no_end_of_line(refusing: Workspace, tmp_path: Path) -> None:
+    odd = "One\u2028two\x85three\x0bfour"
+    (row,) = refused(refusing, Chosen(reason="empty body"))
+    path = tmp_path / "m.jsonl"
+    path.write_text(json.dumps({**row, "fields": {**row["fields"], "text": odd}}, ensure_ascii=False), encoding="utf-8")
+    assert [line["fields"]["text"] for line in read_corrected(path).values()] == [odd]
 
 
 def test_replaying_the_same_rows_twice_changes_nothing(

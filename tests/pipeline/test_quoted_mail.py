@@ -116,6 +116,9 @@ KEPT = {
     "virus in a story": "Your app told me I have a virus.\nWhat now?",
     "thanks in the middle": "Thanks for the quick answer.\nThe lamp is still broken.",
     "labels of a form": "Name: Lamp\nColour: red\nSize: 40 cm",
+    "a journey": "Please change my booking:\nFrom: Berlin\nTo: Paris\nDate: 3 May\nI need two seats.",
+    "a sentence below the thanks": "The lamp flickers.\nThanks\nAlso the invoice is wrong.",
+    "a german sentence below the thanks": "Die Lampe flackert.\nVG\nDie Rechnung ist auch falsch.",
     "cc of an engine": "To: the left\nthen it stops",
 }
 

@@ -14,6 +14,7 @@ from pipeline.importing import import_files
 from pipeline.nightly import run_pipeline
 from pipeline.split import SplitPlan
 from tickets.catalogue import read_templates, read_tree
+from tickets.examples import read_examples
 from tickets.tables import FEATURES, PAIRS, SPLITS
 from tickets.workspace import Workspace
 
@@ -27,14 +28,14 @@ def test_cfpb_complaints_go_through_whole(workspace: Workspace, spark: SparkSess
     imported = import_files(workspace, [shared_data / "cfpb/complaints.csv.gz"], ready_dataset("cfpb"), as_of=arrived)
     plan = SplitPlan(validation_from=date(2023, 6, 1), test_from=date(2023, 6, 15), test_until=date(2023, 8, 24))
 
-    cleaned, labelled, split, *_ = run_pipeline(workspace, as_of=arrived, spark=spark, plan=plan)
+    cleaned, _, _, labelled, split, _ = run_pipeline(workspace, as_of=arrived, spark=spark, plan=plan)
 
     assert imported.counts["raw"] == 14_417
     assert cleaned.counts["tickets"] + cleaned.counts["quarantine"] == 14_417
     assert labelled.counts["outcomes"] == cleaned.counts["tickets"]
     assert sum(split.counts.values()) == labelled.counts["outcomes"]
     assert len(read_tree(workspace).leaves()) == 219
-    features = workspace.read(FEATURES)
+    features = read_examples(workspace)
     assert features.num_rows == 14_417
     test = features.filter(pc.field("split") == "test")
     assert pc.max(test["created_at"]).as_py().date() < date(2023, 8, 24)

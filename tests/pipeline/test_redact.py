@@ -11,6 +11,8 @@ MASKED = {
     "mail jane.doe+shop@mail.example.co.uk today": "mail <EMAIL> today",
     "Card 4111 1111 1111 1111, exp 04/27": "Card <CARD>, exp 04/27",
     "card 4111-1111-1111-1111": "card <CARD>",
+    "valid until 2027 4111 1111 1111 1111": "valid until 2027 <CARD>",
+    "3782 822463 10005 4111 1111 1111 1111": "<CARD> <CARD>",
     "amex 378282246310005": "amex <CARD>",
     "IBAN DE89 3704 0044 0532 0130 00 please": "IBAN <IBAN> please",
     "to gb29nwbk60161331926819.": "to <IBAN>.",
@@ -38,6 +40,10 @@ KEPT = [
     "Dear Sir or Madam,",
     "Hello Support,",
     "Thanks, please hurry",
+    "please call me back on 2026-03-12, 9.00 - 17.00",
+    "I miss Spotify Premium",
+    "Wagen 7, Platz 12 und auf Platz 14",
+    "Ich habe nie 100000 Euro bekommen",
 ]
 
 

@@ -6,6 +6,8 @@ import json
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.upkeep.retention import Leaving, RetentionPolicy, retain
@@ -74,6 +76,34 @@ def test_what_a_table_is_made_from_stays_and_says_so(workspace: Workspace) -> No
 
     assert [workspace.partitions(table) for table in (RAW, FEEDBACK, SUGGESTIONS)] == [[NEW]] * 3
     assert workspace.partitions(TICKETS) == [OLD, NEW]  # the next run takes them out
+
+
+def test_suggestions_stay_while_feedback_is_about_them(workspace: Workspace) -> None:
+    for value, name in ((OLDER, "s1"), (OLD, "s2"), (NEW, "s3")):
+        named_rows(workspace, SUGGESTIONS, value, name)
+    named_rows(workspace, FEEDBACK, NEW, "s2")
+
+    done = {item.day: item for item in retain(workspace, EVERYTHING, as_of=NOW, apply=True)}
+
+    assert (done[OLDER].gone, done[OLD].gone) == (True, False)
+    assert "refused without it" in done[OLD].needed_by
+    assert workspace.partitions(SUGGESTIONS) == [OLD, NEW]
+
+
+def named_rows(workspace: Workspace, table: Table, value: str, suggestion_id: str) -> None:
+    columns = {field.name: pa.nulls(1, field.type) for field in table.schema}
+    rows = pa.table(columns | {"suggestion_id": [suggestion_id]})
+    pq.write_table(rows, day(workspace, table, value) / "part-0000.parquet")
+
+
+def test_what_was_imported_is_remembered(workspace: Workspace) -> None:
+    for as_of in (OLDER, NEW):
+        write_manifest(workspace, Manifest(step="import", as_of=as_of, inputs={"export/tickets-00000001.jsonl#1": "1"}))
+
+    (item,) = retain(workspace, EVERYTHING, as_of=NOW, apply=True)
+
+    assert not item.gone
+    assert "what was read already" in item.needed_by
 
 
 def test_raw_rows_of_tickets_that_are_gone_need_not_stay(workspace: Workspace) -> None:

@@ -15,12 +15,13 @@ import pytest
 
 from pipeline.datasets import ready_dataset, ready_datasets
 from pipeline.importing import import_files
-from pipeline.rows import parse_boolean, parse_number, parse_time, ticket_from_row
+from pipeline.rows import parse_boolean, parse_number, parse_time, read_row
 from pipeline.sources.cfpb import check_header
 from pipeline.sources.tabular import read_rows
 from pipeline.text.clean import Refused
 from tickets.dataset import Dataset, load_dataset
 from tickets.errors import DatasetError, SourceError
+from tickets.lineage import lineage
 from tickets.tables import RAW
 from tickets.workspace import Workspace
 
@@ -117,7 +118,7 @@ def test_json_lines_reach_inside_objects_and_keep_broken_lines(
     assert [found.problem for found in rows] == [
         *(None, "broken JSON", "broken JSON: list instead of an object", "invalid UTF-8", "invalid UTF-8"),
     ]
-    ticket, _ = ticket_from_row(rows[0].fields, described, source="tickets.jsonl#1", row=1)
+    ticket, _, _ = read_row(rows[0].fields, described, source="tickets.jsonl#1", row=1)
     assert ticket.customer_key is not None
     assert ticket.attributes == {"product": "parcel", "amount": 5.0, "vip": True}
 
@@ -187,7 +188,7 @@ def test_parquet_is_read_with_its_types(tmp_path: Path, dataset: Dataset, make_r
     pq.write_table(pa.Table.from_pylist(rows), path)
 
     (found,) = read_rows(path, replace(dataset, format="parquet"))
-    ticket, misread = ticket_from_row(found.fields, dataset, source="tickets.parquet#1", row=1)
+    ticket, _, misread = read_row(found.fields, dataset, source="tickets.parquet#1", row=1)
 
     assert (ticket.ticket_id, ticket.created_at, misread) == ("17", datetime(2026, 1, 1, tzinfo=UTC), 0)
     assert ticket.attributes == {"product": "parcel", "amount": 3.5, "vip": True}
@@ -218,9 +219,23 @@ def test_numbers_and_booleans_are_read_as_people_write_them() -> None:
 
 def test_a_broken_date_says_what_was_expected(dataset: Dataset, make_row: MakeRow) -> None:
     with pytest.raises(Refused, match="'opened' holds 'soon'") as refused:
-        ticket_from_row(json.dumps(make_row(1, opened="soon")), dataset, source="t.csv#1", row=1)
+        read_row(json.dumps(make_row(1, opened="soon")), dataset, source="t.csv#1", row=1)
 
     assert refused.value.reason == "broken date"
+
+
+def test_a_day_of_raw_rows_is_traced_to_the_files_they_came_from(
+    workspace: Workspace, dataset_file: Path, write_csv: Callable[..., Path], make_row: MakeRow
+) -> None:
+    day = date(2026, 3, 2)
+    manifest = import_files(workspace, [write_csv([make_row(1), make_row(2)])], dataset_file, as_of=day)
+    assert (manifest.rows_in, manifest.rows_out) == (2, 2)
+    import_files(workspace, [write_csv([make_row(3)], name="more.csv")], dataset_file, as_of=day)
+
+    told = lineage(workspace, RAW, day.isoformat())
+
+    assert (told.rows, told.steps) == (3, ("import 2026-03-02",))
+    assert [node.name.partition("#")[0] for node in told.leaves()] == ["more.csv", "tickets.csv"]
 
 
 def test_the_cfpb_export_is_recognised_by_its_header() -> None:

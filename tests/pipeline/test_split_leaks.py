@@ -188,6 +188,39 @@ def test_a_night_finds_the_near_duplicates_of_older_tickets_and_links_stay_as_th
     assert set(by_night["node"].to_pylist()) == {node_of(name) for name in letters[1:]}
 
 
+def test_links_of_a_day_stay_as_they_were_when_a_ticket_comes_again_with_another_text(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: Callable[..., Path]
+) -> None:
+    letter = LETTER.format(n=1)
+    nights = [DAY, DAY + timedelta(days=1)]
+    for night, text in zip(nights, (_half_like(letter), letter), strict=True):
+        rows = [make_row(2, text=text, title="")]
+        rows += [make_row(1, text=letter, title="")] if night == DAY else []
+        import_files(workspace, [write_csv(rows, name=f"{night}.csv")], dataset_file, as_of=night)
+        _run(workspace, spark, SplitPlan(), as_of=night)
+    by_night = workspace.read(NEAR_DUPLICATES)
+
+    shutil.rmtree(workspace.table_path(NEAR_DUPLICATES))
+    _run(workspace, spark, SplitPlan(), as_of=nights[-1])
+
+    assert workspace.read(NEAR_DUPLICATES).equals(by_night)
+    assert by_night.to_pylist() == [
+        {"node": node_of("T0002"), "first": node_of("T0001"), "arrived": nights[1].isoformat()}
+    ]
+
+
+def _half_like(letter: str) -> str:
+    """A text that meets the letter in a bucket and is no near-duplicate of it."""
+    words = letter.split()
+    for kept in range(len(words) // 2, len(words)):
+        for other in range(40):
+            text = " ".join([*words[:kept], *(f"v{other}x{place}" for place in range(len(words) - kept))])
+            signatures, buckets = sign([letter, text])
+            if set(buckets[0]) & set(buckets[1]) and similarity(signatures[:1], signatures[1:])[0] < 0.5:
+                return text
+    raise AssertionError("no such text")
+
+
 def test_signatures_estimate_how_much_two_texts_share() -> None:
     words = [f"w{number}" for number in range(202)]
     one, half = " ".join(words), " ".join(words[:100] + [f"v{number}" for number in range(102)])

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.datasets import ready_dataset
 from pipeline.importing import import_dataset, import_files
-from pipeline.rows import outcome_from_row, ticket_from_row
+from pipeline.rows import outcome_from_row, read_row
 from tickets.catalogue import read_templates
 from tickets.dataset import load_dataset
 from tickets.errors import DatasetError, SourceError
@@ -118,8 +118,7 @@ def test_a_ticket_is_its_first_message_its_macro_its_reply_and_its_path(
     dataset = load_dataset(ready_dataset("zendesk"))
 
     (row,) = raw(workspace, DAY)
-    found, misread = ticket_from_row(row["fields"], dataset, source=row["source"], row=row["row"])
-    outcome = outcome_from_row(row["fields"], dataset, source=row["source"], row=row["row"])
+    found, outcome, misread = read_row(row["fields"], dataset, source=row["source"], row=row["row"])
 
     assert (found.ticket_id, found.subject, found.body, found.channel, misread) == (
         *("1", "Cleaning fee", "I left the car 1 clean.", "web", 0),

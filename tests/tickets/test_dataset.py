@@ -55,6 +55,7 @@ def test_data_without_dates_may_name_a_constant(tmp_path: Path) -> None:
         (('categorical = ["State"]', 'categorical = ["Disputed"]'), "both an input and an outcome"),
         (('categorical = ["State"]', 'categorical = ["Issue"]'), "both an input and an outcome"),
         (("[outcome]", "[outcome"), "not valid TOML"),
+        (('format = "csv"', 'format = "database"'), "no `ticket_id`"),
     ],
 )
 def test_a_wrong_file_says_what_is_wrong(tmp_path: Path, change: tuple[str, str], says: str) -> None:

@@ -92,13 +92,15 @@ def test_what_has_changed_since_it_was_read_makes_what_follows_stale(workspace: 
     assert stale_inputs(records, label) == []  # what it read is as it was; `clean` has to run first
 
 
-def test_a_day_that_arrived_since_makes_a_run_of_that_date_stale(workspace: Workspace) -> None:
+def test_a_day_that_arrived_since_makes_a_run_of_that_date_or_a_later_one_stale(workspace: Workspace) -> None:
     two_days(workspace)
     part(workspace, RAW, "2026-02-28", "000000-0123456789abcdef-012345-0000.parquet")
     part(workspace, RAW, "2026-03-09", "000000-0123456789abcdef-012345-0000.parquet")
     clean = read_manifest(workspace, "clean", DAYS[1])
     assert clean
     assert stale_inputs(Records(workspace), clean) == ["raw/arrived=2026-02-28"]
+    waiting = stale_inputs(Records(workspace), clean, until="2026-03-09")
+    assert waiting == ["raw/arrived=2026-02-28", "raw/arrived=2026-03-09"]
 
 
 def test_a_newer_run_of_a_step_is_the_one_that_counts(workspace: Workspace) -> None:

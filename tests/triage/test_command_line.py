@@ -15,7 +15,7 @@ from tickets.workspace import Workspace
 TRIAGE = [sys.executable, "-m", "triage"]
 COMMANDS = (
     *("demo", "import", "features", "train", "debug", "evaluate", "promote", "rollback", "serve", "score", "monitor"),
-    *("retrain", "nightly", "doctor"),
+    *("retrain", "nightly", "doctor", "pipeline", "quarantine", "sources", "taxonomy", "templates"),
 )
 DATASET = """
 name = "small"

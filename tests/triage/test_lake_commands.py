@@ -18,11 +18,22 @@ from typer.testing import CliRunner
 
 from pipeline.importing import import_files
 from tickets.manifests import Manifest, Output, write_manifest
-from tickets.tables import BACKLOG, QUARANTINE, RAW, TICKETS, Table
+from tickets.tables import BACKLOG, QUARANTINE, RAW, SIMILARITIES, SPLITS, TICKETS, Table
 from tickets.workspace import Workspace
 from triage.lake_commands import pipeline_app, quarantine_app
 
 DAY = "2026-03-02"
+DATASET = """
+name = "d"
+[ticket]
+ticket_id = "id"
+body = "text"
+created_at = "opened"
+[outcome]
+contact_type = "reason"
+template_id = "macro"
+reply = "answer"
+"""
 Run = Callable[..., str]
 
 
@@ -87,6 +98,9 @@ def test_lineage_draws_the_tree(workspace: Workspace, run: Run) -> None:
     assert f"{name} (clean {DAY}, 7 rows)" in said
     assert f"raw/arrived={DAY} has changed since" in said
     assert json.loads(run(pipeline_app, "lineage", TICKETS.name, DAY, "--json"))["rows"] == 7
+    for value in ("2026-03-01", DAY):
+        store(workspace, TICKETS, [], value, "part-0000.parquet")
+    assert json.loads(run(pipeline_app, "lineage", TICKETS.name, "--json"))["name"] == name
 
 
 def test_quarantine_list_counts_and_tells_rows_whole(workspace: Workspace, run: Run) -> None:
@@ -107,14 +121,22 @@ def test_quarantine_list_counts_and_tells_rows_whole(workspace: Workspace, run: 
 
 
 @pytest.mark.slow
-def test_a_row_is_mended_by_hand_through_the_commands(workspace: Workspace, run: Run, tmp_path: Path) -> None:
+def test_features_topics_and_a_row_mended_by_hand_through_the_commands(
+    workspace: Workspace, run: Run, tmp_path: Path
+) -> None:
     dataset = tmp_path / "dataset.toml"
-    dataset.write_text('name = "d"\n[ticket]\nticket_id = "id"\nbody = "text"\ncreated_at = "opened"\n')
+    dataset.write_text(DATASET)
     export = tmp_path / "a.csv"
-    rows = [f"T{number},2026-02-0{number},Where is my parcel number {number}?" for number in range(1, 9)]
-    export.write_text("\n".join(["id,opened,text", *rows, "T9,soon,Hello again"]) + "\n")
+    kinds = (
+        "Where is my parcel?,Parcels::Lost,lost,We look for it.",
+        "I want my money,Refund,refund,It is on its way.",
+    )
+    rows = [f"T{number},2026-02-0{number},{kinds[number % 2]}" for number in range(1, 9)]
+    export.write_text("\n".join(["id,opened,text,reason,macro,answer", *rows, "T9,soon,Hello again,,,"]) + "\n")
     import_files(workspace, [export], dataset, as_of=date(2026, 3, 2))
-    with_spark("triage.cli", "app", "features", "--as-of", DAY, "--workspace", workspace.root)
+    with_spark("triage.cli", "app", "features", "--topics", "--as-of", DAY, "--workspace", workspace.root)
+    assert workspace.read(SIMILARITIES).num_rows == 16  # eight tickets, two templates
+    split = workspace.read(SPLITS)
     corrected = tmp_path / "mended.jsonl"
     corrected.write_text(run(quarantine_app, "list", "--json").replace('"soon"', '"2026-02-09"'))
 
@@ -123,6 +145,7 @@ def test_a_row_is_mended_by_hand_through_the_commands(workspace: Workspace, run:
 
     assert (done["chosen"], done["left"], done["corrected"]["written"]) == (1, 1, 1)
     assert datetime(2026, 2, 9, tzinfo=UTC) in workspace.read(TICKETS)["created_at"].to_pylist()
+    assert workspace.read(SPLITS).equals(split)  # that is for `triage features`, which knows the days to cut at
     checked = with_spark("triage.lake_commands", "pipeline_app", "check", "--workspace", workspace.root)
     assert "Every table keeps its contract." in checked
 

@@ -1,0 +1,30 @@
+"""What most commands take: the workspace and the day they are for, and the settings they run with."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from triage.settings import Settings
+
+Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="The workspace folder (TRIAGE_WORKSPACE).")]
+AsOf = Annotated[
+    dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day to run for; today when not given.")
+]
+
+
+def settings_of(workspace: Path | None) -> Settings:
+    """The environment's settings, for the workspace that was named, if one was. Raises InputError."""
+    from triage.settings import read_settings
+
+    settings = read_settings()
+    return settings if workspace is None else settings.model_copy(update={"workspace": workspace})
+
+
+def day_of(as_of: dt.datetime | None) -> dt.date:
+    """The day that was named; today (UTC) when none was."""
+    return (as_of or dt.datetime.now(dt.UTC)).date()
