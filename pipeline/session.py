@@ -26,8 +26,8 @@ _INSTALL_JAVA = (
     "Install it (Debian, Ubuntu: apt install openjdk-17-jre-headless; macOS: brew install openjdk@17) or set JAVA_HOME."
 )
 # Java's optimising compiler competes with the work for a laptop's cores: on 6,480 tickets (two cores, shared with other
-# work) it doubled Java's CPU seconds, 39 and 42 against 23 and 23. A night over a million tickets took 98 s with it and 93
-# without: Java handles narrow columns only (pipeline/units.py), so there is little to optimise.
+# work) it doubled Java's CPU seconds, 39 and 42 against 23 and 23. A night over a million tickets took 98 s with it and
+# 93 without: Java handles narrow columns only (pipeline/units.py), so there is little to optimise.
 _LAPTOP_JAVA = " -XX:TieredStopAtLevel=1"
 _DISK_FULL = ("No space left on device", "Disk quota exceeded")
 _MEMORY_FULL = ("java.lang.OutOfMemoryError", "Cannot allocate memory")
