@@ -241,7 +241,7 @@ def test_a_day_that_died_half_published_is_done_again_though_what_changed_was_ch
     before, described = _outcomes(workspace), workspace.catalogue / "dataset.toml"
     shutil.copytree(workspace.table_path(TICKETS), kept := dataset_file.parent / "kept")
     sound = described.read_text(encoding="utf-8")
-    described.write_text(sound.replace('"reason"', '"product"'), encoding="utf-8")
+    described.write_text(sound.replace('"reason"', '"macro"'), encoding="utf-8")
     clean(workspace, as_of=DAY, spark=spark)
     assert _outcomes(workspace) != before
     workspace.replace_folder(kept, workspace.table_path(TICKETS))  # killed before these were published
