@@ -7,7 +7,8 @@ dataset.toml names no tree, the tree grows from the data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from pipeline.contract_checks import check_written
 from pipeline.given_outcomes import RULES_VERSION, WRITTEN, given_outcomes
 from pipeline.lake import arrivals, count_rows, made_from, mark, write_sorted
 from pipeline.outcome_merge import find_news, merge
+from pipeline.refusals import Refusals, refuse_too_many
 from pipeline.refused_outcomes import UNKNOWN_TEMPLATE, quarantine_outcomes
 from pipeline.steps import Report, Step, run_step, silent
 from pipeline.templates.derived import derive_templates
@@ -66,6 +68,7 @@ def _label(
         news, looked_at = None, given  # what could not be read before may be readable now
         uses = given.groupBy("source", *WRITTEN, "template_id").count().collect()
     readings = read_contact_types((_key(use) for use in uses), read_tree(workspace))
+    _refuse_too_many(uses, readings, dataset)
     templates = [template.template_id for template in read_templates(workspace)]
     read = _read(spark, looked_at, readings, templates)
     latest = _latest(read.filter("reason is null and known"))
@@ -90,6 +93,19 @@ def _label(
     workspace.publish(folder, OUTCOMES)
     step.rows_in = sum(use["count"] for use in uses)
     return {**counts, _ADDED: added}
+
+
+def _refuse_too_many(uses: list[Row], readings: Mapping[Written, Reading], dataset: Dataset) -> None:
+    """When most contact types cannot be read, the tree or the mapping is wrong, not the rows. Raises ContractError."""
+    counts: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for use in uses:
+        reading = readings[_key(use)]
+        if reading.reason:
+            counts[reading.reason] += use["count"]
+            examples.setdefault(reading.reason, reading.detail)
+    total = sum(use["count"] for use in uses)
+    refuse_too_many(Refusals(counts=counts, examples=examples), total, dataset.contract.quarantine_at_most)
 
 
 def _note_inputs(step: Step, workspace: Workspace, as_of: date) -> None:
