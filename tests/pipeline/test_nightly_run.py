@@ -14,12 +14,12 @@ import pytest
 
 from pipeline.cleaning import clean, ticket_values
 from pipeline.importing import import_files
-from pipeline.nightly import run_pipeline, take_up
+from pipeline.nightly import run_pipeline
 from pipeline.outcomes import label
 from pipeline.rows import read_row
 from pipeline.text.clean import clean_ticket
 from tickets.catalogue import read_dataset, read_templates, read_tree
-from tickets.errors import ContractError, InputError, MissingStepError, SourceError
+from tickets.errors import InputError, MissingStepError, SourceError
 from tickets.examples import read_examples
 from tickets.manifests import MADE_FROM, read_manifest
 from tickets.tables import FEATURES, IMPORTED_OUTCOMES, OUTCOMES, PAIRS, QUARANTINE, RAW, SPLITS, TABLES, TICKETS
@@ -354,25 +354,6 @@ def test_contact_types_are_read_through_the_current_tree(
     }
     assert labelled.counts["quarantine"] == 3
     assert read_tree(workspace).version == 3
-
-
-def test_a_tree_that_reads_hardly_anything_stops_the_run_and_the_last_outcomes_stay(
-    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
-) -> None:
-    tree = {"version": 1, "nodes": [{"id": "Delivery", "name": "Delivery"}], "mapping": {}}
-    (dataset_file.parent / "tree.json").write_text(json.dumps(tree), encoding="utf-8")
-    described = 'contact_types_file = "tree.json"\n' + dataset_file.read_text(encoding="utf-8")
-    dataset_file.write_text(described, encoding="utf-8")
-    import_files(workspace, [write_csv([make_row(0, reason="Delivery")])], dataset_file, as_of=DAY)
-    take_up(workspace, as_of=DAY, spark=spark)
-    before = workspace.read(OUTCOMES)
-    rows = [make_row(number, reason="Elsewhere") for number in range(1, 130)]
-    import_files(workspace, [write_csv(rows, name="more.csv")], dataset_file, as_of=DAY)
-
-    with pytest.raises(ContractError, match=r"129 of 130 rows were refused.*\n.*unknown contact type"):
-        take_up(workspace, as_of=DAY, spark=spark)
-
-    assert workspace.read(OUTCOMES).equals(before)
 
 
 def test_manifests_record_what_a_step_read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from pipeline.importing import import_files
 from pipeline.lake import made_from
 from pipeline.nightly import take_up
 from pipeline.outcomes import label
+from tickets.errors import ContractError
 from tickets.manifests import Manifest
 from tickets.tables import LABELS, OUTCOMES, QUARANTINE
 from tickets.workspace import Workspace
@@ -91,3 +94,22 @@ def _label(workspace: Workspace, answers: dict[str, str], day: date) -> None:
     folder = workspace.table_path(LABELS) / f"arrived={day}"
     folder.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(rows, schema=LABELS.schema), folder / "part.parquet")
+
+
+def test_a_tree_that_reads_hardly_anything_stops_the_run_and_the_last_outcomes_stay(
+    workspace: Workspace, spark: SparkSession, dataset_file: Path, make_row: MakeRow, write_csv: WriteCsv
+) -> None:
+    tree = {"version": 1, "nodes": [{"id": "Delivery", "name": "Delivery"}], "mapping": {}}
+    (dataset_file.parent / "tree.json").write_text(json.dumps(tree), encoding="utf-8")
+    described = 'contact_types_file = "tree.json"\n' + dataset_file.read_text(encoding="utf-8")
+    dataset_file.write_text(described, encoding="utf-8")
+    import_files(workspace, [write_csv([make_row(0, reason="Delivery")])], dataset_file, as_of=DAY)
+    take_up(workspace, as_of=DAY, spark=spark)
+    before = workspace.read(OUTCOMES)
+    rows = [make_row(number, reason="Elsewhere") for number in range(1, 130)]
+    import_files(workspace, [write_csv(rows, name="more.csv")], dataset_file, as_of=DAY)
+
+    with pytest.raises(ContractError, match=r"129 of 130 rows were refused.*\n.*unknown contact type"):
+        take_up(workspace, as_of=DAY, spark=spark)
+
+    assert workspace.read(OUTCOMES).equals(before)
