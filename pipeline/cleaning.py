@@ -6,7 +6,6 @@ partition of `tickets` carries the fingerprint of what it was made from, and its
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.contract_checks import check_written
 from pipeline.corrections import PREFIX, out_of_force, read_in_force
-from pipeline.lake import arrivals, made_from, mark, parts_of, replace_parts
+from pipeline.lake import arrivals, is_made, made_from, mark, parts_of, replace_parts
 from pipeline.refusals import Refusals, check_ticket, refuse_too_many
 from pipeline.repeated_ids import DUPLICATE, PLACES, take_out_repeated
 from pipeline.rows import ImportedOutcome, read_row
-from pipeline.steps import Report, run_step, silent
+from pipeline.steps import Report, follows_from, run_step, silent
 from pipeline.templates.reply_matching import ReplyIndex, index_replies, match_reply
 from pipeline.text.clean import RULES_VERSION, Refused, clean_ticket
 from pipeline.units import PartWriter, Unit, part_name, run_units, units_of
@@ -79,7 +78,7 @@ def clean(workspace: Workspace, *, as_of: date, spark: SparkSession, report: Rep
         if reader.replies is not None:
             step.reads(_TEMPLATES)
         wanted = {day: _follows_from(step.inputs, day) for day in days}
-        changed = [day for day in days if not _is_done(workspace, day, wanted[day])]
+        changed = [day for day in days if not is_made(workspace, (TICKETS, IMPORTED_OUTCOMES), day, wanted[day])]
         gone = sorted(set(arrivals(workspace, TICKETS, as_of)) - set(days))
         with workspace.aside(STEP) as aside:
             counted = _clean_days(spark, workspace, reader, changed, aside)
@@ -233,10 +232,6 @@ def _publish(workspace: Workspace, aside: Path, day: str) -> None:
     workspace.publish(aside / TICKETS.name, TICKETS, [day])
 
 
-def _is_done(workspace: Workspace, day: str, wanted: str) -> bool:
-    return all(made_from(workspace, table, day).get("fingerprint") == wanted for table in (TICKETS, IMPORTED_OUTCOMES))
-
-
 def _reply_index(workspace: Workspace, dataset: Dataset) -> ReplyIndex | None:
     """For teams whose helpdesk does not say which template was sent: the replies tell. None for all others. When
     people approve mined templates, all history is read through them once."""
@@ -248,5 +243,4 @@ def _reply_index(workspace: Workspace, dataset: Dataset) -> ReplyIndex | None:
 
 def _follows_from(inputs: Mapping[str, str], day: str) -> str:
     names = ("catalogue/dataset.toml", partition_name(RAW, day), _TEMPLATES)
-    said = (RULES_VERSION, *(inputs.get(name, "") for name in names))
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+    return follows_from({name: inputs[name] for name in names if name in inputs}, RULES_VERSION)

@@ -5,7 +5,6 @@ A day is done when its tickets changed since; nothing here depends on how ticket
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -16,8 +15,8 @@ import pyarrow as pa
 import xxhash
 
 from pipeline.contract_checks import check_written
-from pipeline.lake import arrivals, made_from, mark, parts_of
-from pipeline.steps import Report, run_step, silent
+from pipeline.lake import arrivals, is_made, made_from, mark, parts_of
+from pipeline.steps import Report, follows_from, run_step, silent
 from pipeline.text.features import model_text, text_statistics
 from pipeline.text.minhash import sign
 from pipeline.units import PartWriter, Unit, part_name, read_unit, run_units, units_of
@@ -43,8 +42,10 @@ def featurise(workspace: Workspace, *, as_of: date, spark: SparkSession, report:
         if not days:
             raise MissingStepError("no ticket has been cleaned yet.", hint="Run `triage features`.")
         step.reads_days(TICKETS, days)
-        wanted = {day: _follows_from(step.inputs[partition_name(TICKETS, day)]) for day in days}
-        changed = [day for day in days if not _is_done(workspace, day, wanted[day])]
+        wanted = {
+            day: follows_from({TICKETS.name: step.inputs[partition_name(TICKETS, day)]}, RULES_VERSION) for day in days
+        }
+        changed = [day for day in days if not is_made(workspace, (SIGNATURES, FEATURES), day, wanted[day])]
         gone = sorted(set(arrivals(workspace, FEATURES, as_of)) - set(days))
         with workspace.aside(STEP) as aside:
             units = [unit for day in changed for unit in units_of(day, parts_of(workspace, TICKETS, day))]
@@ -111,11 +112,3 @@ def signature_rows(ids: Sequence[str], texts: Sequence[str]) -> pa.Table:
         flat.cast(pa.binary()),
     ]
     return pa.Table.from_arrays(columns, schema=SIGNATURES.schema)
-
-
-def _is_done(workspace: Workspace, day: str, wanted: str) -> bool:
-    return all(made_from(workspace, table, day).get("fingerprint") == wanted for table in (SIGNATURES, FEATURES))
-
-
-def _follows_from(tickets: str) -> str:
-    return hashlib.sha256(f"{RULES_VERSION}\n{tickets}".encode()).hexdigest()

@@ -159,6 +159,17 @@ def made_from(workspace: Workspace, table: Table, value: str | None = None) -> d
     return said
 
 
+def is_made(workspace: Workspace, tables: Sequence[Table], day: str, fingerprint: str) -> bool:
+    """Whether the day's partition of each table was made from what the fingerprint says."""
+    return all(made_from(workspace, table, day).get("fingerprint") == fingerprint for table in tables)
+
+
+def count_tickets(workspace: Workspace, as_of: date) -> int:
+    """Rows of TICKETS that arrived up to `as_of`, from the marks of its partitions."""
+    days = arrivals(workspace, TICKETS, as_of)
+    return sum(made_from(workspace, TICKETS, day)["counts"]["tickets"] for day in days)
+
+
 def mark(partition: Path, fingerprint: str, **counts: int) -> None:
     """Say in a partition or table what it was made from, before it is published. What a task that died left there
     goes."""

@@ -16,6 +16,7 @@ from pipeline.given_outcomes import RULES_VERSION
 from pipeline.lake import (
     ROWS_WRITTEN,
     arrivals,
+    count_tickets,
     link_or_copy,
     made_from,
     parts_for,
@@ -52,7 +53,7 @@ def find_news(
     known = made_from(workspace, OUTCOMES)
     since = _added_since(step.inputs, str(known.get("fingerprint")))
     days = arrivals(workspace, TICKETS, as_of)
-    rows = sum(made_from(workspace, TICKETS, day)["counts"]["tickets"] for day in days)
+    rows = count_tickets(workspace, as_of)
     if since is None or len(parts_in(workspace.table_path(OUTCOMES))) != parts_for(rows):
         return None
     new = [day for day in days if day >= since]

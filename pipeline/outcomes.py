@@ -13,10 +13,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.contact_type_reading import Reading, Written, grow_tree, read_contact_types
+from pipeline.contact_type_reading import UNKNOWN, Reading, Written, grow_tree, read_contact_types
 from pipeline.contract_checks import check_written
 from pipeline.given_outcomes import RULES_VERSION, WRITTEN, given_outcomes
-from pipeline.lake import arrivals, count_rows, made_from, mark, write_sorted
+from pipeline.lake import arrivals, count_rows, count_tickets, made_from, mark, write_sorted
 from pipeline.outcome_merge import find_news, merge
 from pipeline.refusals import Refusals, refuse_too_many
 from pipeline.refused_outcomes import UNKNOWN_TEMPLATE, quarantine_outcomes
@@ -74,9 +74,7 @@ def _label(
     latest = _latest(read.filter("reason is null and known"))
     folder = aside / OUTCOMES.name
     if news is None:
-        days = arrivals(workspace, TICKETS, as_of)
-        rows = sum(made_from(workspace, TICKETS, day)["counts"]["tickets"] for day in days)
-        write_sorted(latest, folder, OUTCOMES, ("ticket_id",), rows=rows)
+        write_sorted(latest, folder, OUTCOMES, ("ticket_id",), rows=count_tickets(workspace, as_of))
     else:
         merge(workspace, latest, news, folder)
     since = None if news is None else news.since
@@ -96,12 +94,13 @@ def _label(
 
 
 def _refuse_too_many(uses: list[Row], readings: Mapping[Written, Reading], dataset: Dataset) -> None:
-    """When most contact types cannot be read, the tree or the mapping is wrong, not the rows. Raises ContractError."""
+    """When many contact types are unknown, the tree or the mapping is wrong, not the rows. Those that were split or
+    retired wait for a person, however many they are. Raises ContractError."""
     counts: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for use in uses:
         reading = readings[_key(use)]
-        if reading.reason:
+        if reading.reason == UNKNOWN:
             counts[reading.reason] += use["count"]
             examples.setdefault(reading.reason, reading.detail)
     total = sum(use["count"] for use in uses)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.contract_checks import check_written
 from pipeline.duplicates import clusters
-from pipeline.lake import arrivals, latest_tickets, made_from, mark, read_table, spark_path, write_sorted
+from pipeline.lake import arrivals, count_tickets, latest_tickets, made_from, mark, read_table, spark_path, write_sorted
 from pipeline.steps import Report, run_step, silent
 from tickets.errors import InputError, MissingStepError
 from tickets.manifests import Manifest
@@ -76,11 +76,10 @@ def split(
         if not workspace.table_path(table).is_dir():
             raise MissingStepError(f"the table `{table.name}` has not been written yet.", hint="Run `triage features`.")
     with run_step(workspace, STEP, as_of, report) as step:
-        days = arrivals(workspace, TICKETS, as_of)
-        step.reads_days(TICKETS, days)
+        step.reads_days(TICKETS, arrivals(workspace, TICKETS, as_of))
         step.reads_days(NEAR_DUPLICATES, arrivals(workspace, NEAR_DUPLICATES, as_of))
         step.reads(OUTCOMES.name)
-        step.rows_in = sum(made_from(workspace, TICKETS, day)["counts"]["tickets"] for day in days)
+        step.rows_in = count_tickets(workspace, as_of)
         wanted = step.follows_from(RULES_VERSION, plan)
         if made_from(workspace, SPLITS).get("fingerprint") != wanted:
             with workspace.aside(STEP) as aside:
