@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from models.config import TrainConfig
 from models.tree_index import TreeIndex, index_tree
 from tickets.catalogue import read_dataset, read_templates, read_tree, templates_to_text
 from tickets.contact_types import ContactTypeTree, tree_to_text
+from tickets.dataset import Dataset
 from tickets.errors import TrainingDataError
 from tickets.examples import read_examples, read_pairs
 from tickets.records import ReplyTemplate
@@ -131,20 +132,45 @@ def load_training_data(
     *,
     report: Callable[[str], None],
 ) -> TrainingData:
-    """Read the examples, PAIRS and the catalogue. Attributes are fitted on the training split alone.
+    """Read the examples, PAIRS and the catalogue. Raises as `training_data` does, and MissingStepError when the
+    pipeline has not run."""
+    templates = read_templates(workspace)
+    return training_data(
+        _labelled(workspace, ("train", "validation", "test")),
+        dataset=read_dataset(workspace),
+        tree=read_tree(workspace),
+        templates=templates,
+        tokenizer=tokenizer,
+        config=config,
+        negatives=_hard_negatives(workspace, templates),
+        report=report,
+    )
 
-    A ticket of a retired contact type counts for its replacement; of one that was split, for what the parts have in
-    common; without either it is left out, and the report says how many were. Raises TrainingDataError when nothing can
-    be learned from what is there, MissingStepError when the pipeline has not run.
+
+def training_data(
+    examples: Mapping[str, pa.Table],
+    *,
+    dataset: Dataset,
+    tree: ContactTypeTree,
+    templates: Sequence[ReplyTemplate],
+    tokenizer: Tokenizer,
+    config: TrainConfig,
+    negatives: Mapping[str, Sequence[int]],
+    report: Callable[[str], None],
+) -> TrainingData:
+    """From examples (tickets.examples) of train, validation and test, each with a contact type, oldest first.
+
+    Attributes are fitted on the training split alone. A ticket of a retired contact type counts for its replacement; of
+    one that was split, for what the parts have in common; without either it is left out, and the report says how many
+    were. `negatives` maps a ticket id to places of templates it was not answered with. Raises TrainingDataError when
+    nothing can be learned from what is there.
     """
-    dataset, tree, templates = read_dataset(workspace), read_tree(workspace), read_templates(workspace)
     index = index_tree(tree)
     if len(index.leaves) == 0:
         raise TrainingDataError(
             "there are no contact types.", hint="Import tickets with outcomes, or a contact-type file."
         )
-    tables = _labelled(workspace, ("train", "validation", "test"))
-    known = {split: _targets(table, tree, index, split, report) for split, table in tables.items()}
+    known = {split: _targets(table, tree, index, split, report) for split, table in examples.items()}
     if config.max_train_tickets is not None:
         known["train"] = _most_recent(*known["train"], config.max_train_tickets)
     _refuse_unteachable(known["train"][1], index)
@@ -153,7 +179,6 @@ def load_training_data(
     for column in spec.categories:
         if column.source == "attribute" and not column.values:
             report(f"The attribute {column.name} has no repeated value in the training tickets; it counts as missing.")
-    negatives = _hard_negatives(workspace, templates)
     arrays = {
         split: _arrays(
             table,
@@ -166,7 +191,9 @@ def load_training_data(
         for split, (table, node) in known.items()
     }
     report("Tickets: " + ", ".join(f"{split} {len(part):,}" for split, part in arrays.items()) + ".")
-    return TrainingData(tree=tree, index=index, templates=templates, attributes=spec, tokenizer=tokenizer, **arrays)
+    return TrainingData(
+        tree=tree, index=index, templates=tuple(templates), attributes=spec, tokenizer=tokenizer, **arrays
+    )
 
 
 def tokenise(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokens:
@@ -289,7 +316,7 @@ def _arrays(
     attributes: EncodedAttributes,
     *,
     templates: Sequence[ReplyTemplate],
-    negatives: dict[str, list[int]],
+    negatives: Mapping[str, Sequence[int]],
     tokenizer: Tokenizer,
 ) -> TicketArrays:
     place = {template.template_id: number for number, template in enumerate(templates)}
