@@ -31,7 +31,8 @@ from tickets.records import ReplyTemplate
 from tickets.tables import PAIRS
 from tickets.workspace import Workspace
 
-NONE = -1  # no template, no negative
+NONE = -1  # no template, no negative; of a ticket without a label, no node
+LEAST_TICKETS = 10  # fewer cannot tell contact types apart
 _TOKENISE_AT_ONCE = 8_192  # texts; bounds the tokeniser's memory
 _BUCKET_BATCHES = 50  # batches sorted by length together; the order stays random beyond that
 
@@ -98,6 +99,14 @@ class TicketArrays:
 
 
 @dataclass(frozen=True, slots=True)
+class Lessons:
+    """Tickets to learn from, and the probabilities that trained models give the leaves of each; models.lessons."""
+
+    tickets: TicketArrays  # the labelled training tickets, then those without a label, whose node is NONE
+    leaves: NDArray[np.float32]  # (n, L), rows sum to one
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingData:
     """All that training reads, in memory. `templates` are every template of the catalogue, in its order."""
 
@@ -109,6 +118,12 @@ class TrainingData:
     train: TicketArrays
     validation: TicketArrays
     test: TicketArrays
+    lessons: Lessons | None = None
+
+    @property
+    def learned(self) -> TicketArrays:
+        """The tickets that training goes through: those of `train`, and with lessons also some without a label."""
+        return self.train if self.lessons is None else self.lessons.tickets
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +207,45 @@ def training_data(
     }
     report("Tickets: " + ", ".join(f"{split} {len(part):,}" for split, part in arrays.items()) + ".")
     return TrainingData(
-        tree=tree, index=index, templates=tuple(templates), attributes=spec, tokenizer=tokenizer, **arrays
+        tree=tree,
+        index=index,
+        templates=tuple(templates),
+        attributes=spec,
+        tokenizer=tokenizer,
+        train=arrays["train"],
+        validation=arrays["validation"],
+        test=arrays["test"],
+    )
+
+
+def ticket_arrays(data: TrainingData, examples: pa.Table) -> TicketArrays:
+    """Examples without a label, as the model that learns from `data` reads them: no node, template or negatives."""
+    return _arrays(
+        examples,
+        np.full(len(examples), NONE, np.int64),
+        encode_attributes(data.attributes, attribute_rows(examples)),
+        templates=(),
+        negatives={},
+        tokenizer=data.tokenizer,
+    )
+
+
+def joined(first: TicketArrays, then: TicketArrays) -> TicketArrays:
+    """The tickets of both, in order; `then` has no negatives."""
+    tokens = Tokens(
+        np.concatenate([first.tokens.values, then.tokens.values]),
+        np.concatenate([first.tokens.offsets, first.tokens.offsets[-1] + then.tokens.offsets[1:]]),
+    )
+    none = np.full((len(then), first.negatives.shape[1]), NONE, np.int64)
+    return TicketArrays(
+        pa.concat_tables([first.rows, then.rows.select(first.rows.schema.names)]),
+        tokens,
+        categories=np.concatenate([first.categories, then.categories]),
+        numbers=np.concatenate([first.numbers, then.numbers]),
+        missing=np.concatenate([first.missing, then.missing]),
+        node=np.concatenate([first.node, then.node]),
+        template=np.concatenate([first.template, then.template]),
+        negatives=np.concatenate([first.negatives, none]),
     )
 
 
@@ -293,6 +346,11 @@ def _refuse_unteachable(node: NDArray[np.int64], index: TreeIndex) -> None:
             f"all {len(node):,} training tickets have the contact type {index.ids[node[0]]!r}; two or more are needed.",
             hint="Import tickets of other contact types.",
         )
+    if len(node) < LEAST_TICKETS:
+        raise TrainingDataError(
+            f"{len(node)} training tickets have an outcome; {LEAST_TICKETS} or more are needed to learn anything.",
+            hint="Import more resolved tickets, or move the split's dates, then run `triage features`.",
+        )
 
 
 def _hard_negatives(workspace: Workspace, templates: Sequence[ReplyTemplate]) -> dict[str, list[int]]:
@@ -339,13 +397,18 @@ def _arrays(
 
 
 def hash_of(data: TrainingData) -> str:
-    """SHA-256 of everything the model learns from or is judged on: tickets, outcomes, tree, templates, negatives."""
+    """SHA-256 of all that the model learns from or is judged on: tickets, outcomes, tree, templates, negatives,
+    lessons."""
     digest = hashlib.sha256(tree_to_text(data.tree).encode())
     digest.update(templates_to_text(data.templates).encode())
     digest.update(attributes_to_text(data.attributes).encode())
     for part in (data.train, data.validation, data.test):
         digest.update("\n".join(part.ticket_ids).encode())
+        digest.update(part.rows["created_at"].cast(pa.int64()).to_numpy().tobytes())
         arrays = (part.tokens.values, part.categories, part.numbers, part.missing)
         for array in (*arrays, part.node, part.template, part.negatives):
             digest.update(np.ascontiguousarray(array).tobytes())
+    if data.lessons is not None:
+        digest.update("\n".join(data.lessons.tickets.ticket_ids).encode())
+        digest.update(np.ascontiguousarray(data.lessons.leaves).tobytes())
     return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +19,8 @@ class TrainConfig:
     encoder: str = DEFAULT_ENCODER  # a Hugging Face id, a local folder, or the default's name
     max_tokens: int = 128  # longer tickets are cut here; a ticket of 100 words is about 130 tokens
     epochs: int = 4  # passes over the training tickets, at most
-    batch_size: int = 32  # tickets a step
+    batch_size: int = 32  # tickets a step, of all processes together
+    micro_batch_size: int | None = None  # tickets in memory at once; None is all of a process's share of a step
     learning_rate: float = 5e-5  # of the encoder's top layer
     head_learning_rate: float = 1e-3  # of everything that is new: decoder, ranker, attributes
     layer_decay: float = 0.9  # each layer further down learns this much slower (Howard and Ruder 2018)
@@ -32,7 +34,11 @@ class TrainConfig:
         0.05  # chance that an attribute is shown as missing, so that a missing one is no surprise
     )
     node_dropout: float = 0.1  # chance that a contact type is told by its text alone, so that a new one works too
+    label_mix: bool = True  # whether the decoder knows how frequent contact types are, then and now
+    contrastive_weight: float = 0.0  # of the loss that draws tickets of one contact type together; pays with few labels
+    teacher_weight: float = 0.5  # of what other models say of a labelled ticket, where they are asked, in its loss
     ranker_weight: float = 0.5  # of the template loss beside the contact-type loss
+    condition_on_contact_type: bool = True  # whether the template ranker is told the likely contact type
     hard_negatives: int = 1  # templates an agent did not send, drawn from PAIRS, per ticket and step
     max_train_tickets: int | None = None  # the most recent this many; None is all
     validation_every: int = 0  # steps between looks at the validation split; 0 is once an epoch
@@ -41,29 +47,38 @@ class TrainConfig:
     seed: int = 17  # of weights, order and dropout
     device: str = "auto"  # auto | cpu | cuda | cuda:0 ... | mps
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto is bf16 where GPU or CPU has units for it
+    compile: Literal["auto", "on", "off"] = "auto"  # torch.compile of the encoder; auto: on a GPU, when the run is long
 
     def __post_init__(self) -> None:
-        at_least_one = ("max_tokens", "epochs", "batch_size", "patience", "checkpoint_every")
-        for name in at_least_one:
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
-        for name in ("warmup", "label_smoothing", "attribute_dropout", "node_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1.")
-        for name in ("ranker_weight", "hard_negatives", "validation_every", "state_cache_gb", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be 0 or more.")
-        for name in ("learning_rate", "head_learning_rate", "layer_decay", "gradient_clip"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be above 0.")
-        if self.max_tokens < 8:
-            raise InputError(f"max_tokens is {self.max_tokens}; fewer than 8 leave no room for a ticket.")
-        if self.trainable_layers is not None and self.trainable_layers < 0:
-            raise InputError(f"trainable_layers is {self.trainable_layers}; it must be 0 or more, or left out for all.")
-        if self.max_train_tickets is not None and self.max_train_tickets < 2:
-            raise InputError(
-                f"max_train_tickets is {self.max_train_tickets}; it must be 2 or more, or left out for all."
-            )
+        for told, holds, names in _RULES:
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not holds(value):
+                    raise InputError(f"{name} is {value}; it must be {told}.")
+
+
+_RULES: Sequence[tuple[str, Callable[[float], bool], tuple[str, ...]]] = (
+    ("1 or more", lambda value: value >= 1, ("epochs", "batch_size", "patience", "checkpoint_every")),
+    ("8 or more, to leave room for a ticket", lambda value: value >= 8, ("max_tokens",)),
+    (
+        "at least 0 and below 1",
+        lambda value: 0 <= value < 1,
+        ("warmup", "label_smoothing", "attribute_dropout", "node_dropout"),
+    ),
+    ("from 0 to 1", lambda value: 0 <= value <= 1, ("teacher_weight",)),
+    (
+        "0 or more",
+        lambda value: value >= 0,
+        (
+            *("ranker_weight", "contrastive_weight", "weight_decay"),
+            *("hard_negatives", "validation_every", "state_cache_gb"),
+        ),
+    ),
+    ("above 0", lambda value: value > 0, ("learning_rate", "head_learning_rate", "layer_decay", "gradient_clip")),
+    ("0 or more, or left out for all", lambda value: value >= 0, ("trainable_layers",)),
+    ("1 or more, or left out for all", lambda value: value >= 1, ("micro_batch_size",)),
+    ("2 or more, or left out for all", lambda value: value >= 2, ("max_train_tickets",)),
+)
 
 
 PRESETS = {

@@ -1,7 +1,8 @@
 """The contact-type decoder: a conditional softmax down the tree.
 
 A node's vector is what the encoder makes of its path and description, plus a learned difference that starts at zero. A
-node added after training has no difference yet and is found by its words alone.
+node added after training has no difference yet and is found by its words alone. To what a ticket says the decoder adds
+how frequent each node is among its siblings: `mix`, the label mix of the last weeks (models.label_mix).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, normalize
 
 from models.config import VECTOR_SIZE
+from models.label_mix import even_mix
 from models.tree_index import IMPOSSIBLE, TreeIndex
 from tickets.contact_types import ContactTypeTree
 
@@ -32,6 +34,7 @@ class ContactTypeDecoder(nn.Module):
     """Ticket vectors to node logits, and node logits to probabilities of paths."""
 
     texts: Tensor
+    mix: Tensor
     groups: Tensor
     place: Tensor
     active: Tensor
@@ -49,6 +52,7 @@ class ContactTypeDecoder(nn.Module):
         self.bias = nn.Parameter(torch.zeros(count))
         self.log_scale = nn.Parameter(torch.tensor(math.log(_FIRST_SCALE)))
         self.register_buffer("texts", torch.zeros(count, VECTOR_SIZE))
+        self.register_buffer("mix", torch.from_numpy(even_mix(index)))
         most = index.groups.shape[1]
         self.register_buffer("groups", torch.from_numpy(index.groups), persistent=False)
         self.register_buffer("place", torch.from_numpy(index.group * most + index.slot), persistent=False)
@@ -60,15 +64,18 @@ class ContactTypeDecoder(nn.Module):
         """(N, 384): what is read from each node's text and what was learned of it."""
         return self.texts + self.difference
 
-    def forward(self, ticket_vector: Tensor) -> Tensor:
-        """(batch, 384) -> node logits (batch, N). In training a random share of nodes is told by its text alone."""
+    def forward(self, ticket_vector: Tensor, mix: Tensor | None = None) -> Tensor:
+        """(batch, 384) -> node logits (batch, N). In training a random share of nodes is told by its text alone.
+
+        `mix` (batch, N) log shares of each ticket's own time; None is `self.mix`, of the last weeks.
+        """
         difference: Tensor = self.difference
         bias: Tensor = self.bias
         if self.training and self.node_dropout > 0:
             kept = (torch.rand(len(bias), device=bias.device) >= self.node_dropout).float()
             difference, bias = difference * kept[:, None], bias * kept
         logits: Tensor = self.log_scale.exp() * (self.query(ticket_vector) @ (self.texts + difference).T) + bias
-        return logits
+        return logits + (self.mix if mix is None else mix)
 
     def conditional(self, logits: Tensor) -> Tensor:
         """Log-probability of each node given its parent, (batch, N): gather siblings, softmax, gather back."""
@@ -80,9 +87,13 @@ class ContactTypeDecoder(nn.Module):
         conditional = shares.index_select(1, self.place)
         return torch.where(self.active, conditional, torch.full_like(conditional, IMPOSSIBLE))
 
+    def leaf_log_probabilities(self, logits: Tensor) -> Tensor:
+        """(batch, L)"""
+        return (self.conditional(logits) @ self.ancestors).index_select(1, self.leaves)
+
     def leaf_probabilities(self, logits: Tensor) -> Tensor:
         """(batch, L), summing to one."""
-        return (self.conditional(logits) @ self.ancestors).index_select(1, self.leaves).exp()
+        return self.leaf_log_probabilities(logits).exp()
 
     def expected_vector(self, leaf_probabilities: Tensor) -> Tensor:
         """The contact-type vector to expect, (batch, 384): leaf vectors weighted by probability, of length one."""
@@ -100,7 +111,11 @@ class ContactTypeDecoder(nn.Module):
         return contrast.index_select(0, top) @ self.query.weight
 
     def loss(self, logits: Tensor, node: Tensor, *, smoothing: float = 0.0) -> Tensor:
-        """Mean negative log-probability, in nats, of each ticket's path down to its `node` (batch,), inner or leaf.
+        """The mean of `ticket_losses`."""
+        return self.ticket_losses(logits, node, smoothing=smoothing).mean()
+
+    def ticket_losses(self, logits: Tensor, node: Tensor, *, smoothing: float = 0.0) -> Tensor:
+        """(batch,) negative log-probability, in nats, of each ticket's path down to its `node` (batch,), inner or leaf.
 
         Smoothing spreads a share of each level's target over the active siblings (Szegedy et al. 2016). A model that
         knows nothing scores the sum over the path of log(siblings).
@@ -109,8 +124,8 @@ class ContactTypeDecoder(nn.Module):
         on_path = self.ancestors.T.index_select(0, node)  # (batch, N) 1 on the ticket's path
         exact = -(conditional * on_path).sum(dim=1)
         if smoothing == 0:
-            return exact.mean()
-        return ((1 - smoothing) * exact - smoothing * self._mean_over_siblings(conditional, on_path)).mean()
+            return exact
+        return (1 - smoothing) * exact - smoothing * self._mean_over_siblings(conditional, on_path)
 
     def _mean_over_siblings(self, conditional: Tensor, on_path: Tensor) -> Tensor:
         """Sum over the path of the mean log-probability in each of its sibling groups, (batch,)."""

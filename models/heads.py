@@ -21,7 +21,8 @@ from tickets.errors import ReleaseError
 
 log = structlog.get_logger()
 
-_BY_NODE = ("decoder.difference", "decoder.bias", "decoder.texts")
+_BY_NODE = ("decoder.difference", "decoder.bias", "decoder.texts", "decoder.mix")
+_MADE_FRESH = ("decoder.texts", "decoder.mix")  # what a network has of a node before it learns
 _EMBEDDING = "attributes.embedding.weight"
 _FIRST_LAYER = "attributes.hidden.weight"
 
@@ -37,7 +38,7 @@ def load_heads(network: TriageNetwork, path: Path) -> None:
     """Read heads into a network, of the same tree and attributes or of changed ones.
 
     Nodes are matched by id, columns of attributes and category values by name. A column that the file lacks weighs
-    nothing yet; a node that it lacks keeps its present text vector and has no learned difference.
+    nothing yet; a node that it lacks keeps its present text vector and share, and has no learned difference.
     Raises ReleaseError when the file is no heads file or belongs to a network of another shape.
     """
     saved, nodes, spec = _read(path)
@@ -80,7 +81,7 @@ def _match_nodes(network: TriageNetwork, saved: dict[str, Tensor], nodes: list[s
     rows = torch.tensor([max(0, number) for number in old])
     current = network.state_dict()
     for name in _BY_NODE:
-        fresh = current[name].cpu() if name == "decoder.texts" else torch.zeros_like(current[name], device="cpu")
+        fresh = current[name].cpu() if name in _MADE_FRESH else torch.zeros_like(current[name], device="cpu")
         carried = saved[name].index_select(0, rows)
         saved[name] = torch.where(kept.view(-1, *[1] * (carried.dim() - 1)), carried, fresh)
     log.info("nodes carried over", kept=int(kept.sum()), new=int((~kept).sum()))

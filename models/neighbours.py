@@ -11,11 +11,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from models import release as names
+from models.tree_index import TreeIndex
 from tickets.records import SimilarTicket
 
 MOST = 50_000  # the most recent ones; brute force over them takes about 2 ms
 SNIPPET = 120  # characters
-CLOSEST = 10  # a ticket's distance is the mean over this many; one odd training ticket must not vouch for it
+VOTERS = 30  # nearest ones that are searched for: they vote (models/confidence/votes.py), the closest are shown
 _ROWS = 256  # queries at a time: their cosines to MOST tickets take 51 MB; fewer multiply slower
 _GROUPS = 512  # of tickets, of which only the most promising are searched: about the root of MOST times CLOSEST
 
@@ -43,21 +44,20 @@ class Neighbours:
         )
 
     def search(
-        self, queries: NDArray[np.float32], count: int = CLOSEST
+        self, queries: NDArray[np.float32], count: int = VOTERS
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(m, width) unit vectors -> rows and cosines, both (m, k), closest first; k = count, or all there are."""
         count = min(count, len(self.vectors))
         if not count or not len(queries):
             return np.zeros((len(queries), count), np.int64), np.zeros((len(queries), count), np.float32)
-        parts = [self._search(queries[start : start + _ROWS], count) for start in range(0, len(queries), _ROWS)]
+        parts = [_closest(queries[at : at + _ROWS] @ self.vectors.T, count) for at in range(0, len(queries), _ROWS)]
         return np.concatenate([rows for rows, _ in parts]), np.concatenate([found for _, found in parts])
 
-    def _search(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        cosines = queries @ self.vectors.T
-        rows = _largest(cosines, count)
-        found = np.take_along_axis(cosines, rows, axis=1)
-        order = np.argsort(-found, axis=1, kind="stable")
-        return np.take_along_axis(rows, order, axis=1), np.take_along_axis(found, order, axis=1)
+    def leaf_columns(self, index: TreeIndex, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(m, k) rows -> (m, k) places of their contact types among the leaves, -1 where it is none of them."""
+        column = index.leaf_columns
+        places = [[column.get(self.contact_types[row], -1) for row in found] for found in rows.tolist()]
+        return np.array(places, np.int64).reshape(rows.shape)
 
     def similar(
         self, rows: NDArray[np.int64], cosines: NDArray[np.float32], *, count: int
@@ -72,6 +72,14 @@ class Neighbours:
             )
             for row, cosine in zip(rows[:count].tolist(), cosines[:count].tolist(), strict=True)
         )
+
+
+def _closest(cosines: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Columns and values of the `count` largest cosines of each row, largest first."""
+    columns = _largest(cosines, count)
+    found = np.take_along_axis(cosines, columns, axis=1)
+    order = np.argsort(-found, axis=1, kind="stable")
+    return np.take_along_axis(columns, order, axis=1), np.take_along_axis(found, order, axis=1)
 
 
 def _largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
@@ -90,11 +98,11 @@ def _largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     return np.take_along_axis(columns, found, axis=1)
 
 
-def distance(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(m, k) cosines of the closest training tickets -> (m,) distances 0 to 2 (nearest neighbours, Sun et al. 2022)."""
+def distance(cosines: NDArray[np.float32], closest: int) -> NDArray[np.float32]:
+    """(m, k) cosines, closest first -> (m,) mean distance to so many training tickets, 0 to 2."""
     if not cosines.shape[1]:
         return np.zeros(len(cosines), np.float32)
-    result: NDArray[np.float32] = (1.0 - cosines.mean(axis=1)).astype(np.float32)
+    result: NDArray[np.float32] = (1.0 - cosines[:, :closest].mean(axis=1)).astype(np.float32)
     return result
 
 

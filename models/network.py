@@ -95,6 +95,7 @@ class TriageNetwork(nn.Module):
         self.fusion = GatedFusion()
         self.decoder = ContactTypeDecoder(self.index, node_dropout=config.node_dropout)
         self.ranker = TemplateRanker()
+        self.condition_on_contact_type = config.condition_on_contact_type
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, categories: Tensor, numbers: Tensor, missing: Tensor
@@ -102,16 +103,24 @@ class TriageNetwork(nn.Module):
         """(batch, T) int64 twice, (batch, C) int64, (batch, M) and (batch, M) float32 -> NetworkOutput."""
         return self.read_states(self.encoder(input_ids, attention_mask), attention_mask, categories, numbers, missing)
 
-    def read_states(
-        self, states: Tensor, attention_mask: Tensor, categories: Tensor, numbers: Tensor, missing: Tensor
+    def read_states(  # noqa: PLR0917  # the graph's inputs, in their order
+        self,
+        states: Tensor,
+        attention_mask: Tensor,
+        categories: Tensor,
+        numbers: Tensor,
+        missing: Tensor,
+        mix: Tensor | None = None,
     ) -> NetworkOutput:
-        """The part after the text encoder, from its token states (batch, T, width)."""
+        """The part after the text encoder, from its token states (batch, T, width). `mix` (batch, N): the label mix of
+        each ticket's time, the latest when None."""
         tokens = self.projection(states) * attention_mask.unsqueeze(2).to(states.dtype)
         ticket_vector = self.fusion(normalize(tokens.sum(dim=1), dim=1), self.attributes(categories, numbers, missing))
-        node_logits = self.decoder(ticket_vector)
+        node_logits = self.decoder(ticket_vector, mix)
         # The ranking loss may teach the ranker which contact types matter, not the decoder which are likely.
         likely = self.decoder.leaf_probabilities(node_logits).detach()
-        query = self.ranker(ticket_vector, self.decoder.expected_vector(likely))
+        expected = self.decoder.expected_vector(likely)
+        query = self.ranker(ticket_vector, expected if self.condition_on_contact_type else torch.zeros_like(expected))
         direction = self.decoder.top_leaf_direction(likely)
         weights = (tokens @ direction.unsqueeze(2)).squeeze(2) / attention_mask.sum(dim=1, keepdim=True)
         return NetworkOutput(ticket_vector, node_logits, query, weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,16 +13,17 @@ from numpy.typing import NDArray
 
 from models import release as names
 from models.attributes import AttributeRow, attribute_rows
-from models.calibrate import SCOPE_LIMIT, Calibration
+from models.calibrate import SCOPE_LIMIT, Calibration, leaf_probabilities
+from models.confidence.scope import energies, signs
+from models.confidence.votes import Votes
 from models.inference import OnnxModel, Outputs, TokenWeights
 from models.neighbours import Neighbours, distance
 from models.release import Release
-from models.tree_index import TreeIndex, index_tree, path_probabilities
+from models.tree_index import TreeIndex, index_tree, node_probabilities
 from tickets.catalogue import load_tree
 
 OUT_OF_SCOPE = "out of scope"
 TOO_UNSURE = "too unsure"
-_ROWS = 1024  # tickets at a time: sibling groups are padded to the largest, which multiplies their memory
 
 
 class ModelInputs(NamedTuple):
@@ -62,15 +64,17 @@ class Predictions:
 
 def interpret(outputs: Outputs, index: TreeIndex, calibration: Calibration, neighbours: Neighbours) -> Predictions:
     """Calibrated predictions from the raw outputs of n tickets."""
-    logits = outputs.node_logits
-    probabilities = np.zeros_like(logits)
-    for start in range(0, len(logits), _ROWS):
-        part = slice(start, start + _ROWS)
-        probabilities[part] = path_probabilities(index, logits[part], calibration.temperatures)
-    predicted = index.leaves[probabilities[:, index.leaves].argmax(axis=1)]  # among equals the first, as top_leaves
-    probability = probabilities[np.arange(len(predicted)), predicted]
     rows, cosines = neighbours.search(outputs.vectors)
-    out_of_scope = calibration.out_of_scope(distance(cosines))
+    columns = neighbours.leaf_columns(index, rows) if calibration.votes.share else np.full(rows.shape, -1, np.int64)
+    leaves = leaf_probabilities(index, outputs.node_logits, columns, cosines, calibration)
+    # In float32 as they are kept: among equals the first, as top_leaves.
+    probabilities = node_probabilities(index, leaves.astype(np.float32))
+    predicted = index.leaves[probabilities[:, index.leaves].argmax(axis=1)]
+    probability = probabilities[np.arange(len(predicted)), predicted]
+    near = distance(cosines, calibration.scope.closest)
+    energy = energies(index, outputs.node_logits, calibration.temperatures)
+    strangeness = calibration.scope.strangeness(signs(near, energy, probability.astype(np.float64)))
+    out_of_scope = calibration.out_of_scope(strangeness)
     return Predictions(
         embeddings=outputs.vectors,
         node_probabilities=probabilities,
@@ -103,6 +107,11 @@ class Predictor:
             release.calibration,
             Neighbours.load(release.folder),
         )
+
+    def alone(self) -> Predictor:
+        """The same without the votes of training tickets. For tickets that the model learned from: the nearest training
+        ticket of such a one is itself."""
+        return dataclasses.replace(self, calibration=dataclasses.replace(self.calibration, votes=Votes()))
 
     def predict(self, inputs: ModelInputs, *, explain: bool = False) -> Predictions:
         outputs = self.model.run(inputs.texts, inputs.rows, explain=explain)

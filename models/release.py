@@ -26,7 +26,8 @@ from tickets.workspace import Workspace, write_text
 
 log = structlog.get_logger()
 
-FORMAT = 1
+FORMAT = 2
+READ = (1, FORMAT)  # format 1 has temperatures and limits alone
 FACTS = "release.json"
 ONNX = "model.onnx"
 TOKENIZER = "tokenizer.json"
@@ -88,9 +89,10 @@ def open_release(folder: Path, *, verify: bool = True) -> Release:
     Raises ReleaseError, naming the file, when the directory or a file of it is missing, changed, or of another format.
     """
     facts = _read_facts(folder)
-    if facts.get("format") != FORMAT:
+    if facts.get("format") not in READ:
         raise ReleaseError(
-            f"{folder / FACTS} has format {facts.get('format')!r}; this version reads format {FORMAT}.",
+            f"{folder / FACTS} has format {facts.get('format')!r}; this version reads formats "
+            f"{' and '.join(map(str, READ))}.",
             hint="Train again with this version, or install the version that made it.",
         )
     try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.batches import TicketArrays, Tokens, evaluation_batches
@@ -25,15 +26,16 @@ class StateCache:
     tokens: Tokens
     states: Tensor  # (all tokens, width) float16
 
-    def padded(self, rows: np.ndarray[tuple[int], np.dtype[np.int64]], device: torch.device) -> Tensor:
-        """(rows, longest of them, width) float32 on the device; zeros after a text's end."""
+    def padded(self, rows: NDArray[np.int64], device: torch.device, *, width: int) -> Tensor:
+        """(rows, `width` tokens, width) float32 on the device; zeros after a text's end."""
         lengths = self.tokens.lengths[rows]
-        columns = np.arange(int(lengths.max()))
+        columns = np.arange(width)
         mask = columns < lengths[:, None]
         where = torch.from_numpy((self.tokens.offsets[rows][:, None] + columns)[mask])
-        padded = torch.zeros(*mask.shape, self.states.shape[1], dtype=self.states.dtype)
+        pinned = device.type == "cuda"
+        padded = torch.zeros(*mask.shape, self.states.shape[1], dtype=self.states.dtype, pin_memory=pinned)
         padded[torch.from_numpy(mask)] = self.states[where]
-        return padded.to(device).float()
+        return padded.to(device, non_blocking=pinned).float()
 
 
 @torch.no_grad()
@@ -49,7 +51,7 @@ def cache_states(
     report(f"Reading {len(tickets):,} tickets once through {frozen} frozen layers ({needed / 1e6:,.0f} MB kept).")
     states = torch.empty(len(tokens.values), encoder.width, dtype=torch.float16)
     encoder.eval()
-    for batch in evaluation_batches(tickets, 64):
+    for batch in reversed(list(evaluation_batches(tickets, 64))):  # what the longest took serves the shorter
         ids, mask = (torch.from_numpy(array).to(encoder.device) for array in (batch.input_ids, batch.attention_mask))
         with encoder_precision(encoder.device, bf16=bf16):
             output = encoder.lower(frozen, ids, mask)[mask.bool()].to("cpu", torch.float16)

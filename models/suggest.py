@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models import release as names
 from models.attributes import AttributeRow
+from models.confidence.answer_sets import MANY, nodes_above, set_sizes
 from models.predictions import ModelInputs, Predictions, Predictor
 from models.release import Release
 from models.templates import rank_templates
@@ -21,7 +22,7 @@ from pipeline.text.clean import clean_ticket
 from pipeline.text.features import model_text, text_statistics
 from tickets.catalogue import load_templates, load_tree
 from tickets.contact_types import ContactTypeTree
-from tickets.records import RankedContactType, RankedTemplate, ReplyTemplate, Suggestion, Ticket
+from tickets.records import AnswerSet, RankedContactType, RankedTemplate, ReplyTemplate, Suggestion, Ticket
 
 SIMILAR = 3  # resolved tickets shown beside a suggestion
 
@@ -69,7 +70,8 @@ class Suggester:
         lake has them cleaned."""
         inputs = _inputs(tickets)
         predictions = self.predictor.predict(inputs, explain=True)
-        leaves = top_leaves(self.predictor.index, predictions.node_probabilities, top_types)
+        leaves = top_leaves(self.predictor.index, predictions.node_probabilities, max(top_types, MANY))
+        sets = self._answer_sets(predictions, leaves)
         order, scores = rank_templates(
             self.templates, self.template_vectors, predictions.template_queries, [ticket.language for ticket in tickets]
         )
@@ -80,7 +82,7 @@ class Suggester:
                 ticket_id=ticket.ticket_id,
                 model_version=self.version,
                 created_at=at,
-                contact_types=self._contact_types(leaves[row], predictions.node_probabilities[row]),
+                contact_types=self._contact_types(leaves[row, :top_types], predictions.node_probabilities[row]),
                 templates=self._templates(order[row], scores[row], top_templates),
                 abstained=bool(predictions.abstained[row]),
                 abstain_reason=predictions.abstain_reason(row),
@@ -88,6 +90,7 @@ class Suggester:
                 similar=self.predictor.neighbours.similar(
                     predictions.neighbours[row], predictions.cosines[row], count=SIMILAR
                 ),
+                answer_set=sets[row],
                 words=word_weights(
                     inputs.texts[row],
                     predictions.tokens[row].offsets,
@@ -118,10 +121,26 @@ class Suggester:
                 contact_type=ids[leaf],
                 path=self.tree.path(ids[leaf]),
                 probability=round(float(probabilities[leaf]), 4),
-                band=self.release.calibration.band(float(probabilities[leaf])),
+                band=self.release.calibration.band(float(probabilities[leaf]), ids[leaf]),
             )
             for leaf in leaves.tolist()
         )
+
+    def _answer_sets(self, predictions: Predictions, leaves: NDArray[np.int64]) -> list[AnswerSet | None]:
+        """Of each ticket, from its likeliest leaves (n, MANY or more, or all there are), best first."""
+        found, index = self.release.calibration.sets, self.predictor.index
+        if found is None:
+            return [None] * len(leaves)
+        sizes = set_sizes(predictions.node_probabilities[:, index.leaves], found)
+        above = nodes_above(index, predictions.node_probabilities, predictions.predicted, found.enough_under)
+        return [
+            AnswerSet(
+                coverage=found.coverage,
+                contact_types=tuple(index.ids[leaf] for leaf in likeliest[:size]) if size <= MANY else (),
+                under=index.ids[node] if size > MANY and node >= 0 else None,
+            )
+            for likeliest, size, node in zip(leaves.tolist(), sizes.tolist(), above.tolist(), strict=True)
+        ]
 
     def _templates(
         self, order: NDArray[np.int64], scores: NDArray[np.float32], count: int

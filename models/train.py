@@ -7,37 +7,42 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
 import structlog
 
 from models import release as names
 from models.batches import TrainingData, hash_of, load_training_data
-from models.calibrate import NEVER, Calibration, Targets, fit_calibration, fit_temperatures
+from models.calibrate import Calibration, Targets
 from models.card import model_card
+from models.confidence.fitting import fit_calibration
 from models.config import TrainConfig
-from models.directory import parity_inputs, write_network, write_vectors
+from models.directory import parity_inputs, write_findings, write_network, write_vectors
+from models.distributed import ALONE, Workers
 from models.encoder import load_tokenizer
-from models.evaluate import LADDER, Figures, Rung, evaluate_baselines, evaluate_model, milliseconds, splits, timed_rows
+from models.evaluate import Figures, evaluate_model, milliseconds, splits, timed_rows
+from models.experiments.recording import recorded
+from models.experiments.sinks import DEFAULT_SINKS, open_sinks
+from models.experiments.trainings import conclude, training_start
 from models.fit import FitResult, fit
 from models.inference import OnnxModel, Outputs
-from models.neighbours import Neighbours, distance
+from models.ladder import BESIDE_TRAINING, Rung, evaluate_baselines
+from models.lessons import taught, unlabelled_examples
+from models.neighbours import Neighbours
 from models.onnx import export_checked
-from models.predictions import Predictions, Predictor, inputs_of, interpret
-from models.quality import class_report
-from models.reference import predictions_table
+from models.predictions import Predictor, inputs_of, interpret
 from models.release import Release, seal
 from tickets.catalogue import read_dataset
 from tickets.errors import TrainingDataError
 from tickets.workspace import Workspace, write_text
 
 log = structlog.get_logger()
+
+_CHECKPOINTS = ".training"  # in the workspace's models folder, while a training is under way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +61,82 @@ def train(
     report: Callable[[str], None],
     progress: Callable[[int, int, float], None],
     tracking_uri: str | None = None,
+    sinks: Sequence[str] = DEFAULT_SINKS,
     initial: Path | None = None,
-    ladder: Mapping[str, Rung] = LADDER,
+    teachers: Sequence[Release] = (),
+    with_unlabelled: bool = False,
+    ladder: Mapping[str, Rung] = BESIDE_TRAINING,
+    workers: Workers = ALONE,
 ) -> ModelVersion:
     """Train on the workspace's examples and leave a complete model directory in models/<version>.
 
-    `initial` is an earlier model directory to start from. Without `tracking_uri` nothing is recorded in MLflow. An
-    interrupted training goes on from its checkpoint when it is started again with the same data and settings.
-    Raises TrainingDataError, MissingStepError, InputError, MachineError, ReleaseError.
+    `initial` is an earlier model directory to start from. `teachers` are trained models to learn from beside the
+    outcomes; `with_unlabelled` lets them also speak of tickets that have none (models/lessons.py). The run is recorded
+    in `sinks` (models/experiments/sinks.py) while it goes on; without `tracking_uri` not in MLflow. An interrupted
+    training goes on from its checkpoint when it is started again with the same data and settings. Of several
+    `workers` only the first calls this, the others `assist`. Raises TrainingDataError, MissingStepError, InputError,
+    MachineError, ReleaseError.
     """
+    recorders = open_sinks(sinks, workspace, tracking_uri)
     encoder = str(initial / names.ENCODER) if initial else config.encoder
+    data = _read(workspace, config, encoder, teachers, with_unlabelled=with_unlabelled, report=report)
+    checkpoints = workspace.models / _CHECKPOINTS
+    languages = read_dataset(workspace).languages
+    with recorded(training_start(data, config, initial), recorders, report=report) as run:
+        fitted = fit(
+            data,
+            config,
+            folder=checkpoints,
+            report=report,
+            progress=progress,
+            initial=initial,
+            on_step=run.step,
+            on_look=run.look,
+            workers=workers,
+        )
+        workers.leave()
+        with workspace.aside("model") as folder:
+            release = package(
+                fitted, data, config, folder, encoder=encoder, languages=languages, report=report, ladder=ladder
+            )
+            workspace.replace_folder(folder, workspace.models / release.version)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        conclude(run, release, workspace.models / release.version, fitted.history)
+    trained = ModelVersion(version=release.version, folder=workspace.models / release.version, metrics=release.metrics)
+    log.info("model trained", version=release.version, seconds=round(fitted.seconds, 1))
+    return trained
+
+
+def assist(
+    workspace: Workspace,
+    config: TrainConfig,
+    *,
+    workers: Workers,
+    teachers: Sequence[Release] = (),
+    with_unlabelled: bool = False,
+) -> None:
+    """What the other processes do while the first one trains: read the same data and take their share of the fit.
+
+    They write nothing, record nothing and say nothing. Raises as `train` does.
+    """
+    data = _read(workspace, config, config.encoder, teachers, with_unlabelled=with_unlabelled, report=_silent)
+    fit(data, config, folder=workspace.models / _CHECKPOINTS, report=_silent, progress=_silent, workers=workers)
+    workers.leave()
+
+
+def _silent(*_said: object) -> None:
+    """The report and the progress of a process that nobody watches."""
+
+
+def _read(
+    workspace: Workspace,
+    config: TrainConfig,
+    encoder: str,
+    teachers: Sequence[Release],
+    *,
+    with_unlabelled: bool,
+    report: Callable[[str], None],
+) -> TrainingData:
     tokenizer = load_tokenizer(encoder, config.max_tokens)
     data = load_training_data(workspace, tokenizer, config, report=report)
     if not len(data.validation):
@@ -73,20 +144,10 @@ def train(
             "no ticket of the validation split has an outcome; without them nothing can be calibrated.",
             hint="Move the split's dates so that validation has tickets, then run `triage features`.",
         )
-    checkpoints = workspace.models / ".training"
-    fitted = fit(data, config, folder=checkpoints, report=report, progress=progress, initial=initial)
-    languages = read_dataset(workspace).languages
-    with workspace.aside("model") as folder:
-        release = package(
-            fitted, data, config, folder, encoder=encoder, languages=languages, report=report, ladder=ladder
-        )
-        workspace.replace_folder(folder, workspace.models / release.version)
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    trained = ModelVersion(version=release.version, folder=workspace.models / release.version, metrics=release.metrics)
-    if tracking_uri is not None:
-        _record(trained, release, fitted, workspace, tracking_uri)
-    log.info("model trained", version=release.version, seconds=round(fitted.seconds, 1))
-    return trained
+    if teachers or with_unlabelled:
+        unlabelled = unlabelled_examples(workspace) if with_unlabelled else None
+        data = taught(data, teachers, unlabelled=unlabelled, threads=os.cpu_count() or 1, report=report)
+    return data
 
 
 def package(
@@ -98,7 +159,7 @@ def package(
     encoder: str,
     languages: tuple[str, ...],
     report: Callable[[str], None],
-    ladder: Mapping[str, Rung] = LADDER,
+    ladder: Mapping[str, Rung] = BESIDE_TRAINING,
 ) -> Release:
     """Everything after the fit: make `folder` a complete model directory. `encoder` is where its tokenizer came from.
 
@@ -119,7 +180,7 @@ def package(
     figures = evaluate_model(data, predictions, template_vectors)
     served = OnnxModel.load(folder, max_tokens=config.max_tokens)  # one thread, as the service runs it
     figures["cost"] = _cost(folder, Predictor(served, data.index, calibration, neighbours), data, fitted.seconds)
-    metrics = {"model": figures, **evaluate_baselines(data, seed=config.seed, report=report, ladder=ladder)}
+    metrics = {"model": figures, **evaluate_baselines(data, config, report=report, ladder=ladder)}
     write_findings(data, predictions, metrics, folder)
     now, data_hash = datetime.now(UTC), hash_of(data)
     release = Release(
@@ -142,37 +203,14 @@ def package(
 def calibrated(
     outputs: Outputs, data: TrainingData, neighbours: Neighbours, targets: Targets | None = None
 ) -> Calibration:
-    """Temperatures and limits from what the served graph says of the validation tickets."""
-    tickets, index = data.validation, data.index
-    logits = np.where(index.active, outputs.node_logits, -np.inf).astype(np.float32)
-    temperatures = fit_temperatures(logits, index.paths[tickets.node], index.group)
-    unlimited = Calibration(
-        temperatures=temperatures, high=NEVER, medium=NEVER, abstain_below=0.0, scope_center=1.0, scope_scale=1.0
-    )
-    predictions = interpret(outputs, index, unlimited, neighbours)
-    right = index.ancestors[tickets.node, predictions.predicted] > 0  # for an inner node any leaf under it
-    return fit_calibration(
-        temperatures, predictions.probability, right, distance(predictions.cosines), targets or Targets()
-    )
+    """All that makes the served graph honest, from what it says of the validation tickets."""
+    return fit_calibration(outputs, data.index, data.validation.node, neighbours, targets or Targets())
 
 
 def version_name(data_hash: str, config: TrainConfig, now: datetime) -> str:
     """`20260131-093000-4f1c2a`: sortable by time, and telling data and settings apart."""
     settings = json.dumps(dataclasses.asdict(config), sort_keys=True)
     return f"{now:%Y%m%d-%H%M%S}-{hashlib.sha256((data_hash + settings).encode()).hexdigest()[:6]}"
-
-
-def write_findings(
-    data: TrainingData, predictions: Mapping[str, Predictions], metrics: Mapping[str, Figures], folder: Path
-) -> None:
-    """Write metrics.json (with a row a contact type) and reference.parquet."""
-    reports = {
-        split: class_report(data.index, made.node_probabilities[:, data.index.leaves], splits(data)[split].node)
-        for split, made in predictions.items()
-    }
-    write_text(folder / names.METRICS, json.dumps({**metrics, "contact_types": reports}, indent=1, ensure_ascii=False))
-    reference = predictions_table(data.validation.rows, data.validation.node, predictions["validation"], data.index)
-    pq.write_table(reference, folder / names.REFERENCE)
 
 
 def _cost(folder: Path, predictor: Predictor, data: TrainingData, train_seconds: float) -> dict[str, float]:
@@ -192,34 +230,3 @@ def _windows(data: TrainingData) -> dict[str, dict[str, Any]]:
             times = rows["created_at"].to_pylist()
             windows[split] = {"from": min(times).isoformat(), "to": max(times).isoformat(), "tickets": len(rows)}
     return windows
-
-
-def _record(
-    trained: ModelVersion, release: Release, fitted: FitResult, workspace: Workspace, tracking_uri: str
-) -> None:
-    from models.registry import TrainingRecord, git_hash, record_training
-
-    flat = {
-        f"{split}/{figure}" if who == "model" else f"{who}/{split}/{figure}": value
-        for who, figures in trained.metrics.items()
-        for split, row in figures.items()
-        for figure, value in row.items()
-    }
-    record = TrainingRecord(
-        version=trained.version,
-        folder=trained.folder,
-        parameters={**release.config, "tree_version": release.tree_version, **_ticket_counts(release)},
-        metrics=flat,
-        history=fitted.history,
-        data_hash=release.data_hash,
-        git_hash=git_hash(),
-        artifacts=[trained.folder / name for name in (names.METRICS, names.CARD, names.FACTS)],
-    )
-    local = tracking_uri.startswith("sqlite:")
-    record_training(
-        record, tracking_uri=tracking_uri, artifact_folder=workspace.root / "mlflow-artifacts" if local else None
-    )
-
-
-def _ticket_counts(release: Release) -> dict[str, int]:
-    return {f"{split}_tickets": window["tickets"] for split, window in release.windows.items()}

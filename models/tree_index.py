@@ -7,7 +7,7 @@ inactive node, or one under an inactive parent, has probability 0, and its sibli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,8 @@ class TreeIndex:
     ancestors: Floats  # (N, N) 1 where the row's node is the column's node or above it
     paths: Integers  # (N, D) node indices from the top level down to the node, -1 after its end
     leaves: Integers  # (L,) active nodes without active children
+    leaves_under: Floats  # (N, L) 1 where the column's leaf is the row's node or under it: columns of `ancestors`
+    leaf_columns: Mapping[str, int]  # contact type -> its place in `leaves`
 
     @property
     def levels(self) -> int:
@@ -76,6 +78,8 @@ def index_tree(tree: ContactTypeTree) -> TreeIndex:
         ancestors=ancestors,
         paths=paths,
         leaves=np.array(leaves, dtype=np.int64),
+        leaves_under=np.ascontiguousarray(ancestors[:, leaves]),
+        leaf_columns={ids[position]: column for column, position in enumerate(leaves)},
     )
 
 
@@ -120,6 +124,11 @@ def path_probabilities(
     """Probability that a ticket's path goes through each node, (batch, N). Over `index.leaves` it sums to one."""
     conditional = conditional_log_probabilities(index, node_logits, temperatures)
     return np.asarray(np.exp(conditional @ index.ancestors), dtype=np.float32)
+
+
+def node_probabilities(index: TreeIndex, leaves: Floats) -> Floats:
+    """(batch, N) from probabilities of the leaves (batch, L): a node has what the leaves at and under it have."""
+    return np.asarray(leaves @ index.leaves_under.T, dtype=np.float32)
 
 
 def top_leaves(index: TreeIndex, probabilities: Floats, k: int) -> Integers:

@@ -93,6 +93,16 @@ class WordWeight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerSet:
+    """The contact types, best first, among which the right one is with a probability of `coverage`. Empty when there
+    are too many to be of use; `under` is then the part of the tree that it is in, where that can be told."""
+
+    coverage: float
+    contact_types: tuple[str, ...] = ()
+    under: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
     """What the model says of one ticket, best first. `abstained` means: show the list, pre-select nothing."""
 
@@ -105,6 +115,7 @@ class Suggestion:
     abstained: bool = False
     abstain_reason: str | None = None
     out_of_scope: float = 0.0
+    answer_set: AnswerSet | None = None  # None: made before there were any, or by a release without them
     similar: tuple[SimilarTicket, ...] = ()
     words: tuple[WordWeight, ...] = ()
 
@@ -145,8 +156,13 @@ def suggestion_from_json(data: Mapping[str, Any]) -> Suggestion:
             "templates": tuple(RankedTemplate(**row) for row in data["templates"]),
             "similar": tuple(SimilarTicket(**row) for row in data["similar"]),
             "words": tuple(WordWeight(**row) for row in data["words"]),
+            "answer_set": _answer_set(data.get("answer_set")),
         }
     )
+
+
+def _answer_set(data: Mapping[str, Any] | None) -> AnswerSet | None:
+    return None if data is None else AnswerSet(**{**data, "contact_types": tuple(data["contact_types"])})
 
 
 def attributes_to_text(attributes: Mapping[str, AttributeValue]) -> str:
@@ -159,4 +175,6 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
     return value

@@ -92,6 +92,11 @@ class Workspace:
         return self.root / "reports"
 
     @property
+    def experiments(self) -> Path:
+        """runs.jsonl (tickets.experiment_log), studies, TensorBoard's files."""
+        return self.root / "experiments"
+
+    @property
     def aside_root(self) -> Path:
         return self.root / ".aside"
 

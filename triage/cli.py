@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickets.errors import MachineError, TriageError
+from triage.debug_commands import add_debug_command
+from triage.experiment_commands import add_experiment_commands
 from triage.lake_commands import pipeline_app, quarantine_app
-from triage.options import AsOf, Folder, day_of, settings_of
+from triage.options import AsOf, Folder, Sinks, day_of, settings_of
 from triage.source_commands import sources_app
 from triage.taxonomy_commands import app as taxonomy_app
 from triage.template_commands import templates_app
@@ -39,7 +41,7 @@ Night = Annotated[
 ]
 Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of that period.")]
 Preset = Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: how much to spend.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda; auto when not given.")]
 
 
 def main() -> None:
@@ -133,10 +135,20 @@ def features(
 def train(
     workspace: Folder = None,
     preset: Preset = "cpu",
-    device: Device = "auto",
+    device: Device = None,
     encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
     max_train_tickets: Annotated[int | None, typer.Option(help="Use only the newest so many.")] = None,
+    knobs_file: Annotated[
+        Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's, as a study writes.")
+    ] = None,
+    sink: Sinks = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="A trained version to learn from as well; may be given several times.")
+    ] = None,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="Let the teachers speak of tickets without an outcome too.")
+    ] = False,
     promote_it: Annotated[bool, typer.Option("--promote", help="Serve it at once, without a gate.")] = False,
 ) -> None:
     """Train a model on the features, measure it beside the baselines, register it."""
@@ -152,23 +164,17 @@ def train(
             promote_it=promote_it,
             report=shown.report,
             progress=shown.progress,
+            knobs_file=knobs_file,
+            sinks=sink or (),
+            teachers=teacher or (),
+            with_unlabelled=unlabelled,
         )
-    show_metrics(version)
+    if version is not None:  # None in all but the first of several processes
+        show_metrics(version)
 
 
-@app.command()
-def debug(workspace: Folder = None, preset: Preset = "cpu-quick") -> None:
-    """Walk the checklist before a long run: shapes, initial loss, overfit one batch, permuted labels."""
-    from triage import steps
-    from triage.console import screen
-
-    with screen() as shown:
-        findings = steps.debug(settings_of(workspace), preset, report=shown.report)
-    for finding in findings:
-        if not finding.passed:
-            print(f"{finding.check}: {finding.advice}")
-    if not all(finding.passed for finding in findings):
-        raise typer.Exit(1)
+add_debug_command(app)
+add_experiment_commands(app)
 
 
 @app.command()
@@ -177,12 +183,21 @@ def evaluate(
     version: Annotated[
         str | None, typer.Option(help="A model under models/; the current release when not given.")
     ] = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Instead: what it gets wrong, for whom, and which labels are suspect.")
+    ] = False,
+    split: Annotated[str, typer.Option(help="With --errors: test or validation.")] = "test",
 ) -> None:
-    """Show a model's figures beside majority class and TF-IDF on the same rows."""
+    """Show a model's figures beside majority class and TF-IDF on the same rows, or write a report of its errors."""
     from triage import steps
-    from triage.console import show_metrics
+    from triage.console import screen, show_errors, show_metrics
 
-    show_metrics(steps.model_version(settings_of(workspace), version))
+    if not errors:
+        show_metrics(steps.model_version(settings_of(workspace), version))
+        return
+    with screen() as shown:
+        found, files = steps.errors(settings_of(workspace), version, split=split, report=shown.report)
+    show_errors(found, files)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,6 +18,8 @@ from rich.text import Text
 from models.card import COST, QUALITY
 
 if TYPE_CHECKING:
+    from models.diagnosis.error_report import ErrorReport
+    from models.experiments.study import StudyOutcome, TrialResult
     from models.train import ModelVersion
     from monitoring.night import NightReport
     from triage.doctor import Check
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 _CHAPTER = r"(?<=  )\d\. [^.]+\."  # of the demonstration
 _ALARM = r"(?<=    )(?:warning|critical):"
+_TRUSTED_TRIALS = 30
+_WORST_TYPES = 8
 _LINE_EVERY = 10.0  # seconds between progress lines where there is no terminal to draw a bar on
 
 
@@ -101,6 +106,62 @@ def _figures(title: str, names: Sequence[str], figures: Mapping[str, Mapping[str
         if any(value is not None for value in values):
             table.add_row(words, *("" if value is None else f"{value:.3g}" for value in values))
     return table
+
+
+def show_study(outcome: StudyOutcome, preset: str, file: Path) -> None:
+    """The best knobs and what each mattered, what a trial cost, and how to train with them."""
+    console = Console(highlight=False)
+    trials, best = outcome.trials, outcome.best
+    table = Table(title=f"Best of {len(trials)} trials: trial {best.number}", title_justify="left")
+    for heading in ("knob", "best", "importance"):
+        table.add_column(heading, justify="left" if heading == "knob" else "right")
+    shares = outcome.importance
+    for name in sorted(best.knobs, key=lambda name: -shares.get(name, 0.0)):
+        table.add_row(name, f"{best.knobs[name]}", f"{shares[name]:.2f}" if name in shares else "")
+    console.print(table)
+    finished = [trial for trial in trials if trial.status == "finished"]
+    beside = "" if outcome.unsearched is None else f"; the settings it began with {outcome.unsearched:.4f}"
+    console.print(f"Validation {outcome.objective}  {best.value:.4f}{beside}")
+    console.print(f"Trials  {len(finished)} finished, {_count(trials, 'pruned')}, {_count(trials, 'failed')}")
+    seconds = sorted(trial.seconds for trial in trials)
+    console.print(f"Cost  {seconds[len(seconds) // 2]:.0f} s a trial, {sum(seconds) / 60:.1f} minutes in all")
+    if not shares:
+        console.print("Importance is told from four finished trials on.")
+    elif len(finished) < _TRUSTED_TRIALS:
+        console.print(f"Importance from {len(finished)} finished trials is a hint; {_TRUSTED_TRIALS} say more.")
+    for trial in trials:
+        if trial.status == "failed":
+            console.print(escape(f"Trial {trial.number} failed: {trial.reason}"))
+    console.print(escape(f"\nTrain with them:\n  triage train --preset {preset} --knobs {file}"), soft_wrap=True)
+
+
+def _count(trials: Sequence[TrialResult], status: str) -> str:
+    return f"{sum(trial.status == status for trial in trials)} {status}"
+
+
+def show_errors(found: ErrorReport, files: Sequence[Path]) -> None:
+    """The gist of an error report, and where to read the rest."""
+    console = Console(highlight=False)
+    console.print(escape(f"\nModel {found.version}, {found.tickets:,} {found.split} tickets: {found.right} right"))
+    for level in found.levels:
+        console.print(escape(f"Level {level.level}  {level.errors:,} errors begin here; right {level.right}"))
+    table = Table(title="Contact types that cost most", title_justify="left")
+    for heading in ("contact type", "tickets", "missed", "recall", "most often taken for"):
+        table.add_column(heading, justify="right" if heading in ("tickets", "missed") else "left")
+    for row in found.types[:_WORST_TYPES]:
+        cells = (row.contact_type, f"{row.tickets}", f"{row.missed}", f"{row.recall}", row.taken_for or "")
+        table.add_row(*map(escape, cells))
+    console.print(table)
+    worse = [one for one in found.slices if one.worse]
+    for one in worse:
+        console.print(escape(f"Worse than the rest  {one.title}: {one.error} wrong, the rest {one.rest}"))
+    if not worse:
+        console.print(f"No slice of {len(found.slices)} is surely worse than the rest.")
+    for labels in found.labels:
+        known = f"{len(labels.suspects):,} of {labels.tickets:,}"
+        console.print(f"Suspect labels, {labels.split}  {known}")
+    for file in files:
+        console.print(escape(f"  {file}"), soft_wrap=True)
 
 
 def show_night(night: NightReport) -> None:

@@ -2,8 +2,114 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from triage.options import Folder, Sinks, settings_of
 
 
 def add_experiment_commands(app: typer.Typer) -> None:
     """Top-level commands, not a group: they stand beside `train`."""
+    app.command()(baselines)
+    app.command()(tune)
+
+
+def baselines(
+    workspace: Folder = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="cpu-quick, cpu or gpu: how the transformer learns, if no model of these tickets is there."),
+    ] = None,
+    rungs: Annotated[
+        str | None,
+        typer.Option(
+            help="Only these, with commas: majority, keywords, tfidf, cota1, frozen, cnn, lstm, setfit, transformer."
+        ),
+    ] = None,
+    max_train_tickets: Annotated[int | None, typer.Option(help="Learn from the newest so many.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
+    knobs_file: Annotated[
+        Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's.")
+    ] = None,
+    budget_ms: Annotated[float | None, typer.Option(help="Recommend within so many milliseconds a ticket.")] = None,
+    budget_mb: Annotated[float | None, typer.Option(help="Recommend within so many megabytes.")] = None,
+    budget_train_seconds: Annotated[float | None, typer.Option(help="Recommend within so much training.")] = None,
+    last: Annotated[bool, typer.Option("--last", help="Train nothing: ask the last run again.")] = False,
+) -> None:
+    """The ladder: every way to tell contact types, from majority to transformer, with its quality and its costs."""
+    from models.budget import Budget
+    from triage import experiments
+    from triage.ladder_view import show_ladder
+
+    budget = Budget(train_seconds=budget_train_seconds, ms_per_ticket=budget_ms, megabytes=budget_mb)
+    settings = settings_of(workspace)
+    if last:
+        show_ladder(*experiments.last_ladder(settings, budget))
+        return
+    from triage.console import screen
+
+    given = {"device": device, "encoder": encoder, "max_train_tickets": max_train_tickets}
+    with screen() as shown:
+        found = experiments.baselines(
+            settings,
+            preset,
+            given,
+            budget,
+            knobs_file=knobs_file,
+            rungs=[name.strip() for name in (rungs or "").split(",") if name.strip()],
+            report=shown.report,
+            progress=shown.progress,
+        )
+    show_ladder(*found)
+
+
+def tune(
+    workspace: Folder = None,
+    preset: Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: where the search begins.")] = "cpu",
+    trials: Annotated[int, typer.Option(help="In all: a study that was stopped goes on to so many.")] = 20,
+    minutes: Annotated[float | None, typer.Option(help="Begin no trial after these.")] = None,
+    max_train_tickets: Annotated[int | None, typer.Option(help="Train each trial on the newest so many.")] = None,
+    knob: Annotated[
+        list[str] | None, typer.Option(help="Search this knob alone, or some: --knob epochs --knob warmup.")
+    ] = None,
+    objective: Annotated[str, typer.Option(help="mrr or accuracy, of contact types on the validation split.")] = "mrr",
+    pruner: Annotated[str, typer.Option(help="median, hyperband or none: what ends a hopeless trial.")] = "median",
+    study: Annotated[str | None, typer.Option(help="A name for the study.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the search.")] = 17,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
+    knobs_file: Annotated[
+        Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's.")
+    ] = None,
+    sink: Sinks = None,
+) -> None:
+    """Search for good knobs by short trainings, the hopeless ended early (Optuna). Run again, it goes on."""
+    from models.experiments.study import StudyPlan
+    from triage import experiments
+    from triage.console import screen, show_study
+
+    plan = StudyPlan(
+        trials=trials,
+        minutes=minutes,
+        objective=objective,  # type: ignore[arg-type]  # checked there
+        pruner=pruner,  # type: ignore[arg-type]
+        knobs=tuple(knob or ()),
+        study=study,
+        seed=seed,
+    )
+    given = {"device": device, "encoder": encoder, "max_train_tickets": max_train_tickets}
+    with screen() as shown:
+        outcome, file = experiments.tune(
+            settings_of(workspace),
+            preset,
+            given,
+            plan,
+            report=shown.report,
+            progress=shown.progress,
+            knobs_file=knobs_file,
+            sinks=sink or (),
+        )
+    show_study(outcome, preset, file)

@@ -14,6 +14,7 @@ def configure_logs(*, verbose: bool) -> None:
     logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
     for noisy in ("py4j", "alembic", "mlflow", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries; what comes of them is told by who asked
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

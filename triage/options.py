@@ -16,6 +16,11 @@ AsOf = Annotated[
     dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day to run for; today when not given.")
 ]
 
+Sinks = Annotated[
+    list[str] | None,
+    typer.Option("--sink", help="Where to record: mlflow, tensorboard, wandb, none (TRIAGE_TRACKING__SINKS)."),
+]
+
 
 def settings_of(workspace: Path | None) -> Settings:
     """The environment's settings, for the workspace that was named, if one was. Raises InputError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from models.config import TrainConfig
 from models.evaluate import score_release
+from models.experiments.sinks import DEFAULT_SINKS
 from models.release import Release, current_release, open_release
 from models.train import ModelVersion
 from models.train import train as train_model
@@ -58,6 +59,7 @@ def retrain(
     tracking_uri: str,
     report: Report,
     progress: Progress,
+    sinks: Sequence[str] = DEFAULT_SINKS,
     validation_days: int = 7,
     gate_days: int = 7,
     now: dt.datetime | None = None,
@@ -78,7 +80,13 @@ def retrain(
     if initial is None:
         report("the champion learned from days now held out, so the challenger starts afresh")
     challenger = train_model(
-        workspace, config, report=report, progress=progress, tracking_uri=tracking_uri, initial=initial
+        workspace,
+        config,
+        report=report,
+        progress=progress,
+        tracking_uri=tracking_uri,
+        sinks=sinks,
+        initial=initial,
     )
     at = now or dt.datetime.now(dt.UTC)
     origin = {"from": champion.version if initial else config.encoder}

@@ -50,6 +50,18 @@ class RetentionSettings(BaseModel):
     releases_kept: int = Field(default=3, ge=0, description="Champions before the current one, whatever their age.")
 
 
+class TrackingSettings(BaseModel):
+    """TRIAGE_TRACKING__SINKS."""
+
+    sinks: str = Field(
+        default="mlflow",
+        description="Where runs are recorded, by commas: mlflow, tensorboard, wandb; none for the workspace alone.",
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(name.strip() for name in self.sinks.split(",") if name.strip())
+
+
 class Settings(BaseSettings):
     """TRIAGE_* settings, nested with `__`."""
 
@@ -65,6 +77,7 @@ class Settings(BaseSettings):
     spark: SparkSettings = Field(default_factory=SparkSettings)
     zendesk: ZendeskSettings = Field(default_factory=ZendeskSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    tracking: TrackingSettings = Field(default_factory=TrackingSettings)
     source_url: SecretStr | None = Field(
         default=None, description='SQLAlchemy URL of the database that a dataset with format = "database" is read from.'
     )
@@ -75,13 +88,17 @@ class Settings(BaseSettings):
     )
 
 
-# Set unless the person did. Nothing phones home. Threads that wait for others sleep instead of spinning, which makes
-# training several times faster on a busy machine (docs/experiments.md).
+# Set unless the person did. Nothing phones home. A tracking server that is away is given up in seconds. Threads that
+# wait for others sleep instead of spinning, which makes training several times faster on a busy machine
+# (docs/experiments.md).
 _ENVIRONMENT: Mapping[str, str] = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "WANDB_MODE": "offline",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_WAIT_POLICY": "passive",

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from models.config import TrainConfig
-    from models.debug import Finding
+    from models.diagnosis.diagnose import Diagnosis, Wanted
+    from models.diagnosis.error_report import ErrorReport
     from models.train import ModelVersion
     from monitoring.night import NightReport
     from triage.retrain import RetrainOutcome
@@ -87,15 +88,40 @@ def train(
     promote_it: bool,
     report: Report,
     progress: Progress,
-) -> ModelVersion:
-    """Train with a preset, `knobs` that are not None overriding it. Raises InputError, TrainingDataError."""
+    knobs_file: Path | None = None,
+    sinks: Sequence[str] = (),
+    teachers: Sequence[str] = (),
+    with_unlabelled: bool = False,
+) -> ModelVersion | None:
+    """Train with a preset, the knobs of a file over it, `knobs` that are not None over both. `sinks` that are named
+    stand for those of the settings, `teachers` are versions. Under torchrun the first process does all this and holds
+    the lock; the others take their share of the steps and end with None. Raises InputError, TrainingDataError,
+    ReleaseError."""
     from models import train as training
+    from models.distributed import meet
+    from models.release import open_release
     from triage import champion
 
+    config = train_config(preset, knobs, knobs_file)
+    workers = meet(config.device)
+    if not workers.first:
+        given = Workspace.open(settings.workspace)
+        teaching = [open_release(given.models / version) for version in teachers]
+        training.assist(given, config, workers=workers, teachers=teaching, with_unlabelled=with_unlabelled)
+        return None
     with opened(settings, "train") as (workspace, engine):
         uri = tracking_uri(settings, workspace)
-        config = train_config(preset, knobs)
-        trained = training.train(workspace, config, report=report, progress=progress, tracking_uri=uri)
+        trained = training.train(
+            workspace,
+            config,
+            report=report,
+            progress=progress,
+            tracking_uri=uri,
+            sinks=sinks or settings.tracking.names(),
+            teachers=[open_release(workspace.models / version) for version in teachers],
+            with_unlabelled=with_unlabelled,
+            workers=workers,
+        )
         now = dt.datetime.now(dt.UTC)
         record_event(engine, "trained", at=now, model_version=trained.version, details={"preset": preset})
         if promote_it:
@@ -103,22 +129,35 @@ def train(
     return trained
 
 
-def train_config(preset: str, knobs: Mapping[str, Any]) -> TrainConfig:
-    """Raises InputError for a preset that does not exist or a value that cannot work."""
+def train_config(preset: str, knobs: Mapping[str, Any], knobs_file: Path | None = None) -> TrainConfig:
+    """Raises InputError for a preset that does not exist, a file that holds no knobs, a value that cannot work."""
     from models import config
+    from models.experiments.knobs import read_knobs
 
-    return replace(config.preset(preset), **{name: value for name, value in knobs.items() if value is not None})
+    base = config.preset(preset)
+    if knobs_file is not None:
+        base = replace(base, **read_knobs(knobs_file))
+    return replace(base, **{name: value for name, value in knobs.items() if value is not None})
 
 
-def debug(settings: Settings, preset: str, *, report: Report) -> list[Finding]:
-    """Walk the checklist on the workspace's own training data. Raises MissingStepError, TrainingDataError."""
-    from models.batches import load_training_data
-    from models.debug import check_training
-    from models.encoder import load_tokenizer
+def debug(
+    settings: Settings,
+    preset: str,
+    knobs: Mapping[str, Any],
+    wanted: Wanted,
+    *,
+    report: Report,
+    progress: Progress,
+    knobs_file: Path | None = None,
+) -> Diagnosis:
+    """Look into the workspace's own training data and, where there is one, its model. It takes no lock.
 
-    workspace, config = Workspace.open(settings.workspace), train_config(preset, {})
-    tokenizer = load_tokenizer(config.encoder, config.max_tokens)
-    return check_training(load_training_data(workspace, tokenizer, config, report=report), config, report=report)
+    Raises MissingStepError, TrainingDataError, InputError, ReleaseError.
+    """
+    from models.diagnosis.diagnose import diagnose
+
+    workspace, config = Workspace.open(settings.workspace), train_config(preset, knobs, knobs_file)
+    return diagnose(workspace, config, wanted, report=report, progress=progress)
 
 
 def model_version(settings: Settings, version: str | None) -> ModelVersion:
@@ -129,6 +168,22 @@ def model_version(settings: Settings, version: str | None) -> ModelVersion:
     workspace = Workspace.open(settings.workspace)
     release = open_release(workspace.models / version) if version else current_release(workspace)
     return ModelVersion(version=release.version, folder=release.folder, metrics=release.metrics)
+
+
+def errors(
+    settings: Settings, version: str | None, *, split: str, report: Report
+) -> tuple[ErrorReport, tuple[Path, Path, Path]]:
+    """What a trained model, or the current release, gets wrong, and the files that say so. Raises InputError,
+    ReleaseError, TrainingDataError, MissingStepError, MachineError."""
+    from models import release as releases
+    from models.diagnosis.error_report import report_errors
+    from models.diagnosis.error_text import write_report
+    from tickets.catalogue import load_tree
+
+    workspace = Workspace.open(settings.workspace)
+    release = releases.open_release(workspace.models / version) if version else releases.current_release(workspace)
+    found = report_errors(workspace, release, split=split, report=report)
+    return found, write_report(workspace, found, load_tree(release.path(releases.TREE)))
 
 
 def promote(settings: Settings, version: str) -> None:
@@ -193,6 +248,7 @@ def retrain(settings: Settings, preset: str, *, as_of: dt.date, report: Report, 
             spark=spark,
             config=config,
             tracking_uri=uri,
+            sinks=settings.tracking.names(),
             report=report,
             progress=progress,
         )
@@ -228,6 +284,7 @@ def nightly(
             spark=spark,
             config=config,
             tracking_uri=uri,
+            sinks=settings.tracking.names(),
             report=report,
             progress=progress,
         )

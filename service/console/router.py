@@ -5,7 +5,7 @@ What the agent does goes through the same functions as the API.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,7 +20,7 @@ from service.schemas import MAX_TEXT, FeedbackRequest
 from service.serving import Held
 from service.suggestions import answer
 from tickets.feedback_log import find_suggestion, new_id, open_suggestions
-from tickets.records import FeedbackAction, Ticket
+from tickets.records import FeedbackAction, Suggestion, Ticket
 
 PAGE = 25
 _LONGEST_HANDLING_SECONDS = 4 * 3600  # a page left open over lunch says nothing about the ticket
@@ -112,12 +112,28 @@ def read_ticket(request: Request, held: Held, suggestion_id: str, done: Feedback
         suggestion=suggestion,
         templates=templates,
         similar=[(row, held.choices.path(row.contact_type)) for row in suggestion.similar],
+        among=_among(held, suggestion),
         found=held.choices.search(""),
         query="",
         feedback_id=new_id(),  # made with the page, so pressing twice sends the same feedback
         opened=held.options.clock().timestamp(),
         done=done,
     )
+
+
+def _among(held: Held, suggestion: Suggestion) -> dict[str, Any] | None:
+    """The answer set beside the types that are shown: how many of them are in it, the paths of others that are, and the
+    path of the part of the tree that is named instead. None without a set."""
+    if suggestion.answer_set is None:
+        return None
+    among, under = suggestion.answer_set.contact_types, suggestion.answer_set.under
+    shown = [ranked.contact_type for ranked in suggestion.contact_types]
+    return {
+        "share": suggestion.answer_set.coverage,
+        "shown": sum(contact_type in among for contact_type in shown),
+        "others": [held.choices.path(contact_type) for contact_type in among if contact_type not in shown],
+        "under": held.choices.path(under) if under else None,
+    }
 
 
 @router.post("/suggestions/{suggestion_id}/feedback")

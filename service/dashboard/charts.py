@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.dashboard.experiments import FIGURES, Shown
 from tickets.monitor_log import DetectorResult, MonitorRun
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -119,6 +120,90 @@ def drift(runs: Sequence[MonitorRun], results: Mapping[str, Sequence[DetectorRes
         ],
     }
     return Chart(spec, rows)
+
+
+def quality_beside_cost(shown: Shown) -> Chart:
+    """How good each run became, beside the seconds it took; a line joins the runs that nothing beats at their cost."""
+    rows: list[dict[str, Any]] = [
+        {
+            "run": row.run.name,
+            "kind": row.run.kind,
+            "seconds": row.run.figures["train_seconds"],
+            "quality": row.quality,
+            "status": row.run.status,
+        }
+        for row in shown.rows
+        if row.quality is not None and row.run.figures.get("train_seconds", 0) > 0
+    ]
+    rows.sort(key=lambda row: row["seconds"])
+    wide = bool(rows) and rows[-1]["seconds"] > 20 * rows[0]["seconds"]
+    scale = {"zero": False, "padding": 12}
+    spec = {
+        "$schema": _SCHEMA,
+        "description": "Quality beside the seconds of training",
+        "width": "container",
+        "height": 260,
+        "encoding": {
+            "x": {
+                "field": "seconds",
+                "type": "quantitative",
+                "title": FIGURES["train_seconds"],
+                "scale": {**scale, "type": "log" if wide else "linear"},
+                "axis": {"tickCount": 6},
+            },
+            "y": {
+                "field": "quality",
+                "type": "quantitative",
+                "title": FIGURES[shown.quality],
+                "scale": scale,
+                "axis": {"tickCount": 6},
+            },
+        },
+        "layer": _cost_layers(rows, _front(rows), best=shown.best is not None),
+    }
+    return Chart(spec, rows)
+
+
+def _front(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of runs by rising cost, those that are better than every cheaper one."""
+    front: list[Mapping[str, Any]] = []
+    for row in rows:
+        if row["status"] == "finished" and (not front or row["quality"] > front[-1]["quality"]):
+            front.append(row)
+    return front
+
+
+def _cost_layers(
+    rows: Sequence[Mapping[str, Any]], front: Sequence[Mapping[str, Any]], *, best: bool
+) -> list[dict[str, Any]]:
+    color = {
+        "field": "kind",
+        "type": "nominal",
+        "title": None,
+        "scale": {"domain": ["training", "trial"], "range": ["#d4572f", "#5b8def"]},
+        "legend": {"orient": "bottom"},
+    }
+    opacity = {
+        "field": "status",
+        "type": "ordinal",
+        "scale": {"domain": ["finished", "pruned", "failed"], "range": [0.95, 0.35, 0.2]},
+        "legend": None,
+    }
+    return [
+        {
+            "data": {"values": front},
+            "mark": {"type": "line", "interpolate": "step-after", "color": "#8a94a3", "strokeDash": [4, 4]},
+        },
+        {
+            "data": {"values": rows},
+            "mark": {"type": "point", "filled": True, "size": 70},
+            "encoding": {"color": color, "opacity": opacity},
+        },
+        {
+            "data": {"values": front[-1:] if best else []},
+            "mark": {"type": "text", "align": "right", "dx": -9, "dy": -9, "text": "best", "color": "#8a94a3"},
+        },
+    ]
 
 
 def over_limit(result: DetectorResult) -> float | None:

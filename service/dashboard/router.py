@@ -1,19 +1,20 @@
-"""The dashboard: the state of things, one run in detail, its Evidently report, and its results as CSV."""
+"""The dashboard: the state of things, one run in detail, its Evidently report, experiments, and all of it as CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-from service.dashboard import charts, state
+from service.dashboard import charts, experiments, state
 from service.pages import render
 from service.problems import Problem
 from service.serving import Held
-from tickets import label_queue, monitor_log
+from tickets import experiment_log, label_queue, monitor_log
 from tickets.monitor_log import MonitorRun
 
 RUNS = 30  # shown in the table and in the charts
@@ -46,6 +47,38 @@ def dashboard(request: Request, held: Held) -> HTMLResponse:
         timeline=monitor_log.model_timeline(held.engine, limit=20),
         quality=charts.quality(runs),
         drift=charts.drift(runs, results),
+    )
+
+
+@router.get("/experiments")
+def experiments_page(
+    request: Request,
+    held: Held,
+    validation: Annotated[str, Query(max_length=100)] = "",
+    by: Annotated[str, Query(pattern="^(mrr|accuracy)$")] = "mrr",
+) -> HTMLResponse:
+    """Trainings and trials as parallel coordinates, beside their cost, and as a table."""
+    runs, damaged = experiment_log.read_runs(held.workspace)
+    shown = experiments.show(runs, group=validation, quality=f"validation_{by}")
+    return render(
+        request,
+        "experiments.html",
+        shown=shown,
+        damaged=damaged,
+        by=by,
+        figures=experiments.FIGURES,
+        cost=charts.quality_beside_cost(shown),
+    )
+
+
+@router.get("/experiments.csv")
+def experiments_as_csv(held: Held) -> Response:
+    """One row a run, every knob and every figure; those judged on other tickets too."""
+    runs, _ = experiment_log.read_runs(held.workspace)
+    return Response(
+        experiments.runs_as_csv(runs),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="experiments.csv"'},
     )
 
 

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
-from models.batches import Tokens, TrainingData, batch_of, evaluation_batches, template_text
+from models.batches import TrainingData, batch_of, evaluation_batches, template_text
 from models.checkpoint import BEST, CHECKPOINT
 from models.config import TrainConfig
-from models.debug import check_training, overfits_one_batch, permuted_labels
 from models.fit import FitResult, fit
 from models.heads import load_heads, save_heads
 from models.network import TriageNetwork
@@ -67,12 +65,18 @@ def test_training_learns_contact_types_and_templates(load_tiny: Load, tiny_confi
     assert np.concatenate(right).mean() > 0.7
 
 
-@pytest.mark.parametrize("trainable_layers", [None, 1])
+@pytest.mark.parametrize(("trainable_layers", "micro_batch_size"), [(None, None), (None, 3), (1, None)])
 def test_an_interrupted_training_ends_like_one_that_was_not(
-    load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path, trainable_layers: int | None
+    load_tiny: Load,
+    tiny_config: TrainConfig,
+    tmp_path: Path,
+    trainable_layers: int | None,
+    micro_batch_size: int | None,
 ) -> None:
     data = load_tiny()
-    config = dataclasses.replace(tiny_config, checkpoint_every=7, trainable_layers=trainable_layers)
+    config = dataclasses.replace(
+        tiny_config, checkpoint_every=7, trainable_layers=trainable_layers, micro_batch_size=micro_batch_size
+    )
     whole = fitted(data, config, tmp_path / "whole")
 
     def stop(step: int, _total: int, _loss: float) -> None:
@@ -238,51 +242,3 @@ def test_one_step_changes_only_what_may_learn(load_tiny: Load, tiny_config: Trai
     assert not any(name.startswith(("encoder.model.embeddings", "encoder.model.encoder.layer.0")) for name in changed)
     assert {"decoder.difference", "decoder.bias", "fusion.gate.weight", "ranker.template.weight"} <= changed
     assert any(name.startswith("encoder.model.encoder.layer.2") for name in changed)
-
-
-def test_the_checks_pass_on_sound_data_and_return_figures(load_tiny: Load, tiny_config: TrainConfig) -> None:
-    lines: list[str] = []
-    findings = check_training(load_tiny(), tiny_config, report=lines.append)
-    assert [finding.passed for finding in findings] == [True] * 4, lines
-    assert len(lines) == 4
-    assert findings[0].figures["memory_mb"] > 0
-    assert findings[1].figures["loss"] == pytest.approx(findings[1].figures["unknowing"], rel=0.3)
-
-
-def test_the_checks_notice_an_answer_among_the_inputs(
-    load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path
-) -> None:
-    """Labels dealt at random that stand in the attributes too are learned: the check must say so."""
-    data = load_tiny()
-    leaves = data.index.leaves
-    parts = {}
-    for name, part in (("train", data.train), ("validation", data.validation)):
-        dealt = np.random.default_rng(7).choice(leaves, len(part))
-        parts[name] = dataclasses.replace(part, node=dealt, numbers=_told(part.numbers, dealt))
-    leaking = dataclasses.replace(data, **parts)
-    config = dataclasses.replace(tiny_config, epochs=8, patience=8, attribute_dropout=0.0)
-    leak = fitted(leaking, config, tmp_path).history[-1]["validation_accuracy"]
-    assert leak > permuted_labels(data, tiny_config).figures["limit"]
-
-
-def _told(numbers: NDArray[np.float32], node: NDArray[np.int64]) -> NDArray[np.float32]:
-    told = numbers.copy()
-    told[:, 0] = node - node.mean()
-    told[:, 1] = (node % 2) * 4
-    return told
-
-
-def test_the_checks_notice_a_network_that_cannot_learn(load_tiny: Load, tiny_config: TrainConfig) -> None:
-    """Texts and attributes that are all alike cannot tell the tickets of a batch apart."""
-    data = load_tiny()
-    same = np.zeros_like(data.train.numbers)
-    alike = dataclasses.replace(
-        data.train,
-        tokens=Tokens(data.train.tokens.values * 0 + 4, data.train.tokens.offsets),
-        numbers=same,
-        missing=same,
-        categories=np.zeros_like(data.train.categories),
-    )
-    finding = overfits_one_batch(dataclasses.replace(data, train=alike), tiny_config)
-    assert not finding.passed
-    assert finding.advice

@@ -1,117 +1,181 @@
-"""Temperatures, limits and calibration error, on numbers whose answers are known."""
+"""What a release keeps of its calibration: applied as it was fitted, read as it was written, of this format and before."""
 
 from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.calibrate import (
-    NEVER,
-    Targets,
-    expected_calibration_error,
-    fit_calibration,
-    fit_temperature,
-    fit_temperatures,
-    limit_for_abstaining,
-    limit_for_precision,
+from models.attributes import AttributeRow
+from models.calibrate import Calibration, Targets, calibration_from_json
+from models.confidence.answer_sets import set_sizes
+from models.confidence.fitting import fit_calibration
+from models.confidence.votes import Votes
+from models.inference import Outputs
+from models.neighbours import Neighbours
+from models.predictions import ModelInputs, Predictor, interpret
+from models.release import FACTS, open_release
+from models.suggest import Suggester
+from models.tree_index import index_tree, path_probabilities
+from tickets.contact_types import ContactType, ContactTypeTree
+from tickets.records import Ticket
+
+INDEX = index_tree(
+    ContactTypeTree(
+        nodes=(
+            ContactType(id="pay", name="Payments"),
+            *(ContactType(id=f"pay{number}", name=f"Pay {number}", parent="pay") for number in range(3)),
+            ContactType(id="ride", name="Ride"),
+            *(ContactType(id=f"ride{number}", name=f"Ride {number}", parent="ride") for number in range(3)),
+            ContactType(id="gone", name="Gone", parent="ride", active=False),
+        )
+    )
 )
+PLAIN = Calibration(temperatures=(1.0, 1.0), high=0.9, medium=0.7, abstain_below=0.2, scope_center=1.0, scope_scale=0.1)
 
 
-def overconfident(count: int, classes: int, *, factor: float, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Logits whose truths were drawn from softmax(logits), then multiplied: their right temperature is `factor`."""
+def world(count: int, *, seed: int, noise: float = 0.6) -> tuple[Outputs, np.ndarray]:
+    """Tickets around the center of their leaf; logits that are twice too sure of a center; the true leaves."""
+    centers = np.random.default_rng(99).normal(size=(len(INDEX.leaves), 16))
     rng = np.random.default_rng(seed)
-    honest = rng.normal(size=(count, classes)) * 1.5
-    shares = np.exp(honest) / np.exp(honest).sum(axis=1, keepdims=True)
-    truth = (shares.cumsum(axis=1) > rng.random((count, 1))).argmax(axis=1)
-    return (honest * factor).astype(np.float32), truth
+    leaf = rng.integers(0, len(INDEX.leaves), count)
+    vectors = centers[leaf] + noise * rng.normal(size=(count, 16)) * rng.uniform(0.5, 3.0, (count, 1))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    scores = 12.0 * vectors @ (centers / np.linalg.norm(centers, axis=1, keepdims=True)).T
+    logits = np.zeros((count, len(INDEX.ids)), np.float32)
+    logits[:, INDEX.leaves] = scores
+    for parent in ("pay", "ride"):
+        inner = INDEX.position(parent)
+        logits[:, inner] = np.log(np.exp(scores) @ INDEX.leaves_under[inner])
+    return Outputs(vectors.astype(np.float32), logits, vectors.astype(np.float32), []), INDEX.leaves[leaf]
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+def remembered(count: int) -> Neighbours:
+    outputs, nodes = world(count, seed=7)
+    ids = [str(number) for number in range(count)]
+    return Neighbours(outputs.vectors, ids, ids, [INDEX.ids[node] for node in nodes])
 
 
-def test_the_temperature_that_made_logits_overconfident_is_found():
-    logits, truth = overconfident(4000, 8, factor=3.0)
-    assert fit_temperature(logits, truth) == pytest.approx(3.0, rel=0.1)
+def fitted(count: int = 900, targets: Targets | None = None) -> tuple[Calibration, Neighbours]:
+    outputs, nodes = world(count, seed=1)
+    neighbours = remembered(600)
+    return fit_calibration(outputs, INDEX, nodes, neighbours, targets or Targets()), neighbours
 
 
-def test_calibration_reduces_the_error_on_other_tickets():
-    logits, truth = overconfident(3000, 8, factor=3.0)
-    fresh, fresh_truth = overconfident(3000, 8, factor=3.0, seed=4)
-    temperature = fit_temperature(logits, truth)
-
-    def error(scores: np.ndarray) -> float:
-        shares = softmax(scores)
-        return expected_calibration_error(shares.max(axis=1), shares.argmax(axis=1) == fresh_truth)
-
-    assert error(fresh) > 0.15
-    assert error(fresh / temperature) < 0.04
-
-
-def test_each_level_gets_its_own_temperature():
-    top, top_truth = overconfident(2000, 3, factor=2.0)
-    low, low_truth = overconfident(2000, 4, factor=5.0, seed=9)
-    logits = np.concatenate([top, low], axis=1)
-    siblings = np.array([0, 0, 0, 1, 1, 1, 1])  # four children of one of the three
-    paths = np.stack([top_truth, low_truth + 3], axis=1)
-    temperatures = fit_temperatures(logits, paths, siblings)
-    assert temperatures == pytest.approx((2.0, 5.0), rel=0.15)
+def test_what_is_fitted_on_validation_is_honest_on_other_tickets():
+    calibration, neighbours = fitted()
+    outputs, nodes = world(4000, seed=2)
+    before, after = (interpret(outputs, INDEX, one, neighbours) for one in (PLAIN, calibration))
+    gap_before, gap_after = (
+        abs(made.probability.mean() - np.mean(made.predicted == nodes)) for made in (before, after)
+    )
+    assert gap_before > 0.05
+    assert gap_after < 0.02
+    firm = np.array(
+        [
+            calibration.band(float(probability), INDEX.ids[node]) == "high"
+            for probability, node in zip(after.probability, after.predicted, strict=True)
+        ]
+    )
+    assert np.mean(after.predicted[firm] == nodes[firm]) >= 0.9
 
 
-def test_only_siblings_of_the_true_node_and_only_active_ones_count():
-    logits, truth = overconfident(2000, 4, factor=2.0)
-    others = np.random.default_rng(1).normal(size=(2000, 3)) * 50
-    inactive = np.full((2000, 1), -np.inf)
-    scattered = np.concatenate([others[:, :1], logits[:, :2], inactive, logits[:, 2:], others[:, 1:]], axis=1)
-    siblings = np.array([0, 1, 1, 1, 1, 1, 0, 0])
-    place = np.array([1, 2, 4, 5])[truth]
-    (temperature,) = fit_temperatures(scattered.astype(np.float32), place[:, None], siblings)
-    assert temperature == pytest.approx(fit_temperature(logits, truth), rel=1e-3)
+def test_inner_nodes_have_what_the_leaves_under_them_have():
+    calibration, neighbours = fitted()
+    assert calibration.votes.share > 0
+    made = interpret(world(50, seed=3)[0], INDEX, calibration, neighbours).node_probabilities
+    assert made[:, INDEX.leaves].sum(axis=1) == pytest.approx(np.ones(50), abs=1e-5)
+    for name in ("pay", "ride"):
+        children = [INDEX.position(f"{name}{number}") for number in range(3)]
+        assert made[:, INDEX.position(name)] == pytest.approx(made[:, children].sum(axis=1), abs=1e-5)
+    assert not made[:, INDEX.position("gone")].any()
 
 
-def test_a_choice_of_one_leaves_the_temperature_alone():
-    logits = np.where(np.eye(1, 4, dtype=bool), 9.0, -np.inf).repeat(50, axis=0).astype(np.float32)
-    assert fit_temperature(logits, np.zeros(50, np.int64)) == 1.0
+@pytest.mark.parametrize("count", [1, 5, 30])
+def test_few_validation_tickets_are_enough_to_serve(count: int):
+    calibration, neighbours = fitted(count)
+    made = interpret(world(20, seed=3)[0], INDEX, calibration, neighbours)
+    assert np.isfinite(made.node_probabilities).all()
+    assert made.probability.min() > 0
+    json.dumps(dataclasses.asdict(calibration), allow_nan=False)
 
 
-def test_calibration_error_of_perfect_and_of_hopeless_confidence():
-    sure = np.ones(10, np.float32)
-    assert expected_calibration_error(sure, np.ones(10, bool)) == 0.0
-    assert expected_calibration_error(sure, np.zeros(10, bool)) == 1.0
+def test_targets_move_the_limits_and_the_sets():
+    easy, hard = (fitted(targets=Targets(high=high, medium=0.6))[0] for high in (0.8, 0.97))
+    assert easy.high < hard.high
+    outputs, nodes = world(2000, seed=2)
+    sizes, hits = [], []
+    for coverage in (0.7, 0.95):
+        calibration, neighbours = fitted(targets=Targets(coverage=coverage))
+        assert calibration.sets is not None
+        leaves = interpret(outputs, INDEX, calibration, neighbours).node_probabilities[:, INDEX.leaves]
+        size = set_sizes(leaves, calibration.sets)
+        own = leaves[np.arange(len(nodes)), np.searchsorted(INDEX.leaves, nodes)]
+        sizes.append(size.mean())
+        hits.append(np.mean((leaves > own[:, None]).sum(axis=1) < size))
+    assert sizes[0] < sizes[1]
+    assert hits[0] >= 0.7 - 0.02
+    assert hits[1] >= 0.95 - 0.02
 
 
-def test_a_precision_limit_keeps_its_promise_and_is_the_lowest_that_does():
-    probability = np.linspace(0.0, 1.0, 1001, dtype=np.float32)
-    correct = np.random.default_rng(1).random(1001) < probability
-    limit = limit_for_precision(probability, correct, 0.9)
-    assert correct[probability >= limit].mean() >= 0.9
-    assert all(correct[probability >= lower].mean() < 0.9 for lower in probability[probability < limit])
+def test_a_calibration_is_read_as_it_was_written():
+    calibration, _ = fitted()
+    assert calibration_from_json(json.loads(json.dumps(dataclasses.asdict(calibration)))) == calibration
+    bare = json.loads(json.dumps(dataclasses.asdict(PLAIN)))
+    assert calibration_from_json(bare) == PLAIN
 
 
-def test_a_limit_that_cannot_be_reached_or_rests_on_too_few_is_never():
-    probability = np.linspace(0, 1, 100, dtype=np.float32)
-    assert limit_for_precision(probability, np.zeros(100, bool), 0.5) == NEVER
-    assert limit_for_precision(probability[:10], np.ones(10, bool), 0.5) == NEVER
+def test_a_calibration_of_format_1_is_read_and_means_what_it_meant():
+    names = ("temperatures", "high", "medium", "abstain_below", "scope_center", "scope_scale")
+    old = {name: value for name, value in dataclasses.asdict(PLAIN).items() if name in names}
+    calibration = calibration_from_json(json.loads(json.dumps(old)))
+    outputs, _ = world(20, seed=3)
+    made = interpret(outputs, INDEX, calibration, remembered(100))
+    assert made.node_probabilities == pytest.approx(
+        path_probabilities(INDEX, outputs.node_logits, (1.0, 1.0)), abs=1e-5
+    )
+    distance = 1.0 - made.cosines[:, :10].mean(axis=1)  # of the ten nearest
+    assert made.out_of_scope == pytest.approx(1 / (1 + np.exp(-(distance - 1.0) / 0.1)), abs=1e-4)
 
 
-def test_tickets_that_are_mostly_wrong_are_abstained_on():
-    probability = np.linspace(0, 1, 400, dtype=np.float32)
-    correct = probability > 0.5
-    limit = limit_for_abstaining(probability, correct, 0.25)
-    assert 0.5 < limit < 0.7
-    assert limit_for_abstaining(probability, np.ones(400, bool), 0.25) == 0.0
+@pytest.mark.parametrize("broken", [{"temperatures": "warm"}, {"high": "most"}, {"votes": {"shares": 1}}, {"bend": {}}])
+def test_a_broken_calibration_is_refused(broken: dict[str, object]):
+    data = json.loads(json.dumps(dataclasses.asdict(PLAIN)))
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        calibration_from_json({**data, **broken})
 
 
-def test_bands_are_ordered_and_out_of_scope_means_farther_than_validation_was():
-    rng = np.random.default_rng(2)
-    probability = rng.random(800).astype(np.float32)
-    correct = rng.random(800) < probability
-    distance = rng.normal(0.3, 0.05, 800).astype(np.float32)
-    found = fit_calibration((1.0,), probability, correct, distance, Targets())
-    assert found.abstain_below <= found.medium <= found.high
-    assert [found.band(p) for p in (found.high, found.medium, found.abstain_below - 0.01)] == ["high", "medium", "low"]
-    near, far = found.out_of_scope(np.array([0.3, 0.9], np.float32))
-    assert near < 0.1
-    assert far > 0.5
-    assert np.mean(found.out_of_scope(distance) > 0.5) <= 0.011
+def test_a_contact_type_has_its_own_limits_or_those_of_all():
+    calibration = dataclasses.replace(PLAIN, type_limits={"pay0": (0.95, 0.8)})
+    assert [calibration.band(0.92, name) for name in ("pay0", "pay1", "")] == ["medium", "high", "high"]
+    assert [calibration.band(0.75, name) for name in ("pay0", "pay1")] == ["low", "medium"]
+
+
+def test_the_model_alone_says_what_it_says_without_neighbours(trained):
+    predictor = Predictor.load(open_release(trained.model.folder))
+    given = dataclasses.replace(predictor.calibration, votes=Votes(share=0.9, width=0.1))
+    voted = dataclasses.replace(predictor, calibration=given)
+    row = AttributeRow(channel="app", language="en", attributes={}, statistics={})
+    inputs = ModelInputs(["lost umbrella refund"], [row])
+    alone, together = voted.alone().predict(inputs), voted.predict(inputs)
+    assert voted.alone().calibration.votes.share == 0
+    assert not np.allclose(alone.node_probabilities, together.node_probabilities, atol=1e-3)
+
+
+def test_a_release_of_format_1_still_serves(trained, tmp_path: Path):
+    folder = tmp_path / "old"
+    shutil.copytree(trained.model.folder, folder)
+    facts = json.loads((folder / FACTS).read_text())
+    for name in ("votes", "bend", "scope", "sets", "type_limits"):
+        del facts["calibration"][name]
+    (folder / FACTS).write_text(json.dumps({**facts, "format": 1}))
+    suggester = Suggester.load(open_release(folder))
+    ticket = Ticket(ticket_id="t", created_at=datetime(2026, 3, 1, tzinfo=UTC), body="refund my money")
+    (suggestion,) = suggester.suggest([ticket])
+    assert suggestion.answer_set is None
+    assert suggestion.contact_types

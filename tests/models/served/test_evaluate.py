@@ -1,10 +1,8 @@
-"""Scoring a release on a later window, the reference of monitoring, and the baselines."""
+"""Scoring a release on a later window, and the reference of monitoring."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from models.baselines import majority, tfidf
-from models.batches import TrainingData, load_training_data
-from models.encoder import load_tokenizer
-from models.evaluate import evaluate_baselines, score_release
+from models.evaluate import score_release
 from models.predictions import Predictor, inputs_of
 from models.reference import predictions_table
 from models.release import open_release
@@ -25,15 +20,6 @@ from tickets.examples import read_examples
 @pytest.fixture(scope="module")
 def window(made_up) -> pa.Table:
     return read_examples(made_up, splits=["test"])
-
-
-@pytest.fixture
-def load_made_up(made_up, tiny_config) -> Callable[[], TrainingData]:
-    def load() -> TrainingData:
-        tokenizer = load_tokenizer(tiny_config.encoder, tiny_config.max_tokens)
-        return load_training_data(made_up, tokenizer, tiny_config, report=lambda _line: None)
-
-    return load
 
 
 def test_scores_match_the_figures_of_training(trained, window):
@@ -74,14 +60,6 @@ def test_the_reference_tells_the_true_leaf_in_the_models_own_tree(trained):
     assert table["contact_type"].to_pylist() == [None, "lost", "account"]
 
 
-def test_without_two_leaves_to_learn_from_the_baselines_are_left_out(load_made_up):
-    data = load_made_up()
-    train = dataclasses.replace(data.train, node=np.full_like(data.train.node, data.index.position("pay")))
-    lines: list[str] = []
-    assert evaluate_baselines(dataclasses.replace(data, train=train), seed=0, report=lines.append) == {}
-    assert "left out" in lines[0]
-
-
 def test_the_reference_holds_the_validation_period(trained, made_up):
     reference = pq.read_table(trained.model.folder / "reference.parquet")
     validation = read_examples(made_up, splits=["validation"])
@@ -100,18 +78,3 @@ def test_metrics_json_has_a_row_a_contact_type(trained):
     rows = metrics["contact_types"]["test"]
     assert {row["contact_type"] for row in rows} == {"refund", "double", "lost", "route", "account"}
     assert sum(row["tickets"] for row in rows) == 60
-
-
-def test_the_majority_is_the_share_of_each_leaf():
-    baseline = majority.fit(["x"] * 4, np.array([0, 0, 0, 2]), 3, seed=0)
-    assert baseline.predict(["y", "z"]).tolist() == [[0.75, 0.0, 0.25]] * 2
-
-
-def test_tfidf_learns_words_and_leaves_unseen_leaves_at_zero():
-    texts = ["refund money back", "money refund please", "lost my phone", "phone lost in car"] * 5
-    baseline = tfidf.fit(texts, np.array([0, 0, 3, 3] * 5), 5, seed=0)
-    shares = baseline.predict(["refund the money", "my phone is lost"])
-    assert shares.shape == (2, 5)
-    assert shares.argmax(axis=1).tolist() == [0, 3]
-    assert shares[:, [1, 2, 4]].sum() == 0
-    assert baseline.predict([]).shape == (0, 5)

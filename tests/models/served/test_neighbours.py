@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from models.neighbours import Neighbours, distance
+from models.tree_index import index_tree
+from tickets.contact_types import ContactType, ContactTypeTree
 
 
 def remembered(count: int, width: int = 8) -> Neighbours:
@@ -47,10 +49,26 @@ def test_a_remembered_ticket_is_its_own_neighbour():
 def test_fewer_tickets_than_asked_for(count: int):
     rows, cosines = remembered(count).search(remembered(2).vectors, 10)
     assert rows.shape == cosines.shape == (2, count)
-    assert distance(cosines).shape == (2,)
+    assert distance(cosines, 1).shape == (2,)
 
 
-def test_distance_grows_with_strangeness():
-    near, far = distance(np.array([[0.9, 0.8], [0.2, 0.1]], np.float32))
-    assert near == pytest.approx(0.15)
-    assert far == pytest.approx(0.85)
+def test_distance_grows_with_strangeness_and_may_ask_one_neighbour_or_several():
+    cosines = np.array([[0.9, 0.8], [0.2, 0.1]], np.float32)
+    assert distance(cosines, 2) == pytest.approx([0.15, 0.85])
+    assert distance(cosines, 1) == pytest.approx([0.1, 0.8])
+
+
+def test_each_neighbour_has_the_leaf_of_its_contact_type():
+    tree = ContactTypeTree(
+        nodes=(
+            ContactType(id="pay", name="Payments"),
+            ContactType(id="invoice", name="Invoice", parent="pay"),
+            ContactType(id="refund", name="Refund", parent="pay"),
+            ContactType(id="old", name="Old", active=False),
+        )
+    )
+    kinds = ["refund", "pay", "old", "gone", "invoice"]
+    neighbours = Neighbours(remembered(5).vectors, kinds, kinds, kinds)
+    columns = neighbours.leaf_columns(index_tree(tree), np.array([[0, 1, 2, 3, 4]]))
+    assert columns.tolist() == [[1, -1, -1, -1, 0]]  # an inner node, an inactive and an unknown one are no leaves
+    assert neighbours.leaf_columns(index_tree(tree), np.zeros((0, 5), np.int64)).shape == (0, 5)

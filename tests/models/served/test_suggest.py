@@ -60,7 +60,7 @@ def test_templates_follow_the_tickets_language(suggester):
 
 def test_a_ticket_far_from_the_training_tickets_is_out_of_scope(trained):
     release = open_release(trained.model.folder)
-    narrow = replace(release.calibration, scope_center=-0.5, scope_scale=0.01)
+    narrow = replace(release.calibration, scope_center=-1e4, scope_scale=0.01)
     (suggestion,) = Suggester.load(replace(release, calibration=narrow)).suggest([ticket("refund money back")])
     assert suggestion.abstained
     assert suggestion.abstain_reason == "out of scope"
@@ -70,7 +70,7 @@ def test_a_ticket_far_from_the_training_tickets_is_out_of_scope(trained):
 
 def test_a_probability_under_the_limit_is_too_unsure(trained):
     release = open_release(trained.model.folder)
-    strict = replace(release.calibration, abstain_below=1.1, scope_center=2.0)
+    strict = replace(release.calibration, abstain_below=1.1, scope_center=1e4)
     (suggestion,) = Suggester.load(replace(release, calibration=strict)).suggest([ticket("refund money back")])
     assert suggestion.abstained
     assert suggestion.abstain_reason == "too unsure"

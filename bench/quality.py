@@ -1,0 +1,357 @@
+"""How good the model is, on data it never saw: BANKING77, CFPB complaints, the simulated company's replies.
+
+    python bench/quality.py [--quick] [--only banking77,few_shot,out_of_scope,complaints,replies,speed]
+
+Needs the real data beside the checkout (../shared/data). Every figure is of the served int8 graph unless its name says
+otherwise, on test tickets that no choice was made on. `--only` keeps the figures of the other parts in
+bench/out/quality.json. Quick runs use a fraction of the tickets: they show that it works, not how good it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+# As a script this folder comes first, and its pipeline.py would hide the package of that name.
+sys.path.sort(key=lambda place: place == str(Path(__file__).parent))
+
+import banking77
+import complaints
+import replies
+from bench_record import OUT, record
+
+from models.baselines import tfidf
+from models.batches import TrainingData
+from models.config import TrainConfig
+from models.encoder import load_tokenizer
+from models.fit import fit
+from models.ladder import rung_data
+from models.lessons import taught
+from models.predictions import Predictor, inputs_of
+from models.quality import best_ranks, leaf_columns, true_ranks
+from models.release import Release
+from models.train import package
+from models.training_run import validate
+
+Figures = dict[str, float | str]
+SEEDS = (17, 18, 19)
+_RESAMPLES = 2_000
+
+SHORT = TrainConfig(
+    max_tokens=64,
+    epochs=8,
+    batch_size=64,
+    trainable_layers=6,
+    learning_rate=2e-4,
+    head_learning_rate=1e-3,
+    label_smoothing=0.1,
+    patience=8,
+)
+FEW = dataclasses.replace(SHORT, epochs=25, batch_size=32, patience=25, contrastive_weight=0.3)
+LONG = TrainConfig(
+    max_tokens=256,
+    epochs=4,
+    batch_size=32,
+    trainable_layers=4,
+    learning_rate=2e-4,
+    head_learning_rate=1e-3,
+    patience=4,
+)
+REPLIES = TrainConfig(epochs=4, trainable_layers=3, learning_rate=3e-4, head_learning_rate=3e-3, patience=4)
+
+
+def banking(quick: bool) -> Figures:
+    """The whole train split; another validation draw, order and first weights for each seed. Then one model of the same
+    size that learns from those (models.lessons)."""
+    asked, test = _questions(quick)
+    made: dict[str, list[float]] = {"accuracy": [], "hits_at_3": [], "ece": [], "loss": []}
+    with ExitStack() as stack:
+        teachers = []
+        for seed in SEEDS[: 2 if quick else None]:
+            config = dataclasses.replace(SHORT, seed=seed, epochs=2 if quick else SHORT.epochs)
+            validation, train = _split(asked, 1_000, seed)
+            data = banking77.data_of(train, validation, test, _tokenizer(config), config)
+            release, network_accuracy = stack.enter_context(_trained(data, config))
+            _keep(made, release, network_accuracy)
+            teachers.append(release)
+        student = dataclasses.replace(config, seed=SEEDS[-1] + 1, teacher_weight=0.7)
+        data = taught(data, teachers, unlabelled=None, threads=2, report=_say)
+        distilled, network_accuracy = stack.enter_context(_trained(data, student))
+        figures = distilled.metrics["model"]["test"]
+    return {
+        "banking77_accuracy": round(figures["accuracy"], 4),
+        "banking77_accuracy_interval": _wilson(figures["accuracy"], len(test)),
+        "banking77_hits_at_3": round(figures["hits@3"], 4),
+        "banking77_single_accuracy": _mean(made["accuracy"]),
+        "banking77_single_accuracy_seeds": _told(made["accuracy"]),
+        "banking77_single_hits_at_3": _mean(made["hits_at_3"]),
+        "ece_int8": _mean(made["ece"] + [figures["ece"]]),
+        "ece_int8_seeds": _told(made["ece"] + [figures["ece"]]),
+        "int8_loss_points": _mean(made["loss"] + [100 * (network_accuracy - figures["accuracy"])]),
+        "int8_loss_points_seeds": _told(made["loss"] + [100 * (network_accuracy - figures["accuracy"])]),
+    }
+
+
+def few_shot(quick: bool) -> Figures:
+    """Ten labelled questions an intent, five more of each for validation. A model learns from the ten; the next learns
+    from it what the other questions of the train split, told without their labels, are about."""
+    asked, test = _questions(quick)
+    labelled, found = [], []
+    for seed in SEEDS[: 1 if quick else 2]:
+        config = dataclasses.replace(FEW, seed=seed, epochs=3 if quick else FEW.epochs)
+        train, rest = banking77.drawn(asked, 10, seed=seed)
+        validation, unlabelled = banking77.drawn(rest, 5, seed=seed)
+        data = banking77.data_of(train, validation, test, _tokenizer(config), config)
+        with _trained(data, config) as (teacher, _):
+            labelled.append(teacher.metrics["model"]["test"]["accuracy"])
+            data = taught(data, [teacher], unlabelled=banking77.examples("more", unlabelled), threads=2, report=_say)
+        student = dataclasses.replace(SHORT, seed=seed, epochs=1 if quick else 4, teacher_weight=0.5)
+        with _trained(data, student) as (release, _):
+            found.append(release.metrics["model"]["test"]["accuracy"])
+    return {
+        "banking77_10shot_accuracy": _mean(found),
+        "banking77_10shot_accuracy_seeds": _told(found),
+        "banking77_10shot_accuracy_interval": _wilson(_mean(found), len(test)),
+        "banking77_10shot_labelled_only_accuracy": _mean(labelled),
+        "banking77_10shot_labelled_only_accuracy_seeds": _told(labelled),
+    }
+
+
+def out_of_scope(quick: bool) -> Figures:
+    """Ten intents held out of training; how well the score tells their test questions from the others."""
+    from sklearn.metrics import roc_auc_score
+
+    asked, test = _questions(quick)
+    found = []
+    for seed in SEEDS[:1]:
+        config = dataclasses.replace(SHORT, seed=seed, epochs=2 if quick else 5)
+        unknown = banking77.held_out_intents(asked, 10, seed=seed)
+        known = [row for row in asked if row[1] not in unknown]
+        validation, train = _split(known, 1_000, seed)
+        inside = [row for row in test if row[1] not in unknown]
+        data = banking77.data_of(train, validation, inside, _tokenizer(config), config)
+        strange = banking77.data_of(known[:100], [], [row for row in test if row[1] in unknown], data.tokenizer, config)
+        with _trained(data, config) as (release, _):
+            predictor = Predictor.load(release, threads=2)
+            scores = [predictor.predict(inputs_of(part.test.rows)).out_of_scope for part in (data, strange)]
+        truth = np.repeat([0, 1], [len(part) for part in scores])
+        found.append(float(roc_auc_score(truth, np.concatenate(scores))))
+    return {"oos_auroc": _mean(found), "oos_auroc_seeds": _told(found)}
+
+
+def complaint(quick: bool) -> Figures:
+    """Text alone and text with attributes, each beside TF-IDF on the same rows and inputs."""
+    config = dataclasses.replace(LONG, epochs=1, max_tokens=64) if quick else LONG
+    figures: Figures = {}
+    right: dict[str, NDArray[np.bool_]] = {}
+    with _folder() as folder:
+        workspace = complaints.lake(folder)
+        for told in ("attributes", "text"):
+            data = complaints.data_of(
+                workspace,
+                _tokenizer(config),
+                config,
+                with_attributes=told == "attributes",
+                most=1_500 if quick else None,
+            )
+            known = leaf_columns(data.index, data.test.node) >= 0
+            with _trained(data, config) as (release, _):
+                leaves = Predictor.load(release, threads=2).predict(inputs_of(data.test.rows)).node_probabilities
+            ranks = best_ranks(data.index, leaves[:, data.index.leaves], data.test.node)[known]
+            simple = _tfidf_ranks(data, with_attributes=told == "attributes")
+            right[told], right[f"tfidf {told}"] = ranks == 1, simple == 1
+            test = release.metrics["model"]["test"]
+            prefix = "cfpb_issue" if told == "attributes" else "cfpb_issue_text"
+            figures |= {
+                f"{prefix}_accuracy": float(np.mean(ranks == 1)),
+                f"{prefix}_hits_at_3": float(np.mean(ranks <= 3)),
+                f"{prefix}_tfidf_accuracy": float(np.mean(simple == 1)),
+                f"{prefix}_tfidf_hits_at_3": float(np.mean(simple <= 3)),
+                f"{prefix}_over_tfidf_points": _difference(right[told], right[f"tfidf {told}"]),
+                f"{prefix.replace('issue', 'product')}_accuracy": test["accuracy_level_1"],
+                f"{prefix}_ece": test["ece"],
+                "cfpb_tickets": len(ranks),
+            }
+    return figures | {"cfpb_attributes_over_text_points": _difference(right["attributes"], right["text"])}
+
+
+def reply(quick: bool) -> Figures:
+    """All templates, some never seen in training, and a ranker that is not told the contact type."""
+    config = dataclasses.replace(REPLIES, epochs=1) if quick else REPLIES
+    figures: Figures = {}
+    with _folder() as folder:
+        workspace, truth = replies.company(folder, days=14 if quick else 50, tickets_per_day=150, seed=11)
+        data = replies.data_of(workspace, _tokenizer(config), config)
+        best = replies.achievable(data, truth)
+        with _trained(data, config) as (release, _):
+            ranks = replies.template_ranks(release, data)
+            figures["simulator_accuracy"] = release.metrics["model"]["test"]["accuracy"]
+            figures["simulator_ece"] = release.metrics["model"]["test"]["ece"]
+        blind = dataclasses.replace(config, condition_on_contact_type=False)
+        with _trained(data, blind) as (release, _):
+            unconditioned = replies.template_ranks(release, data)
+        unseen = replies.unseen_templates(data, 15, seed=SEEDS[0])
+        without = replies.without_templates(data, unseen)
+        with _trained(without, config) as (release, _):
+            partly = replies.template_ranks(release, data)
+        new = np.isin(data.test.template[data.test.template != -1], unseen)
+    hit = ranks <= 3
+    return figures | {
+        "template_hits_at_3": float(np.mean(hit)),
+        "template_achievable_hits_at_3": best,
+        "template_share_of_achievable": float(np.mean(hit)) / best,
+        "unseen_template_hits_at_3": float(np.mean(partly[new] <= 3)),
+        "seen_template_hits_at_3": float(np.mean(partly[~new] <= 3)),
+        "unseen_template_share": float(np.mean(partly[new] <= 3) / np.mean(partly[~new] <= 3)),
+        "template_conditioning_points": _difference(hit, unconditioned <= 3),
+        "template_hits_at_1": float(np.mean(ranks == 1)),
+        "template_conditioning_points_at_1": _difference(ranks == 1, unconditioned == 1),
+    }
+
+
+def speed(quick: bool) -> Figures:
+    """What training costs beside a loop that does nothing but the arithmetic, over the same buckets."""
+    from bare_loop import times_bare_loop
+
+    return {"train_times_bare_loop": times_bare_loop(quick=quick)}
+
+
+PARTS: Mapping[str, Callable[[bool], Figures]] = {
+    "banking77": banking,
+    "few_shot": few_shot,
+    "out_of_scope": out_of_scope,
+    "complaints": complaint,
+    "replies": reply,
+    "speed": speed,
+}
+
+
+def _keep(made: dict[str, list[float]], release: Release, network_accuracy: float) -> None:
+    figures = release.metrics["model"]["test"]
+    made["accuracy"].append(figures["accuracy"])
+    made["hits_at_3"].append(figures["hits@3"])
+    made["ece"].append(figures["ece"])
+    made["loss"].append(100 * (network_accuracy - figures["accuracy"]))
+
+
+def _questions(quick: bool) -> tuple[list[banking77.Question], list[banking77.Question]]:
+    asked, test = (banking77.questions(banking77.FOLDER, part) for part in ("train", "test"))
+    return (banking77.drawn(asked, 25, seed=0)[0], test[::6]) if quick else (asked, test)
+
+
+def _split(
+    rows: list[banking77.Question], first: int, seed: int
+) -> tuple[list[banking77.Question], list[banking77.Question]]:
+    """`first` rows, at most a fifth, and the rest; which ones, the seed says."""
+    order = np.random.default_rng(seed).permutation(len(rows))
+    cut = min(first, len(rows) // 5)
+    return [rows[place] for place in order[:cut]], [rows[place] for place in order[cut:]]
+
+
+def _tokenizer(config: TrainConfig):  # type: ignore[no-untyped-def]  # of the tokenizers library
+    return load_tokenizer(config.encoder, config.max_tokens)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp())
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _trained(data: TrainingData, config: TrainConfig) -> Iterator[tuple[Release, float]]:
+    """A release trained on the data, while the block runs, and the float network's accuracy on the test tickets."""
+    with _folder() as folder:
+        fitted = fit(data, config, folder=folder / "fit", report=_say, progress=lambda _step, _total, _loss: None)
+        accuracy = validate(fitted.network, data.test, batch_size=64)["validation_accuracy"]
+        model = folder / "model"
+        model.mkdir()
+        release = package(
+            fitted, data, config, model, encoder=config.encoder, languages=("en",), report=_say, ladder={}
+        )
+        yield release, accuracy
+
+
+def _tfidf_ranks(data: TrainingData, *, with_attributes: bool) -> NDArray[np.int64]:
+    """Of the true leaf of each test ticket that ends in one. Attributes are told as words of their own."""
+    learned = rung_data(data, TrainConfig())
+    unseen = inputs_of(data.test.rows)
+    if with_attributes:
+        learned = dataclasses.replace(learned, inputs=_as_words(learned.inputs))
+        unseen = _as_words(unseen)
+    leaves = tfidf.fit(learned).predict(unseen)
+    truth = leaf_columns(data.index, data.test.node)
+    return true_ranks(leaves[truth >= 0], truth[truth >= 0])
+
+
+def _as_words(inputs):  # type: ignore[no-untyped-def]  # ModelInputs
+    said = [
+        " ".join([text, *(f"{name}_{value}".replace(" ", "_") for name, value in row.attributes.items() if value)])
+        for text, row in zip(inputs.texts, inputs.rows, strict=True)
+    ]
+    return inputs._replace(texts=said)
+
+
+def _mean(values: list[float]) -> float:
+    return round(float(np.mean(values)), 4)
+
+
+def _told(values: list[float]) -> str:
+    return ", ".join(f"{value:.4f}" for value in values)
+
+
+def _wilson(share: float, tickets: int) -> str:
+    """95 % interval of a share of so many tickets (Wilson 1927)."""
+    z = 1.96
+    middle = (share + z * z / (2 * tickets)) / (1 + z * z / tickets)
+    half = z / (1 + z * z / tickets) * np.sqrt(share * (1 - share) / tickets + z * z / (4 * tickets**2))
+    return f"{middle - half:.4f} to {middle + half:.4f}"
+
+
+def _difference(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> str:
+    """Points between two on the same tickets, with a 95 % bootstrap interval over tickets."""
+    gap = 100 * (one.astype(float) - other)
+    drawn = np.random.default_rng(0).integers(0, len(gap), (_RESAMPLES, len(gap)))
+    low, high = np.percentile(gap[drawn].mean(axis=1), [2.5, 97.5])
+    return f"{gap.mean():.2f} ({low:.2f} to {high:.2f})"
+
+
+def _say(line: str) -> None:
+    print(f"  {line}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default=",".join(PARTS))
+    chosen = parser.parse_args()
+    started = time.perf_counter()
+    kept = OUT / "quality.json"
+    figures: dict[str, float | int | str | bool] = json.loads(kept.read_text()) if kept.exists() else {}
+    figures = {name: value for name, value in figures.items() if name not in ("machine", "seconds")}
+    if figures.get("quick", chosen.quick) != chosen.quick or set(chosen.only.split(",")) == set(PARTS):
+        figures = {}
+    for name in chosen.only.split(","):
+        begun = time.perf_counter()
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        figures |= PARTS[name](chosen.quick)
+        figures |= {"quick": chosen.quick, f"{name}_seconds": round(time.perf_counter() - begun, 1)}
+        record("quality", figures, seconds=time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Rung 8: SetFit-style. The encoder learns from pairs of tickets what is alike, then logistic regression as in rung 5.
+
+Method: Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts", https://arxiv.org/abs/2209.11055: pairs of
+one leaf shall have cosine 1, pairs of two leaves cosine 0, by squared error (Reimers and Gurevych 2019).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from models.baselines import Baseline, RungData
+from models.baselines.frozen import regression
+from models.baselines.text_vectors import MeanPooled, TextVectors
+from models.batches import Tokens, tokenise
+from models.device import choose_device, chooses_bf16, encoder_precision
+from models.encoder import load_encoder, load_tokenizer
+
+PAIRS_A_TICKET = 20  # of one leaf, and as many of two leaves, as in the paper
+MOST_PAIRS = 12_000  # of both kinds together: with a long history more gain little and cost hours
+_BATCH = 16  # pairs
+_WARMUP = 0.1
+
+
+def fit(data: RungData) -> Baseline:
+    """As many layers learn as in the configuration, at its rate of the top layer. Raises InputError, MachineError or
+    ReleaseError when the encoder cannot be loaded."""
+    torch.manual_seed(data.config.seed)
+    encoder = load_encoder(data.config.encoder)
+    encoder.freeze_below(data.config.trainable_layers)
+    tokenizer = load_tokenizer(data.config.encoder, data.config.max_tokens)
+    pooled = MeanPooled(encoder)
+    learn_alike(pooled, tokenizer, data)
+    return regression(data, TextVectors.of(pooled, tokenizer))
+
+
+def learn_alike(pooled: MeanPooled, tokenizer: Tokenizer, data: RungData) -> list[float]:
+    """One pass over the sampled pairs; the loss of each step."""
+    config = data.config
+    device = choose_device(config.device)
+    bf16 = chooses_bf16(config.precision, device)
+    tokens = tokenise(tokenizer, data.inputs.texts)
+    first, second, alike = sample_pairs(data.leaf, np.random.default_rng(config.seed))
+    learning = [parameter for parameter in pooled.parameters() if parameter.requires_grad]
+    steps = -(-len(first) // _BATCH)
+    if not learning or not steps:
+        return []
+    optimiser = torch.optim.AdamW(learning, lr=config.learning_rate, weight_decay=config.weight_decay)
+    rise = max(1, int(steps * _WARMUP))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: (step + 1) / rise if step < rise else max(0.0, (steps - step) / max(1, steps - rise))
+    )
+    pooled.to(device).train()
+    losses = []
+    for start in range(0, len(first), _BATCH):
+        some = slice(start, start + _BATCH)
+        with encoder_precision(device, bf16=bf16):
+            vectors = _vectors(pooled, tokens, np.concatenate([first[some], second[some]]), device)
+        one, other = vectors.float().chunk(2)
+        wanted = torch.from_numpy(alike[some]).to(device)
+        loss = torch.nn.functional.mse_loss((one * other).sum(dim=1), wanted)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        torch.nn.utils.clip_grad_norm_(learning, config.gradient_clip)
+        optimiser.step()
+        schedule.step()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def sample_pairs(
+    leaf: NDArray[np.int64], random: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Two tickets of each pair, and 1 where they are of one leaf, 0 where not; half are of each kind, shuffled."""
+    count = len(leaf)
+    wanted = max(1, min(PAIRS_A_TICKET * count, MOST_PAIRS // 2))
+    members = {int(one): np.flatnonzero(leaf == one) for one in np.unique(leaf)}
+    several = np.flatnonzero([len(members[int(one)]) > 1 for one in leaf])
+    anchors = random.choice(several, wanted) if len(several) else np.zeros(0, np.int64)
+    partners = np.array([_another(members[int(leaf[anchor])], int(anchor), random) for anchor in anchors], np.int64)
+    one, other = random.integers(count, size=(2, 2 * wanted))
+    apart = np.flatnonzero(leaf[one] != leaf[other])[:wanted]
+    first, second = np.concatenate([anchors, one[apart]]), np.concatenate([partners, other[apart]])
+    alike = np.concatenate([np.ones(len(anchors), np.float32), np.zeros(len(apart), np.float32)])
+    order = random.permutation(len(first))
+    return first[order], second[order], alike[order]
+
+
+def _another(members: NDArray[np.int64], anchor: int, random: np.random.Generator) -> int:
+    """A member other than the anchor; there are two or more, in rising order."""
+    place = int(random.integers(len(members) - 1))
+    return int(members[place + (members[place] >= anchor)])
+
+
+def _vectors(pooled: MeanPooled, tokens: Tokens, rows: NDArray[np.int64], device: torch.device) -> torch.Tensor:
+    ids, mask = (torch.from_numpy(array).to(device) for array in tokens.padded(rows))
+    found: torch.Tensor = pooled(ids, mask)
+    return found

@@ -1,0 +1,59 @@
+"""The last rung: the model itself, measured as it is served (int8, calibrated), from a model directory."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+
+import numpy as np
+
+from models import release as names
+from models.batches import TrainingData
+from models.config import TrainConfig
+from models.evaluate import evaluate_model, milliseconds, splits, timed_rows
+from models.ladder import Measured, one_thread
+from models.predictions import Predictor, inputs_of
+from models.release import Release, open_release, versions
+from tickets.errors import ReleaseError
+from tickets.workspace import Workspace
+
+_WHERE = {"device", "precision", "compile", "state_cache_gb", "checkpoint_every"}  # knobs of the machine
+
+
+def find_model(workspace: Workspace, data_hash: str, config: TrainConfig | None = None) -> Release | None:
+    """The newest model that learned from exactly this data, with this configuration if one is given; None without.
+
+    A directory that is damaged or of another format is passed over.
+    """
+    for version in reversed(versions(workspace)):
+        with contextlib.suppress(ReleaseError):
+            release = open_release(workspace.models / version)
+            if release.data_hash == data_hash and (config is None or _trained_with(release, config)):
+                return release
+    return None
+
+
+def measure_release(release: Release, data: TrainingData) -> Measured:
+    """Figures through the served graph, on one thread. The seconds of training are those of the day it was trained.
+
+    Raises ReleaseError when a file of the directory cannot be read.
+    """
+    from safetensors.numpy import load_file
+
+    predictor = Predictor.load(release)
+    made = {split: predictor.predict(inputs_of(tickets.rows)) for split, tickets in splits(data).items()}
+    vectors = load_file(release.path(names.VECTORS))["templates"].astype(np.float32)
+    figures = evaluate_model(data, made, vectors)
+    with one_thread():
+        single = milliseconds(predictor.predict, [inputs_of(row) for row in timed_rows(data)])
+    seconds = release.metrics.get("model", {}).get("cost", {}).get("train_seconds", 0.0)
+    size = (release.path(names.ONNX).stat().st_size + release.path(names.TOKENIZER).stat().st_size) / 1e6
+    figures["cost"] = {"train_seconds": seconds, "ms_per_ticket": single, "megabytes": size}
+    leaves = {split: each.node_probabilities[:, data.index.leaves] for split, each in made.items()}
+    return Measured(figures, leaves)
+
+
+def _trained_with(release: Release, config: TrainConfig) -> bool:
+    """A knob that was not there yet when the model was trained counts as it is now."""
+    knobs = dataclasses.asdict(config)
+    return all(release.config.get(name, knobs[name]) == knobs[name] for name in knobs if name not in _WHERE)

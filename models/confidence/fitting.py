@@ -1,0 +1,103 @@
+"""Calibration from validation: all that a release promises of its probabilities, found on what the served graph says.
+
+Each step is fitted on the outcome of those before. The same tickets serve them all, and chose the weights that training
+kept: every map has few degrees of freedom, and cross-validation says how far the last one may bend. What early stopping
+flatters was measured and is less than what a slice kept apart would cost (docs/experiments.md).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calibrate import Calibration, Targets, leaf_probabilities
+from models.confidence.answer_sets import fit_answer_sets
+from models.confidence.limits import (
+    NEVER,
+    Judged,
+    limit_for_abstaining,
+    limits_by_type,
+)
+from models.confidence.reliability import Bend, fit_bend
+from models.confidence.scope import CLOSEST, energies, fit_curve, fit_weights, signs
+from models.confidence.temperature import fit_temperatures
+from models.confidence.votes import fit_votes
+from models.inference import Outputs
+from models.neighbours import Neighbours, distance
+from models.tree_index import TreeIndex, node_probabilities
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Validation tickets as the served graph and the nearest training tickets see them."""
+
+    index: TreeIndex
+    logits: NDArray[np.float32]  # (n, N)
+    columns: NDArray[np.int64]  # (n, k) leaves of the nearest training tickets
+    cosines: NDArray[np.float32]  # (n, k)
+
+    def leaves(self, calibration: Calibration) -> NDArray[np.float64]:
+        return leaf_probabilities(self.index, self.logits, self.columns, self.cosines, calibration)
+
+
+def fit_calibration(
+    outputs: Outputs, index: TreeIndex, nodes: NDArray[np.int64], neighbours: Neighbours, targets: Targets
+) -> Calibration:
+    """From the raw outputs of validation tickets and their true nodes (n,); an inner node is right for any leaf under
+    it. With few tickets, steps that they cannot carry are left out."""
+    rows, cosines = neighbours.search(outputs.vectors)
+    columns = neighbours.leaf_columns(index, rows)
+    seen = _Seen(index, outputs.node_logits, columns, cosines)
+    right = index.leaves_under[nodes] > 0
+
+    found = _plain(fit_temperatures(_candidates(seen), index.paths[nodes], index.group))
+    found = dataclasses.replace(found, votes=fit_votes(seen.leaves(found), columns, cosines, right))
+    found = dataclasses.replace(found, bend=_bend(seen.leaves(found), right))
+    leaves = seen.leaves(found)
+    return dataclasses.replace(
+        found,
+        sets=fit_answer_sets(index, node_probabilities(index, leaves.astype(np.float32)), nodes, targets.coverage),
+        **_limits(index, _judged(index, leaves, right), targets),
+        **_scope(seen, found, targets),
+    )
+
+
+def _candidates(seen: _Seen) -> NDArray[np.float32]:
+    """The logits, -inf where a node is inactive."""
+    return np.where(seen.index.active, seen.logits, -np.inf).astype(np.float32)
+
+
+def _judged(index: TreeIndex, leaves: NDArray[np.float64], right: NDArray[np.bool_]) -> Judged:
+    top, rows = leaves.argmax(axis=1), np.arange(len(leaves))
+    return Judged(index.leaves[top], leaves[rows, top], right[rows, top])
+
+
+def _bend(leaves: NDArray[np.float64], right: NDArray[np.bool_]) -> Bend:
+    top, rows = leaves.argmax(axis=1), np.arange(len(leaves))
+    return fit_bend(leaves[rows, top], right[rows, top])
+
+
+def _plain(temperatures: tuple[float, ...]) -> Calibration:
+    return Calibration(
+        temperatures=temperatures, high=NEVER, medium=NEVER, abstain_below=0.0, scope_center=1.0, scope_scale=1.0
+    )
+
+
+def _limits(index: TreeIndex, judged: Judged, targets: Targets) -> dict[str, Any]:
+    high, medium, by_type = limits_by_type(index, judged, targets.high, targets.medium)
+    abstain = min(limit_for_abstaining(judged.probability, judged.right, targets.abstain), medium)
+    return {"high": high, "medium": medium, "abstain_below": abstain, "type_limits": by_type}
+
+
+def _scope(seen: _Seen, calibration: Calibration, targets: Targets) -> dict[str, Any]:
+    """Weights and curve of the out-of-scope score."""
+    near = distance(seen.cosines, CLOSEST)
+    energy = energies(seen.index, seen.logits, calibration.temperatures)
+    found = signs(near, energy, seen.leaves(calibration).max(axis=1, initial=0.0))
+    weights = fit_weights(found)
+    center, scale = fit_curve(weights.strangeness(found), targets.in_scope)
+    return {"scope": weights, "scope_center": center, "scope_scale": scale}

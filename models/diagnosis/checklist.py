@@ -1,0 +1,179 @@
+"""The checks to walk before a long training: are the inputs in order, does it run, is it sane at the start, can it
+learn, does it learn only what is there, is it near a known result. Findings are data; `triage debug` prints them.
+
+After Karpathy, "A Recipe for Training Neural Networks" (2019).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from models.batches import TrainingData, batch_of
+from models.config import TrainConfig
+from models.diagnosis.behaviour import batches_do_not_mix, gradients_flow, inputs_matter
+from models.diagnosis.dry_run import Start, dry_run
+from models.diagnosis.findings import Finding
+from models.diagnosis.inputs import (
+    attributes_are_there,
+    no_attribute_is_the_answer,
+    numbers_are_standardised,
+    splits_are_apart,
+    texts_are_read,
+)
+from models.diagnosis.yardstick import known_result
+from models.fit import FitResult, fit
+from models.training_run import TrainingRun, start_run, take_step, validate
+
+_OVERFIT_TICKETS, _OVERFIT_STEPS = 16, 60
+_PERMUTED_TICKETS = 512
+_INFORMED, _CONFUSED = 0.25, 1.25  # bounds of the first loss, as shares of knowing nothing
+_FIRST_TICKETS = 128
+_EXACT = 1e-4  # of the loss; float32 adds up a path's logarithms
+
+
+def check_training(
+    data: TrainingData, config: TrainConfig, *, report: Callable[[str], None], start: Start = start_run
+) -> list[Finding]:
+    """All checks, in order, on the data and settings that are to be trained with; about two minutes on two cores. When
+    a step does not run, those that need one are left out."""
+    findings = []
+    for finding in _walk(data, config, start):
+        report(f"{finding.verdict}: {finding.check}. {finding.detail}")
+        findings.append(finding)
+    return findings
+
+
+def _walk(data: TrainingData, config: TrainConfig, start: Start) -> Iterator[Finding]:
+    yield splits_are_apart(data)
+    yield texts_are_read(data, config)
+    yield numbers_are_standardised(data)
+    yield attributes_are_there(data)
+    yield no_attribute_is_the_answer(data)
+    runs = dry_run(data, config, start=start)
+    yield runs
+    if not runs.passed:
+        return
+    yield knowing_nothing(data, config, start=start)
+    yield initial_loss(data, config, start=start)
+    yield inputs_matter(data, config, start=start)
+    yield batches_do_not_mix(data, config, start=start)
+    yield gradients_flow(data, config, start=start)
+    yield overfits_one_batch(data, config, start=start)
+    yield permuted_labels(data, config)
+    yield known_result(data, config, start=start)
+
+
+def knowing_nothing(data: TrainingData, config: TrainConfig, *, start: Start = start_run) -> Finding:
+    """With node vectors and label mix at zero the decoder's loss is the sum over a path of log(siblings), to float32's
+    rounding: tree, targets and softmax mean the same."""
+    run = start(data, config)
+    decoder = run.network.decoder
+    _hide(decoder.texts, decoder.difference, decoder.bias, decoder.mix)
+    found, expected = _first_loss(data, config, run)
+    passed = math.isclose(found, expected, rel_tol=_EXACT)
+    return Finding(
+        check="the loss of knowing nothing is exact",
+        passed=passed,
+        detail=f"{found:.5f} nats with all it knows hidden; the logarithms of siblings sum to {expected:.5f}.",
+        advice="" if passed else "Is a ticket's contact type inactive, or the tree another than the decoder's?",
+        figures={"loss": found, "unknowing": expected},
+    )
+
+
+def initial_loss(data: TrainingData, config: TrainConfig, *, start: Start = start_run) -> Finding:
+    """Before training, the loss is near that of knowing nothing, or no more than how frequent contact types are.
+
+    Node texts may lower it; far lower means that inputs tell the answer, higher that the first weights are too sure.
+    """
+    run = start(data, config)
+    decoder = run.network.decoder
+    found, expected = _first_loss(data, config, run)
+    _hide(decoder.texts, decoder.difference, decoder.bias)
+    frequent, _ = _first_loss(data, config, run)
+    passed = _INFORMED * min(expected, frequent) <= found <= _CONFUSED * max(expected, frequent)
+    return Finding(
+        check="the first loss is that of knowing little",
+        passed=passed,
+        detail=f"{found:.2f} nats; knowing nothing is {expected:.2f}, knowing the label mix alone {frequent:.2f}.",
+        advice="" if passed else "If far lower, look for an outcome among the inputs; if higher, for wrong inputs.",
+        figures={"loss": found, "unknowing": expected, "label_mix": frequent},
+    )
+
+
+def overfits_one_batch(data: TrainingData, config: TrainConfig, *, start: Start = start_run) -> Finding:
+    """Without dropout, a few steps on one batch bring its loss to almost nothing."""
+    check = "it can learn one batch by heart"
+    plain = dataclasses.replace(
+        config, batch_size=_OVERFIT_TICKETS, label_smoothing=0.0, warmup=0.0, epochs=1, head_learning_rate=3e-3
+    )
+    run = start(data, plain)
+    if not any(part.requires_grad for part in run.network.parameters()):
+        return Finding(check=check, passed=False, detail="No parameter may learn.", advice="Raise trainable_layers.")
+    _, first = np.unique(data.train.tokens.lengths, return_index=True)  # distinct texts, one a length
+    spread = np.linspace(0, len(first) - 1, min(len(first), _OVERFIT_TICKETS)).astype(np.int64)
+    batch = batch_of(data.train, first[spread])
+    run.total = _OVERFIT_STEPS * 2  # the rate must not end at zero
+    run.network.eval()
+    seen = [take_step(run, batch) for _ in range(_OVERFIT_STEPS)]
+    passed = seen[-1] < 0.1 * seen[0]
+    return Finding(
+        check=check,
+        passed=passed,
+        detail=f"Loss {seen[0]:.2f} -> {seen[-1]:.3f} in {_OVERFIT_STEPS} steps on {len(batch.node)} tickets.",
+        advice="" if passed else "Raise learning_rate or trainable_layers; if that does not help, look at the inputs.",
+        figures={"first_loss": seen[0], "last_loss": seen[-1]},
+    )
+
+
+def permuted_labels(data: TrainingData, config: TrainConfig, *, train: Callable[..., FitResult] = fit) -> Finding:
+    """Trained on contact types dealt out at random, it must not beat guessing one: else it gets the true ones by
+    another way. An attribute that is the answer stays with its ticket; `no_attribute_is_the_answer` looks for that."""
+    check = "labels dealt at random teach nothing"
+    part = np.random.default_rng(config.seed).permutation(len(data.train))[:_PERMUTED_TICKETS]
+    shuffled = np.random.default_rng(config.seed + 1).permutation(data.train.node[part])
+    dealt = dataclasses.replace(data.train.take(part), node=shuffled)
+    unseen = data.validation if len(data.validation) else data.test
+    if len(unseen) == 0:
+        return Finding(check=check, passed=True, detail="No ticket to test on.")
+    unseen = unseen.take(np.arange(min(len(unseen), _PERMUTED_TICKETS)))
+    quick = dataclasses.replace(config, epochs=1, ranker_weight=0.0, patience=1)
+    with tempfile.TemporaryDirectory() as folder:
+        fitted = train(
+            dataclasses.replace(data, train=dealt, validation=unseen, lessons=None),
+            quick,
+            folder=Path(folder),
+            report=lambda _line: None,
+            progress=lambda _step, _total, _loss: None,
+        )
+    accuracy = fitted.history[-1]["validation_accuracy"]
+    chance = float(np.bincount(unseen.node).max() / len(unseen))
+    limit = chance + 3 * math.sqrt(chance * (1 - chance) / len(unseen))
+    passed = accuracy <= limit
+    return Finding(
+        check=check,
+        passed=passed,
+        detail=f"Accuracy {accuracy:.3f} on tickets not seen; the commonest contact type is {chance:.3f} of them.",
+        advice="" if passed else "Labels reach training by another way than as targets, or tickets are in two splits.",
+        figures={"accuracy": accuracy, "chance": chance, "limit": limit},
+    )
+
+
+def _first_loss(data: TrainingData, config: TrainConfig, run: TrainingRun) -> tuple[float, float]:
+    """Loss on the newest training tickets as the network is, and that of knowing nothing, in nats."""
+    tickets = data.train.take(np.arange(max(0, len(data.train) - _FIRST_TICKETS), len(data.train)))
+    unknowing = np.log(data.index.class_counts().clip(min=1)) @ data.index.ancestors
+    found = validate(run.network, tickets, batch_size=config.batch_size, bf16=run.bf16)["validation_loss"]
+    return found, float(unknowing[tickets.node].mean())
+
+
+@torch.no_grad()
+def _hide(*told: torch.Tensor) -> None:
+    for part in told:
+        part.zero_()

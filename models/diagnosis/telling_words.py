@@ -1,0 +1,86 @@
+"""Which words tell one group of texts from another: log-odds ratios, held back where a word is rare.
+
+After Monroe, Colaresi and Quinn (2008), "Fightin' Words": the prior of a word is how often it occurs in a background,
+so that a rare word needs more than one occurrence to stand out.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from models.words import STOP_WORDS
+from pipeline.text.redact import MASKS
+
+MOST = 6  # words of each side
+SURE = 2.2  # standard errors from zero
+LEAST_SHARE = 0.1  # of the texts of its group; a rarer word helps nobody, and of many rare ones some look telling
+_PRIOR = 50.0  # pseudo-counts over all words
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_MASK = re.compile("|".join([*map(re.escape, MASKS), "X{2,}"]))  # masked personal data, a publisher's redactions
+
+
+@dataclass(frozen=True, slots=True)
+class TellingWord:
+    """A word, the shares of texts of its own group and of the other that it stands in, and how many standard errors its
+    log-odds are from zero."""
+
+    word: str
+    here: float
+    there: float
+    z: float
+
+
+@dataclass(frozen=True, slots=True)
+class WordCounts:
+    """Of so many texts, in how many each word stands."""
+
+    texts: int
+    words: Mapping[str, int]
+
+
+def word_counts(texts: Sequence[str]) -> WordCounts:
+    """A word counts once a text, so that a long one does not shout the others down."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(set(_WORD.findall(_MASK.sub(" ", text).lower())) - STOP_WORDS)
+    return WordCounts(len(texts), counts)
+
+
+def together(groups: Iterable[WordCounts]) -> WordCounts:
+    """The counts of several groups as of one."""
+    known = list(groups)
+    return WordCounts(sum(one.texts for one in known), sum((Counter(one.words) for one in known), Counter[str]()))
+
+
+def telling_words(
+    first: WordCounts, second: WordCounts, background: WordCounts
+) -> tuple[tuple[TellingWord, ...], tuple[TellingWord, ...]]:
+    """The words that speak for the first group and for the second, most telling first; () where none surely does.
+
+    The background holds the texts of both groups and more.
+    """
+    total, of_first, of_second = (sum(group.words.values()) for group in (background, first, second))
+    if not of_first or not of_second:
+        return (), ()
+    scored: list[tuple[float, str]] = []
+    for word in first.words.keys() | second.words.keys():
+        prior = _PRIOR * max(background.words.get(word, 0), 1) / total
+        here, there = first.words.get(word, 0) + prior, second.words.get(word, 0) + prior
+        rest, other_rest = max(of_first + _PRIOR - here, 1.0), max(of_second + _PRIOR - there, 1.0)
+        odds = math.log(here / rest) - math.log(there / other_rest)
+        scored.append((odds / math.sqrt(1 / here + 1 / there), word))
+    return _best(first, second, scored), _best(second, first, [(-z, word) for z, word in scored])
+
+
+def _best(own: WordCounts, other: WordCounts, scored: Sequence[tuple[float, str]]) -> tuple[TellingWord, ...]:
+    sure = [
+        TellingWord(word, own.words.get(word, 0) / own.texts, other.words.get(word, 0) / other.texts, z)
+        for z, word in scored
+        if z > SURE
+    ]
+    common = [one for one in sure if one.here >= LEAST_SHARE]
+    return tuple(sorted(common, key=lambda one: (-one.z, one.word))[:MOST])

@@ -1,0 +1,1 @@
+"""Experiments: what is recorded of a run and where, and the search for good knobs."""

@@ -1,0 +1,68 @@
+"""`triage debug`: before a long training, and after one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from triage.options import Folder, settings_of
+
+
+def add_debug_command(app: typer.Typer) -> None:
+    """It stands beside `train`."""
+    app.command()(debug)
+
+
+def debug(
+    workspace: Folder = None,
+    preset: Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: what is to be trained.")] = "cpu-quick",
+    bias_variance: Annotated[
+        bool, typer.Option("--bias-variance", help="Instead: where errors come from, and what to do next.")
+    ] = False,
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Instead: how much history is needed.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="The checklist and both of these.")] = False,
+    version: Annotated[
+        str | None, typer.Option(help="Whose errors: a model under models/; the current release when not given.")
+    ] = None,
+    with_model: Annotated[
+        bool,
+        typer.Option("--with-model", help="Train the preset for it: a slice held out, or each point of the curve."),
+    ] = False,
+    target: Annotated[
+        float | None, typer.Option(help="Accuracy wanted, such as 0.85: how many tickets does it take?")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Times that each size of the curve is drawn.")] = 3,
+    max_train_tickets: Annotated[int | None, typer.Option(help="Look at the newest so many.")] = None,
+    knobs_file: Annotated[
+        Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's, as for training.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
+) -> None:
+    """Walk the checklist before a long run; or say where errors come from, or how much history is needed."""
+    from models.diagnosis.diagnose import PARTS, Wanted
+    from triage import steps
+    from triage.console import screen
+    from triage.debug_view import show_diagnosis
+
+    asked = [part for part, wanted in zip(PARTS, (False, bias_variance, learning_curve), strict=True) if wanted]
+    parts = PARTS if everything else asked or PARTS[:1]
+    wanted = Wanted(parts=parts, version=version, with_model=with_model, target=target, seeds=seeds)
+    knobs = {"device": device, "encoder": encoder, "max_train_tickets": max_train_tickets}
+    with screen() as shown:
+        found = steps.debug(
+            settings_of(workspace),
+            preset,
+            knobs,
+            wanted,
+            report=shown.report,
+            progress=shown.progress,
+            knobs_file=knobs_file,
+        )
+    show_diagnosis(found)
+    if not found.passed:
+        raise typer.Exit(1)
