@@ -9,7 +9,8 @@ itself on validation questions, keeps the best weights and writes a checkpoint, 
 epoch; it counts from the end of its first step to the end.
 
 Figures: train_times_bare_loop (the median over the turns of training's seconds a step by the loop's), least, most,
-milliseconds_a_step, bare_milliseconds_a_step (medians), turns, steps.
+processor_times_bare_loop (the same in processor seconds, which a busy neighbour disturbs less; on a GPU they say
+little), milliseconds_a_step, bare_milliseconds_a_step (medians), turns, steps.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ sys.path.sort(key=lambda place: place == str(Path(__file__).parent))
 import banking77
 from bench_record import record
 
-from models.batches import TrainingData, batch_of, training_order
+from models.batches import batch_of, training_order
 from models.config import TrainConfig
 from models.device import choose_device, chooses_bf16, encoder_precision
 from models.encoder import load_tokenizer
 from models.fit import fit
 from models.network import TriageNetwork
+from models.training_data import TrainingData
 from models.training_run import make_optimiser, start_network, tensors_of
 
 CONFIG = TrainConfig(max_tokens=64, epochs=1, compile="off")
@@ -44,20 +46,20 @@ _WARM_UP = 2  # steps of the loop before it is timed
 
 
 @dataclass(frozen=True)
-class Turn:
-    """Seconds a step, one beside the other."""
+class Cost:
+    """What a step takes, in seconds: on the clock, and of all processors together."""
 
-    training: float
-    bare: float
+    clock: float
+    processor: float
 
-    @property
-    def ratio(self) -> float:
-        return self.training / self.bare
+
+Turn = tuple[Cost, Cost]  # of training, of the loop
 
 
 def times_bare_loop(*, quick: bool) -> float:
     """How many times the bare loop's time training takes; the median over a few turns."""
-    return round(float(np.median([turn.ratio for turn in turns(*part(quick), count=3 if quick else 7)])), 3)
+    found = turns(*part(quick), count=3 if quick else 7)
+    return round(float(np.median([ours.clock / loop.clock for ours, loop in found])), 3)
 
 
 def part(quick: bool) -> tuple[TrainingData, TrainConfig]:
@@ -80,29 +82,27 @@ def turns(data: TrainingData, config: TrainConfig, *, count: int) -> list[Turn]:
     bare(network, optimiser, data, config, batches[:_WARM_UP])
     found = []
     for number in range(count):
-        if number % 2:
-            training = training_seconds(data, config)
-            seconds = bare(network, optimiser, data, config, batches)
-        else:
-            seconds = bare(network, optimiser, data, config, batches)
-            training = training_seconds(data, config)
-        found.append(Turn(training, seconds))
-        print(f"turn {number + 1}: training {training * 1e3:.0f} ms a step, the loop {seconds * 1e3:.0f} ms")
+        both = [lambda: training(data, config), lambda: bare(network, optimiser, data, config, batches)]
+        first = number % 2
+        costs = {place: both[place]() for place in (first, 1 - first)}
+        found.append((costs[0], costs[1]))
+        clocks = (f"{name} {1e3 * costs[place].clock:.0f} ms" for place, name in enumerate(("training", "the loop")))
+        print(f"turn {number + 1}, a step: {', '.join(clocks)}")
     return found
 
 
-def training_seconds(data: TrainingData, config: TrainConfig) -> float:
-    """Seconds a step of `fit`, all that it does between steps and at the end included."""
-    ends: list[float] = []
+def training(data: TrainingData, config: TrainConfig) -> Cost:
+    """A step of `fit`, all that it does between steps and at the end included."""
+    ends: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         fit(
             data,
             config,
             folder=Path(folder),
             report=lambda _line: None,
-            progress=lambda _step, _total, _loss: ends.append(time.perf_counter()),
+            progress=lambda _step, _total, _loss: ends.append(_now()),
         )
-        return (time.perf_counter() - ends[0]) / (len(ends) - 1)
+        return _cost(ends[0], len(ends) - 1)
 
 
 def bare(
@@ -111,12 +111,12 @@ def bare(
     data: TrainingData,
     config: TrainConfig,
     batches: list[NDArray[np.int64]],
-) -> float:
-    """Seconds a step of the loop that one would first write."""
+) -> Cost:
+    """A step of the loop that one would first write."""
     device = choose_device(config.device)
     bf16 = chooses_bf16(config.precision, device)
     network.train()
-    started = time.perf_counter()
+    started = _now()
     for rows in batches:
         batch = batch_of(data.train, rows)
         ids, mask, *attributes = tensors_of(batch, device)
@@ -129,7 +129,16 @@ def bare(
         optimiser.step()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return (time.perf_counter() - started) / len(batches)
+    return _cost(started, len(batches))
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _cost(started: tuple[float, float], steps: int) -> Cost:
+    clock, processor = _now()
+    return Cost((clock - started[0]) / steps, (processor - started[1]) / steps)
 
 
 def main() -> None:
@@ -139,15 +148,17 @@ def main() -> None:
     started = time.perf_counter()
     data, config = part(quick)
     found = turns(data, config, count=3 if quick else 7)
-    ratios = [turn.ratio for turn in found]
+    ratios = [ours.clock / loop.clock for ours, loop in found]
+    processor = [ours.processor / loop.processor for ours, loop in found]
     record(
         "bare_loop",
         {
             "train_times_bare_loop": round(float(np.median(ratios)), 3),
             "least": round(min(ratios), 3),
             "most": round(max(ratios), 3),
-            "milliseconds_a_step": round(1e3 * float(np.median([turn.training for turn in found])), 1),
-            "bare_milliseconds_a_step": round(1e3 * float(np.median([turn.bare for turn in found])), 1),
+            "processor_times_bare_loop": round(float(np.median(processor)), 3),
+            "milliseconds_a_step": round(1e3 * float(np.median([ours.clock for ours, _ in found])), 1),
+            "bare_milliseconds_a_step": round(1e3 * float(np.median([loop.clock for _, loop in found])), 1),
             "turns": len(found),
             "steps": len(training_order(data.train.tokens.lengths, config.batch_size, seed=config.seed, epoch=0)),
         },

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from models.batches import TrainingData, training_data
 from models.config import DEFAULT_ENCODER, TrainConfig
 from models.encoder import encoder_source, load_tokenizer
+from models.training_data import TrainingData, training_data
 from tickets.contact_types import ContactTypeTree
 from tickets.dataset import dataset_from_toml
 from tickets.examples import SCHEMA

@@ -40,13 +40,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench_record import peak_mb, record
 from gpu_examples import encoder_here, read_examples, training_of
 
-from models.batches import TicketArrays, TrainingData
+from models.batches import TicketArrays
 from models.config import DEFAULT_ENCODER, TrainConfig, preset
 from models.device import choose_device
 from models.encoder import load_encoder
 from models.fit import fit
+from models.training_data import TrainingData
 from models.training_run import validate
-from tickets.errors import MachineError
+from tickets.errors import MachineError, TriageError
 
 # Dense bf16 TFLOP/s of the makers' data sheets, by what the device's name holds; the first that fits counts.
 DATA_SHEET = {
@@ -330,4 +331,7 @@ def compared(
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except TriageError as error:
+        sys.exit(f"gpu_train: {error}")

@@ -32,7 +32,6 @@ import replies
 from bench_record import OUT, record
 
 from models.baselines import tfidf
-from models.batches import TrainingData
 from models.config import TrainConfig
 from models.encoder import load_tokenizer
 from models.fit import fit
@@ -42,6 +41,7 @@ from models.predictions import Predictor, inputs_of
 from models.quality import best_ranks, leaf_columns, true_ranks
 from models.release import Release
 from models.train import package
+from models.training_data import TrainingData
 from models.training_run import validate
 
 Figures = dict[str, float | str]

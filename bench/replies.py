@@ -17,11 +17,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.batches import NONE, TicketArrays, TrainingData, load_training_data
+from models.batches import NONE, TicketArrays
 from models.config import TrainConfig
 from models.predictions import Predictor, inputs_of
 from models.release import VECTORS, Release
 from models.templates import rank_templates
+from models.training_data import TrainingData, load_training_data
 from pipeline.importing import import_dataset
 from pipeline.nightly import run_pipeline
 from pipeline.session import spark_session

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from models import release as names
 from models.attributes import save_attributes
-from models.batches import TrainingData, template_text
 from models.diagnosis.mistakes import reliability
 from models.diagnosis.slices import compare_slices, slicings_of
 from models.encoder import encoder_source
@@ -30,6 +29,7 @@ from models.network import TriageNetwork
 from models.predictions import ModelInputs, Predictions, inputs_of
 from models.quality import class_report
 from models.reference import predictions_table
+from models.training_data import TrainingData, template_text
 from tickets.catalogue import templates_to_text
 from tickets.contact_types import tree_to_text
 from tickets.workspace import write_text

@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from models.batches import TicketArrays, TrainingData
+from models.batches import TicketArrays
 from models.predictions import Predictions, Predictor, inputs_of
 from models.quality import best_ranks, contact_type_quality, template_quality
 from models.release import Release
 from models.templates import rank_templates
+from models.training_data import TrainingData
 
 Figures = dict[str, dict[str, float]]  # split (or `cost`) -> figure -> value
 _TIMED = 50  # tickets, one at a time, that the milliseconds of a ticket are taken from

@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from models import checkpoint as saved
-from models.batches import TrainingData, batch_of, training_order
+from models.batches import batch_of, training_order
 from models.config import TrainConfig
 from models.device import give_back_memory
 from models.distributed import ALONE, Workers, own_random_numbers
 from models.network import TriageNetwork
 from models.state_cache import cache_states
+from models.training_data import TrainingData
 from models.training_encoder import compiled, restore_encoder
 from models.training_run import TrainingRun, advance, parts_of, refresh_texts, start_run, tensors_of, validate
 from tickets.errors import MachineError

@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.batches import Lessons, TicketArrays, TrainingData, joined, ticket_arrays
+from models.batches import TicketArrays, joined
 from models.predictions import Predictor, inputs_of
 from models.release import Release
+from models.training_data import Lessons, TrainingData, ticket_arrays
 from tickets.errors import InputError, TrainingDataError
 from tickets.examples import read_examples
 from tickets.workspace import Workspace

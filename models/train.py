@@ -16,7 +16,6 @@ from typing import Any
 import structlog
 
 from models import release as names
-from models.batches import TrainingData, hash_of, load_training_data
 from models.calibrate import Calibration, Targets
 from models.card import model_card
 from models.confidence.fitting import fit_calibration
@@ -36,6 +35,7 @@ from models.neighbours import Neighbours
 from models.onnx import export_checked
 from models.predictions import Predictor, inputs_of, interpret
 from models.release import Release, seal
+from models.training_data import TrainingData, hash_of, load_training_data
 from tickets.catalogue import read_dataset
 from tickets.errors import TrainingDataError
 from tickets.workspace import Workspace, write_text

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from models.batches import NONE, Batch, TicketArrays, TrainingData, evaluation_batches, hash_of, template_text
+from models.batches import NONE, Batch, TicketArrays, evaluation_batches
 from models.config import TrainConfig
 from models.device import allow_fast_products, choose_device, chooses_bf16, encoder_precision, sent
 from models.distributed import ALONE, Workers
@@ -25,6 +25,7 @@ from models.network import NetworkOutput, TriageNetwork, build_network
 from models.objective import Candidates, losses
 from models.ranker import CandidateSampler, candidate_sampler
 from models.state_cache import StateCache
+from models.training_data import TrainingData, hash_of, template_text
 from models.training_encoder import prepare_encoder
 
 _GPU_WIDTH = 8  # a batch's length is a multiple of it on a GPU: fewer shapes, and whole tiles for its matrix units

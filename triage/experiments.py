@@ -66,13 +66,13 @@ def baselines(
     """
     from models import train as training
     from models.baselines.transformer import find_model
-    from models.batches import hash_of, load_training_data
     from models.budget import recommend
     from models.climb import Trained, chosen_rungs, climb
     from models.encoder import load_tokenizer
     from models.ladder_file import write_ladder
     from models.ladder_picture import draw
     from models.release import open_release
+    from models.training_data import hash_of, load_training_data
 
     config, chosen = train_config(preset or "cpu", knobs, knobs_file), chosen_rungs(rungs)
     with opened(settings, "baselines") as (workspace, _):

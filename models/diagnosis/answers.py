@@ -14,10 +14,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.baselines import RungData, spread, tfidf
-from models.batches import TicketArrays, TrainingData, evaluation_batches
+from models.batches import TicketArrays, evaluation_batches
 from models.config import TrainConfig
 from models.predictions import ModelInputs, inputs_of
 from models.quality import best_ranks, leaf_columns
+from models.training_data import TrainingData
 from models.tree_index import TreeIndex
 from tickets.errors import TrainingDataError
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from models.attributes import FIRST_VALUE, MISSING
-from models.batches import NONE, Batch, TrainingData, batch_of
+from models.batches import NONE, Batch, batch_of
 from models.config import TrainConfig
 from models.diagnosis.dry_run import Start
 from models.diagnosis.findings import Finding
+from models.training_data import TrainingData
 from models.training_run import TrainingRun, start_run, take_step, tensors_of
 
 _STEPS = 3  # what starts at zero hides what lies behind it in the first

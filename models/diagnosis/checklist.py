@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.batches import TrainingData, batch_of
+from models.batches import batch_of
 from models.config import TrainConfig
 from models.diagnosis.behaviour import batches_do_not_mix, gradients_flow, inputs_matter
 from models.diagnosis.dry_run import Start, dry_run
@@ -29,6 +29,7 @@ from models.diagnosis.inputs import (
 )
 from models.diagnosis.yardstick import known_result
 from models.fit import FitResult, fit
+from models.training_data import TrainingData
 from models.training_run import TrainingRun, start_run, take_step, validate
 
 _OVERFIT_TICKETS, _OVERFIT_STEPS = 16, 60

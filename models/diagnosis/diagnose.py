@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from models.batches import TrainingData, load_training_data
 from models.config import TrainConfig
 from models.diagnosis.answers import Progress, Report, frozen_rung, network_rung, pretrained, release_judge
 from models.diagnosis.bias_variance import Decomposition, by_fitting, by_model
@@ -27,6 +26,7 @@ from models.diagnosis.pictures import curve_picture, waterfall
 from models.diagnosis.same_period import by_cluster_and_customer
 from models.encoder import load_tokenizer
 from models.release import Release, current_release, current_version, open_release
+from models.training_data import TrainingData, load_training_data
 from tickets.workspace import Workspace, write_text
 
 Part = Literal["checklist", "bias-variance", "learning-curve"]

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.batches import Batch, TrainingData, batch_of
+from models.batches import Batch, batch_of
 from models.config import VECTOR_SIZE, TrainConfig
 from models.diagnosis.findings import Finding
 from models.network import NetworkOutput
+from models.training_data import TrainingData
 from models.training_run import TrainingRun, start_run, take_step, tensors_of
 
 Start = Callable[[TrainingData, TrainConfig], TrainingRun]  # `start_run`; a test gives one that is broken

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from models.attributes import MISSING, UNSEEN
-from models.batches import TicketArrays, TrainingData, tokenise
+from models.batches import TicketArrays, tokenise
 from models.config import TrainConfig
 from models.diagnosis.findings import Finding
 from models.quality import node_at
+from models.training_data import TrainingData
 
 _FURTHEST_MEAN, _DEVIATIONS = 0.25, (0.5, 2.0)  # a standardised column is at 0 and 1; clipping moves it a little
 _CUT_OFF = 5.0  # deviations, where models.attributes cuts
@@ -146,7 +147,7 @@ def texts_are_read(data: TrainingData, config: TrainConfig) -> Finding:
     advice = []
     if cut > _CUT:
         advice.append(
-            f"max_tokens = {most}, or as many as the encoder reads, would show it more; a step takes longer in proportion."
+            f"max_tokens = {most}, or what the encoder can read, would show it more; steps take longer in proportion."
         )
     if empty > _EMPTY[0]:
         advice.append("Look at the body's column in dataset.toml and at what cleaning took out of the empty ones.")

@@ -15,9 +15,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.batches import TicketArrays, TrainingData
+from models.batches import TicketArrays
 from models.diagnosis.answers import Learn, Report
 from models.diagnosis.power_law import PowerLaw, fit_power_law
+from models.training_data import TrainingData
 from tickets.errors import InputError, TrainingDataError
 
 Order = Literal["random", "newest"]

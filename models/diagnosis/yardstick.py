@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.batches import TicketArrays, TrainingData
+from models.batches import TicketArrays
 from models.config import TrainConfig
 from models.diagnosis.answers import frozen_rung, of_network, tfidf_rung
 from models.diagnosis.dry_run import Start
 from models.diagnosis.findings import Finding
+from models.training_data import TrainingData
 from models.training_run import start_run
 
 _CHECK = "the encoder is within reach of TF-IDF"

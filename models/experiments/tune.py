@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from models.batches import TrainingData, load_training_data
 from models.config import TrainConfig
 from models.experiments.origin import Origin, origin_of
 from models.experiments.recording import Product, Pruned, Recording, RunStart, one_line, recorded
@@ -33,6 +32,7 @@ from models.experiments.study import (
 )
 from models.experiments.trainings import kept_look
 from models.fit import fit
+from models.training_data import TrainingData, load_training_data
 from tickets.errors import TrainingDataError
 from tickets.experiment_log import ExperimentRun, append_run, read_runs
 from tickets.workspace import Workspace

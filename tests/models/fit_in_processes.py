@@ -13,11 +13,11 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from models.batches import load_training_data
 from models.config import TrainConfig
 from models.distributed import meet
 from models.encoder import load_tokenizer
 from models.fit import fit
+from models.training_data import load_training_data
 from tickets.errors import TriageError
 from tickets.workspace import Workspace
 

@@ -17,10 +17,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.batches import TrainingData, batch_of
+from models.batches import batch_of
 from models.config import TrainConfig
 from models.distributed import ALONE, Workers, meet
 from models.fit import fit
+from models.training_data import TrainingData
 from models.training_run import draw_candidates, part_loss, parts_of, start_run
 from tickets.workspace import Workspace
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from models.batches import LEAST_TICKETS, TrainingData
 from models.config import TrainConfig
 from models.fit import fit
+from models.training_data import LEAST_TICKETS, TrainingData
 from models.training_run import validate
 from tickets.errors import TrainingDataError
 

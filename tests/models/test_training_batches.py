@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.batches import NONE, TrainingData, batch_of, evaluation_batches, tokenise, training_order
+from models.batches import NONE, batch_of, evaluation_batches, tokenise, training_order
+from models.training_data import TrainingData
 from tickets.catalogue import read_tree, write_tree
 from tickets.contact_types import ContactTypeTree
 from tickets.errors import TrainingDataError

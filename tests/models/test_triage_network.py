@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models.attributes import AttributeSpec
-from models.batches import TrainingData, batch_of, template_text
+from models.batches import batch_of
 from models.config import TrainConfig
 from models.decoder import node_texts
 from models.heads import load_heads, save_heads
 from models.network import NetworkOutput, TriageNetwork, build_network
 from models.ranker import TemplateRanker, candidate_sampler
+from models.training_data import TrainingData, template_text
 from models.training_run import tensors_of
 from models.tree_index import IMPOSSIBLE, conditional_log_probabilities, index_tree, path_probabilities
 from tickets.contact_types import ContactType, ContactTypeTree

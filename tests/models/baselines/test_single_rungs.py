@@ -14,10 +14,11 @@ import torch
 
 from models.baselines import RungData, cnn, cota1, frozen, keywords, lstm, majority, setfit, tfidf, word_network
 from models.baselines.text_vectors import MeanPooled, TextVectors
-from models.batches import TrainingData, tokenise
+from models.batches import tokenise
 from models.encoder import load_encoder, load_tokenizer
 from models.ladder import rung_data
 from models.predictions import ModelInputs
+from models.training_data import TrainingData
 
 
 def test_the_majority_is_the_share_of_each_leaf(tiny_rung: RungData) -> None:

@@ -99,7 +99,7 @@ def test_where_a_set_is_too_large_a_part_of_the_tree_holds_the_answer_as_promise
     assert (set_sizes(leaves, sets) > MANY).all()
     named = nodes_above(index, probabilities, index.leaves[leaves.argmax(axis=1)], sets.enough_under)
     assert (named >= 0).all()
-    assert set(index.ids[node] for node in named) == {"p0", "p1", "p2"}
+    assert {index.ids[node] for node in named} == {"p0", "p1", "p2"}
     assert index.ancestors[named, nodes].mean() >= 0.9
 
 

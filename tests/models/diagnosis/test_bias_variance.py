@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.batches import TicketArrays, TrainingData
+from models.batches import TicketArrays
 from models.config import TrainConfig
 from models.diagnosis.answers import Judge, network_rung, tfidf_rung
 from models.diagnosis.bias_variance import (
@@ -32,6 +32,7 @@ from models.diagnosis.bias_variance import (
 from models.diagnosis.label_noise import LabelNoise
 from models.diagnosis.pictures import waterfall
 from models.diagnosis.same_period import by_wording
+from models.training_data import TrainingData
 
 Load = Callable[..., TrainingData]
 Put = Callable[[str, list[dict[str, Any]]], None]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.batches import Tokens, TrainingData
+from models.batches import Tokens
 from models.config import TrainConfig
 from models.diagnosis.behaviour import batches_do_not_mix, gradients_flow, inputs_matter
 from models.diagnosis.checklist import (
@@ -25,6 +25,7 @@ from models.diagnosis.checklist import (
 from models.diagnosis.dry_run import dry_run
 from models.diagnosis.yardstick import known_result
 from models.fit import FitResult, fit
+from models.training_data import TrainingData
 from models.training_run import TrainingRun, start_run
 from tickets.contact_types import ContactTypeTree
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from models.batches import TicketArrays, TrainingData
+from models.batches import TicketArrays
 from models.config import TrainConfig
 from models.diagnosis.inputs import (
     attributes_are_there,
@@ -20,6 +20,7 @@ from models.diagnosis.inputs import (
     splits_are_apart,
     texts_are_read,
 )
+from models.training_data import TrainingData
 
 Load = Callable[..., TrainingData]
 Put = Callable[[str, list[dict[str, Any]]], None]

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.batches import TicketArrays, TrainingData
+from models.batches import TicketArrays
 from models.config import TrainConfig
 from models.diagnosis.answers import Judge, Learn, frozen_rung, pretrained, tfidf_rung
 from models.diagnosis.curve_text import curve_text
 from models.diagnosis.learning_curve import NEWEST, RANDOM, LearningCurve, curve_of, growing_sizes, learning_curve
 from models.diagnosis.pictures import curve_picture
 from models.diagnosis.power_law import PowerLaw
+from models.training_data import TrainingData
 from tickets.errors import InputError, TrainingDataError
 
 Load = Callable[..., TrainingData]

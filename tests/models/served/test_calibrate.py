@@ -1,4 +1,4 @@
-"""What a release keeps of its calibration: applied as it was fitted, read as it was written, of this format and before."""
+"""What a release keeps of its calibration: applied as it was fitted, read as it was written, of this format or 1."""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ INDEX = index_tree(
 PLAIN = Calibration(temperatures=(1.0, 1.0), high=0.9, medium=0.7, abstain_below=0.2, scope_center=1.0, scope_scale=0.1)
 
 
-def world(count: int, *, seed: int, noise: float = 0.6) -> tuple[Outputs, np.ndarray]:
-    """Tickets around the center of their leaf; logits that are twice too sure of a center; the true leaves."""
+def world(count: int, *, seed: int) -> tuple[Outputs, np.ndarray]:
+    """Tickets around the center of their leaf, half of them far from it; logits that are too sure, of a network that
+    sees half of the ticket's vector; the true leaves."""
     centers = np.random.default_rng(99).normal(size=(len(INDEX.leaves), 16))
     rng = np.random.default_rng(seed)
     leaf = rng.integers(0, len(INDEX.leaves), count)
-    vectors = centers[leaf] + noise * rng.normal(size=(count, 16)) * rng.uniform(0.5, 3.0, (count, 1))
+    vectors = centers[leaf] + rng.normal(size=(count, 16)) * rng.uniform(0.2, 2.4, (count, 1))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    scores = 12.0 * vectors @ (centers / np.linalg.norm(centers, axis=1, keepdims=True)).T
+    scores = 24.0 * vectors[:, :8] @ (centers / np.linalg.norm(centers, axis=1, keepdims=True))[:, :8].T
     logits = np.zeros((count, len(INDEX.ids)), np.float32)
     logits[:, INDEX.leaves] = scores
     for parent in ("pay", "ride"):
@@ -75,7 +76,7 @@ def test_what_is_fitted_on_validation_is_honest_on_other_tickets():
         abs(made.probability.mean() - np.mean(made.predicted == nodes)) for made in (before, after)
     )
     assert gap_before > 0.05
-    assert gap_after < 0.02
+    assert gap_after < 0.03
     firm = np.array(
         [
             calibration.band(float(probability), INDEX.ids[node]) == "high"

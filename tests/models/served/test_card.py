@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from models.batches import TrainingData, load_training_data
 from models.card import base_model, model_card
 from models.config import DEFAULT_ENCODER
 from models.directory import write_findings
@@ -19,6 +18,7 @@ from models.encoder import load_tokenizer
 from models.evaluate import splits
 from models.predictions import Predictor, inputs_of
 from models.release import Release, open_release
+from models.training_data import TrainingData, load_training_data
 
 SECTIONS = (  # of Mitchell et al. 2019, and what a user needs besides
     *("Model details", "Intended use", "Training data", "Quality", "For whom it works", "Reading its probabilities"),

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.batches import NONE, TrainingData, hash_of, load_training_data
+from models.batches import NONE
 from models.config import TrainConfig
 from models.encoder import load_tokenizer
 from models.fit import fit
 from models.lessons import sharpened, taught
 from models.release import open_release
+from models.training_data import TrainingData, hash_of, load_training_data
 from models.training_run import validate
 from models.tree_index import index_tree
 from tickets.contact_types import ContactTypeTree

@@ -13,13 +13,14 @@ from torch.nn.functional import normalize
 from transformers import AutoModel, AutoTokenizer
 
 from models.attributes import load_attributes
-from models.batches import TrainingData, load_training_data, tokenise
+from models.batches import tokenise
 from models.config import DEFAULT_ENCODER, TrainConfig
 from models.directory import write_network
 from models.encoder import load_encoder, load_tokenizer
 from models.heads import load_heads
 from models.network import TriageNetwork, build_network
 from models.release import open_release
+from models.training_data import TrainingData, load_training_data
 from tickets.catalogue import load_tree
 
 TEXTS = [

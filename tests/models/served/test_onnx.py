@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 import pytest
 
-from models.batches import load_training_data
 from models.directory import parity_inputs
 from models.encoder import load_tokenizer
 from models.heads import load_heads
@@ -17,6 +16,7 @@ from models.inference import OnnxModel
 from models.onnx import Parity, Tolerance, check_parity, parity, torch_outputs
 from models.predictions import inputs_of
 from models.release import open_release
+from models.training_data import load_training_data
 from models.training_run import start_network
 from tickets.errors import ReleaseError
 from tickets.examples import read_examples

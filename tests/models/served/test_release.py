@@ -65,7 +65,7 @@ def test_a_missing_file_is_refused_by_name(two_models: Workspace, name: str):
 def test_another_format_is_refused_with_what_to_do(two_models: Workspace):
     path = two_models.models / "first" / "release.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
-    with pytest.raises(ReleaseError, match=r"has format 99; this version reads format 1\. Train again"):
+    with pytest.raises(ReleaseError, match=r"has format 99; this version reads formats 1 and 2\. Train again"):
         open_release(two_models.models / "first")
 
 
