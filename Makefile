@@ -29,7 +29,7 @@ lint: .venv/ready
 	@$(BIN)/lint-imports
 
 bench: .venv/ready
-	@for bench in $$(ls bench/*.py | grep -v -e bench_record -e plain_loop -e scoring_rate); do echo "$$bench"; $(BIN)/python $$bench $(BENCH_ARGUMENTS) || exit 1; done
+	@for bench in $$(grep -l __main__ bench/*.py | grep -v -e scoring_rate -e bare_loop); do echo "$$bench"; $(BIN)/python $$bench $(BENCH_ARGUMENTS) || exit 1; done
 
 format: .venv/ready
 	@$(BIN)/ruff format .
