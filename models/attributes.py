@@ -26,7 +26,7 @@ from tickets.workspace import write_text
 MISSING, UNSEEN, FIRST_VALUE = 0, 1, 2  # indices of every vocabulary
 _MOST_VALUES = 500  # the rarest beyond these share UNSEEN
 _FEWEST_TICKETS = 2  # a value seen once says nothing
-_FURTHEST = 5.0  # standard deviations; one typed-in billion must not drown the rest
+_FURTHEST = 3.0  # standard deviations; neither one typed-in billion nor one shout must drown the rest
 
 Source = Literal["ticket", "attribute", "statistic"]
 

@@ -1,8 +1,9 @@
 """What a release keeps to make the served graph's outputs honest, and how it is applied.
 
-In this order, each step in models/confidence/: a temperature a tree level, votes of the nearest training tickets, a
-bend of the first probability. What follows from honest probabilities: bands, abstaining, answer sets, the out-of-scope
-score. models/confidence/fitting.py finds all of it on validation tickets. Pure numpy.
+In this order, each step in models/confidence/: a welcome for contact types without training tickets, a temperature a
+tree level, votes of the nearest training tickets, a bend of the first probability. What follows from honest
+probabilities: bands, abstaining, answer sets, the out-of-scope score. models/confidence/fitting.py finds all of it on
+validation tickets. Pure numpy.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from models.confidence.answer_sets import AnswerSets
 from models.confidence.limits import NEVER, TypeLimits
+from models.confidence.newcomers import silent_leaves, welcomed
 from models.confidence.reliability import Bend, bent, expected_calibration_error
 from models.confidence.scope import LIMIT as SCOPE_LIMIT
 from models.confidence.scope import ScopeWeights
@@ -65,6 +67,7 @@ class Calibration:
     abstain_below: float
     scope_center: float
     scope_scale: float
+    welcome: Mapping[str, float] = field(default_factory=dict)  # node without training tickets -> added to its logit
     votes: Votes = field(default_factory=Votes)
     bend: Bend = field(default_factory=Bend)
     scope: ScopeWeights = field(default_factory=ScopeWeights)
@@ -95,10 +98,12 @@ def leaf_probabilities(
     """(n, L) calibrated, rows sum to one, from logits (n, N) and each ticket's nearest training tickets, both (n, k):
     their leaf columns, -1 for none, and cosines."""
     leaves = np.zeros((len(node_logits), len(index.leaves)))
+    heard = welcomed(index, node_logits, calibration.welcome)
+    silent = silent_leaves(index, calibration.welcome)
     for start in range(0, len(node_logits), _ROWS):
         part = slice(start, start + _ROWS)
-        plain = path_probabilities(index, node_logits[part], calibration.temperatures)[:, index.leaves]
-        mixed = with_votes(plain.astype(np.float64), columns[part], cosines[part], calibration.votes)
+        plain = path_probabilities(index, heard[part], calibration.temperatures)[:, index.leaves]
+        mixed = with_votes(plain.astype(np.float64), columns[part], cosines[part], calibration.votes, silent=silent)
         leaves[part] = bent(mixed, calibration.bend)
     return leaves
 
@@ -119,6 +124,7 @@ def calibration_from_json(data: Mapping[str, Any]) -> Calibration:
     sets = data["sets"]
     return dataclasses.replace(
         plain,
+        welcome={name: float(given) for name, given in data["welcome"].items()},
         votes=Votes(**data["votes"]),
         bend=Bend(knots=_numbers(data["bend"]["knots"]), added=_numbers(data["bend"]["added"])),
         scope=ScopeWeights(**data["scope"]),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models import release as names
 from models.attributes import AttributeRow, attribute_rows
 from models.calibrate import SCOPE_LIMIT, Calibration, leaf_probabilities
+from models.confidence.newcomers import welcomed
 from models.confidence.scope import energies, signs
 from models.confidence.votes import Votes
 from models.inference import OnnxModel, Outputs, TokenWeights
@@ -72,7 +73,8 @@ def interpret(outputs: Outputs, index: TreeIndex, calibration: Calibration, neig
     predicted = index.leaves[probabilities[:, index.leaves].argmax(axis=1)]
     probability = probabilities[np.arange(len(predicted)), predicted]
     near = distance(cosines, calibration.scope.closest)
-    energy = energies(index, outputs.node_logits, calibration.temperatures)
+    heard = welcomed(index, outputs.node_logits, calibration.welcome)
+    energy = energies(index, heard, calibration.temperatures)
     strangeness = calibration.scope.strangeness(signs(near, energy, probability.astype(np.float64)))
     out_of_scope = calibration.out_of_scope(strangeness)
     return Predictions(

@@ -204,7 +204,14 @@ def calibrated(
     outputs: Outputs, data: TrainingData, neighbours: Neighbours, targets: Targets | None = None
 ) -> Calibration:
     """All that makes the served graph honest, from what it says of the validation tickets."""
-    return fit_calibration(outputs, data.index, data.validation.node, neighbours, targets or Targets())
+    return fit_calibration(
+        outputs,
+        data.index,
+        data.validation.node,
+        neighbours,
+        targets or Targets(),
+        trained=data.train.node,
+    )
 
 
 def version_name(data_hash: str, config: TrainConfig, now: datetime) -> str:

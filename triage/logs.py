@@ -17,5 +17,6 @@ def configure_logs(*, verbose: bool) -> None:
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries; what comes of them is told by who asked
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Standard error as it is when something is logged: it may have been another when this was called.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

@@ -22,6 +22,7 @@ from models.confidence.limits import (
     limit_for_abstaining,
     limits_by_type,
 )
+from models.confidence.newcomers import fit_welcome, welcomed, without_tickets
 from models.confidence.reliability import Bend, fit_bend
 from models.confidence.scope import CLOSEST, energies, fit_curve, fit_weights, signs
 from models.confidence.temperature import fit_temperatures
@@ -45,16 +46,28 @@ class _Seen:
 
 
 def fit_calibration(
-    outputs: Outputs, index: TreeIndex, nodes: NDArray[np.int64], neighbours: Neighbours, targets: Targets
+    outputs: Outputs,
+    index: TreeIndex,
+    nodes: NDArray[np.int64],
+    neighbours: Neighbours,
+    targets: Targets,
+    *,
+    trained: NDArray[np.int64] | None = None,
 ) -> Calibration:
     """From the raw outputs of validation tickets and their true nodes (n,); an inner node is right for any leaf under
-    it. With few tickets, steps that they cannot carry are left out."""
+    it. With few tickets, steps that they cannot carry are left out.
+
+    `trained` are the training tickets' nodes: types without any are welcomed. None: none is new.
+    """
     rows, cosines = neighbours.search(outputs.vectors)
     columns = neighbours.leaf_columns(index, rows)
     seen = _Seen(index, outputs.node_logits, columns, cosines)
     right = index.leaves_under[nodes] > 0
 
     found = _plain(fit_temperatures(_candidates(seen), index.paths[nodes], index.group))
+    if trained is not None:
+        new = without_tickets(index, trained)
+        found = dataclasses.replace(found, welcome=fit_welcome(index, seen.logits, found.temperatures, new))
     found = dataclasses.replace(found, votes=fit_votes(seen.leaves(found), columns, cosines, right))
     found = dataclasses.replace(found, bend=_bend(seen.leaves(found), right))
     leaves = seen.leaves(found)
@@ -96,7 +109,8 @@ def _limits(index: TreeIndex, judged: Judged, targets: Targets) -> dict[str, Any
 def _scope(seen: _Seen, calibration: Calibration, targets: Targets) -> dict[str, Any]:
     """Weights and curve of the out-of-scope score."""
     near = distance(seen.cosines, CLOSEST)
-    energy = energies(seen.index, seen.logits, calibration.temperatures)
+    heard = welcomed(seen.index, seen.logits, calibration.welcome)
+    energy = energies(seen.index, heard, calibration.temperatures)
     found = signs(near, energy, seen.leaves(calibration).max(axis=1, initial=0.0))
     weights = fit_weights(found)
     center, scale = fit_curve(weights.strangeness(found), targets.in_scope)

@@ -41,12 +41,24 @@ def vote_shares(columns: NDArray[np.int64], cosines: NDArray[np.float32], leaves
     return shares
 
 
-def with_votes(probabilities: Doubles, columns: NDArray[np.int64], cosines: NDArray[np.float32], by: Votes) -> Doubles:
-    """(n, L) leaf probabilities, the neighbours' say mixed in; rows without a vote stay as they are."""
+def with_votes(
+    probabilities: Doubles,
+    columns: NDArray[np.int64],
+    cosines: NDArray[np.float32],
+    by: Votes,
+    *,
+    silent: NDArray[np.bool_] | None = None,
+) -> Doubles:
+    """(n, L) leaf probabilities, the neighbours' say mixed in; rows without a vote stay as they are.
+
+    `silent` (L,) are leaves that no ticket could vote for: they keep what they have.
+    """
     if not by.share:
         return probabilities
     shares = vote_shares(columns, cosines, probabilities.shape[1], by.width)
-    mixed: Doubles = probabilities + by.share * (shares - probabilities * (shares.sum(axis=1, keepdims=True) > 0))
+    open_to_votes = probabilities if silent is None else np.where(silent, 0.0, probabilities)
+    dealt = shares * open_to_votes.sum(axis=1, keepdims=True)
+    mixed: Doubles = probabilities + by.share * (dealt - open_to_votes * (dealt.sum(axis=1, keepdims=True) > 0))
     return mixed
 
 

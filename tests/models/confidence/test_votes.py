@@ -26,6 +26,15 @@ def test_mixed_probabilities_sum_to_one_and_stay_where_nobody_votes():
     assert mixed[1].tolist() == plain[1].tolist()
 
 
+def test_a_leaf_that_nobody_could_vote_for_keeps_what_it_has():
+    plain = np.array([[0.2, 0.5, 0.3], [0.2, 0.5, 0.3]])
+    silent = np.array([False, True, False])
+    mixed = with_votes(plain, COLUMNS, COSINES, Votes(share=0.5, width=0.1), silent=silent)
+    assert mixed[:, 1].tolist() == plain[:, 1].tolist()
+    assert mixed.sum(axis=1) == pytest.approx([1.0, 1.0])
+    assert mixed[0, 0] > 0.25
+
+
 def test_without_a_share_nothing_changes():
     plain = np.array([[0.2, 0.5, 0.3], [0.2, 0.5, 0.3]])
     assert with_votes(plain, COLUMNS, COSINES, Votes()) is plain

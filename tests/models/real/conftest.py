@@ -13,13 +13,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from models.training_data import TrainingData, training_data
 from models.config import TrainConfig
 from models.encoder import load_tokenizer
 from models.fit import fit
 from models.release import open_release
 from models.suggest import Suggester
 from models.train import package
+from models.training_data import TrainingData, training_data
 from pipeline.text.clean import clean_ticket
 from pipeline.text.features import model_text, text_statistics
 from tickets.contact_types import ContactType, ContactTypeTree
@@ -95,10 +95,15 @@ def bitext(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Serve
     replies = {intent: response for _, _, intent, response in rows}
     unsent = set(rng.sample(sorted(replies), 5))
     questions = [Question(text, intent, intent) for text, _, intent, _ in rows]
-    learned = [Question(row.text, row.contact_type, None if row.template_id in unsent else row.template_id) for row in questions]
+    learned = [
+        Question(row.text, row.contact_type, None if row.template_id in unsent else row.template_id)
+        for row in questions
+    ]
     nodes = [ContactType(id=f"c:{name}", name=name.capitalize()) for name in sorted({row[1] for row in rows})]
     above = {intent: f"c:{category}" for _, category, intent, _ in rows}
-    nodes += [ContactType(id=intent, name=intent.replace("_", " ").capitalize(), parent=above[intent]) for intent in above]
+    nodes += [
+        ContactType(id=intent, name=intent.replace("_", " ").capitalize(), parent=above[intent]) for intent in above
+    ]
     templates = tuple(
         ReplyTemplate(template_id=intent, title=intent.replace("_", " ").capitalize(), body=body)
         for intent, body in replies.items()
@@ -135,7 +140,9 @@ def _trained(
     tokenizer = load_tokenizer(QUICK.encoder, QUICK.max_tokens)
     data: TrainingData = training_data(
         {split: _examples(split, rows) for split, rows in splits.items()},
-        dataset=dataset_from_toml({"format": "csv", "created_at_constant": DAY, "ticket": {"body": "text"}}, name="real"),
+        dataset=dataset_from_toml(
+            {"format": "csv", "created_at_constant": DAY, "ticket": {"body": "text"}}, name="real"
+        ),
         tree=tree,
         templates=templates,
         tokenizer=tokenizer,
@@ -144,7 +151,11 @@ def _trained(
         report=lambda _line: None,
     )
     fitted = fit(
-        data, QUICK, folder=folder / "checkpoints", report=lambda _line: None, progress=lambda _step, _steps, _loss: None
+        data,
+        QUICK,
+        folder=folder / "checkpoints",
+        report=lambda _line: None,
+        progress=lambda _step, _steps, _loss: None,
     )
     release = folder / "release"
     release.mkdir()
