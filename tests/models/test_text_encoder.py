@@ -93,3 +93,12 @@ def test_a_knob_that_cannot_work_is_refused() -> None:
         TrainConfig(epochs=0)
     with pytest.raises(InputError, match="no preset 'huge'"):
         preset("huge")
+
+
+@pytest.mark.parametrize("attention_dropout", [None, 0.0, 0.4])
+def test_attention_dropout_is_the_encoders_own_unless_told(tiny_encoder: Path, attention_dropout: float | None) -> None:
+    own = load_encoder(str(tiny_encoder)).model.config.attention_probs_dropout_prob  # type: ignore[union-attr]
+    assert own not in (0.0, 0.4)
+    encoder = load_encoder(str(tiny_encoder), attention_dropout=attention_dropout)
+    wanted = own if attention_dropout is None else attention_dropout
+    assert [layer.attention.self.dropout.p for layer in encoder.layers] == [wanted] * 3  # type: ignore[union-attr]

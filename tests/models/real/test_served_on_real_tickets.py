@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +15,6 @@ from models.confidence.answer_sets import MANY
 from models.suggest import Suggester
 from models.words import STOP_WORDS
 from tickets.records import Suggestion, Ticket
-
-if TYPE_CHECKING:
-    from conftest import Question, Served
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +30,7 @@ def first_types(made: Sequence[Suggestion]) -> np.ndarray:
     return np.array([suggestion.contact_types[0].contact_type for suggestion in made])
 
 
-def texts_of(questions: Sequence[Question]) -> list[str]:
+def texts_of(questions: Sequence[Any]) -> list[str]:
     return [question.text for question in questions]
 
 
@@ -42,13 +39,13 @@ def texts_of(questions: Sequence[Question]) -> list[str]:
     [str.upper, str.lower, lambda text: f"{text}  \n\n\t ", lambda text: f"\n  {text}", lambda text: f"Hello,\n{text}"],
     ids=["upper case", "lower case", "space behind", "space before", "a greeting"],
 )
-def test_what_says_nothing_changes_hardly_a_first_type(banking: Served, change: Callable[[str], str]) -> None:
+def test_what_says_nothing_changes_hardly_a_first_type(banking: Any, change: Callable[[str], str]) -> None:
     texts = texts_of(banking.known)
     plain = first_types(ask(banking.suggester, texts))
     assert np.mean(plain == first_types(ask(banking.suggester, [change(text) for text in texts]))) >= 0.97
 
 
-def test_probabilities_bands_and_sets_mean_what_they_say(banking: Served) -> None:
+def test_probabilities_bands_and_sets_mean_what_they_say(banking: Any) -> None:
     made = ask(banking.suggester, texts_of(banking.known), top_types=MANY)
     truth = [question.contact_type for question in banking.known]
     right = first_types(made) == np.array(truth)
@@ -66,7 +63,7 @@ def test_probabilities_bands_and_sets_mean_what_they_say(banking: Served) -> Non
     assert {len(among) for among, _ in named} >= {1, 2, 3}
 
 
-def test_a_contact_type_added_by_its_name_is_found_before_its_first_ticket(banking: Served) -> None:
+def test_a_contact_type_added_by_its_name_is_found_before_its_first_ticket(banking: Any) -> None:
     """Three of the 77 intents have no ticket in training: their own tickets name them among three in most cases, by
     chance it would be one in 25."""
     made = ask(banking.suggester, texts_of(banking.told))
@@ -77,16 +74,16 @@ def test_a_contact_type_added_by_its_name_is_found_before_its_first_ticket(banki
     assert np.mean(among) >= 0.5
 
 
-def test_new_contact_types_leave_the_others_in_place(banking: Served) -> None:
+def test_new_contact_types_leave_the_others_in_place(banking: Any) -> None:
     told = {question.contact_type for question in banking.told}
     assert np.mean(np.isin(first_types(ask(banking.suggester, texts_of(banking.known))), list(told))) <= 0.03
 
 
-def test_a_reply_template_never_sent_is_ranked_from_its_text(bitext: Served) -> None:
+def test_a_reply_template_never_sent_is_ranked_from_its_text(bitext: Any) -> None:
     """Five of the 27 replies were sent to nobody in training: tickets that want them get them among the first three
     nearly as often as others get theirs."""
 
-    def among_three(questions: Sequence[Question]) -> float:
+    def among_three(questions: Sequence[Any]) -> float:
         made = ask(bitext.suggester, texts_of(questions), top_templates=3)
         return float(
             np.mean(
@@ -102,7 +99,7 @@ def test_a_reply_template_never_sent_is_ranked_from_its_text(bitext: Served) -> 
     assert unsent >= 0.8 * sent
 
 
-def test_the_words_that_weighed_most_are_those_it_would_miss(banking: Served) -> None:
+def test_the_words_that_weighed_most_are_those_it_would_miss(banking: Any) -> None:
     """Without its two heaviest words a ticket's first type loses far more than without two others that mean something
     (comprehensiveness: DeYoung et al. 2020)."""
     rng = random.Random(3)
