@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from models.config import TrainConfig
-from models.training_data import TrainingData, training_data
+from models.training.data import TrainingData, training_data
 from pipeline.text.clean import clean_ticket
 from pipeline.text.features import model_text, text_statistics
 from tickets.contact_types import ContactTypeTree

@@ -4,9 +4,9 @@
 
 Both train the whole of MiniLM, word vectors included, on the same part of BANKING77 (../shared/data), in the same
 precision and with the same optimiser, turn and turn about. The loop is what one would first write: the network as
-loaded, its loss, AdamW. Training (`models.fit`) also clips gradients, reads the contact types' texts again, judges
-itself on validation questions, keeps the best weights and writes a checkpoint, each more often here than in a whole
-epoch; it counts from the end of its first step to the end.
+loaded, its loss, AdamW. Training (`models.training.fit`) also clips gradients, reads the contact types' texts again,
+judges itself on validation questions, keeps the best weights and writes a checkpoint, each more often here than in a
+whole epoch; it counts from the end of its first step to the end.
 
 Figures: train_times_bare_loop (the median over the turns of training's seconds a step by the loop's), least, most,
 processor_times_bare_loop (the same in processor seconds, which a busy neighbour disturbs less; on a GPU they say
@@ -36,10 +36,10 @@ from models.batches import batch_of, training_order
 from models.config import TrainConfig
 from models.device import choose_device, chooses_bf16, encoder_precision
 from models.encoder import load_tokenizer
-from models.fit import fit
 from models.network import TriageNetwork
-from models.training_data import TrainingData
-from models.training_run import make_optimiser, start_network, tensors_of
+from models.training.data import TrainingData
+from models.training.fit import fit
+from models.training.run import make_optimiser, start_network, tensors_of
 
 CONFIG = TrainConfig(max_tokens=64, epochs=1, compile="off")
 _WARM_UP = 2  # steps of the loop before it is timed

@@ -13,7 +13,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from models.config import TrainConfig
-from models.training_data import TrainingData, training_data
+from models.training.data import TrainingData, training_data
 from pipeline.datasets import ready_dataset
 from pipeline.importing import import_dataset
 from pipeline.nightly import run_pipeline

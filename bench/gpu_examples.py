@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from models.config import DEFAULT_ENCODER, TrainConfig
 from models.encoder import encoder_source, load_tokenizer
-from models.training_data import TrainingData, training_data
+from models.training.data import TrainingData, training_data
 from tickets.contact_types import ContactTypeTree
 from tickets.dataset import dataset_from_toml
 from tickets.examples import SCHEMA

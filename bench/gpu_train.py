@@ -44,9 +44,9 @@ from models.batches import TicketArrays
 from models.config import DEFAULT_ENCODER, TrainConfig, preset
 from models.device import choose_device
 from models.encoder import load_encoder
-from models.fit import fit
-from models.training_data import TrainingData
-from models.training_run import validate
+from models.training.data import TrainingData
+from models.training.fit import fit
+from models.training.run import validate
 from tickets.errors import MachineError, TriageError
 
 # Dense bf16 TFLOP/s of the makers' data sheets, by what the device's name holds; the first that fits counts.

@@ -35,16 +35,16 @@ from models.baselines import tfidf
 from models.comparison import difference
 from models.config import TrainConfig
 from models.encoder import load_tokenizer
-from models.fit import fit
 from models.intervals import share_of
-from models.ladder import rung_data
-from models.lessons import taught
+from models.ladder.rungs import rung_data
 from models.predictions import Predictor, inputs_of
 from models.quality import best_ranks, leaf_columns, true_ranks
 from models.release import Release
 from models.train import package
-from models.training_data import TrainingData
-from models.training_run import validate
+from models.training.data import TrainingData
+from models.training.fit import fit
+from models.training.lessons import taught
+from models.training.run import validate
 
 Figures = dict[str, float | str]
 SEEDS = (17, 18, 19)
@@ -74,7 +74,7 @@ REPLIES = TrainConfig(epochs=4, trainable_layers=3, learning_rate=3e-4, head_lea
 
 def banking(quick: bool) -> Figures:
     """The whole train split; another validation draw, order and first weights for each seed. Then one model of the same
-    size that learns from those (models.lessons)."""
+    size that learns from those (models.training.lessons)."""
     asked, test = _questions(quick)
     made: dict[str, list[float]] = {"accuracy": [], "hits_at_3": [], "ece": [], "loss": []}
     with ExitStack() as stack:

@@ -22,7 +22,7 @@ from models.config import TrainConfig
 from models.predictions import Predictor, inputs_of
 from models.release import VECTORS, Release
 from models.templates import rank_templates
-from models.training_data import TrainingData, load_training_data
+from models.training.data import TrainingData, load_training_data
 from pipeline.importing import import_dataset
 from pipeline.nightly import run_pipeline
 from pipeline.session import spark_session

@@ -29,7 +29,7 @@ from models.network import TriageNetwork
 from models.predictions import ModelInputs, Predictions, inputs_of
 from models.quality import class_report
 from models.reference import predictions_table
-from models.training_data import TrainingData, template_text
+from models.training.data import TrainingData, template_text
 from tickets.catalogue import templates_to_text
 from tickets.contact_types import tree_to_text
 from tickets.workspace import write_text

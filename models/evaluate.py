@@ -1,4 +1,4 @@
-"""Judging a model on a split (beside simple ones: models/ladder.py), and scoring releases on later windows.
+"""Judging a model on a split (beside simple ones: models/ladder/rungs.py), and scoring releases on later windows.
 
 Every figure of the model is taken through ONNX after quantisation and calibration: what is measured is what is served.
 """
@@ -20,7 +20,7 @@ from models.predictions import Predictions, Predictor, inputs_of
 from models.quality import best_ranks, contact_type_quality, template_quality
 from models.release import Release
 from models.templates import rank_templates
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 
 Figures = dict[str, dict[str, float]]  # split (or `cost`) -> figure -> value
 _TIMED = 50  # tickets, one at a time, that the milliseconds of a ticket are taken from

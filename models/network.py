@@ -148,7 +148,7 @@ class TriageNetwork(nn.Module):
         self.decoder.texts.copy_(self.encode_texts(tokenizer, node_texts(self.tree)))
 
     def encode_templates(self, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
-        """Template vectors (n, 384) of length one, no gradient; `training_data.template_text` makes the texts."""
+        """Template vectors (n, 384) of length one, no gradient; the texts are of `template_text`."""
         with torch.no_grad():
             vectors: Tensor = self.ranker.template_vectors(self.encode_texts(tokenizer, texts))
             return vectors

@@ -21,21 +21,21 @@ from models.card import model_card
 from models.confidence.fitting import fit_calibration
 from models.config import TrainConfig
 from models.directory import parity_inputs, write_findings, write_network, write_vectors
-from models.distributed import ALONE, Workers
 from models.encoder import load_tokenizer
 from models.evaluate import Figures, evaluate_model, milliseconds, splits, timed_rows
 from models.experiments.recording import recorded
 from models.experiments.sinks import DEFAULT_SINKS, open_sinks
 from models.experiments.trainings import conclude, training_start
-from models.fit import FitResult, fit
 from models.inference import OnnxModel, Outputs
-from models.ladder import BESIDE_TRAINING, Rung, evaluate_baselines
-from models.lessons import taught, unlabelled_examples
+from models.ladder.rungs import BESIDE_TRAINING, Rung, evaluate_baselines
 from models.neighbours import Neighbours
 from models.onnx import export_checked
 from models.predictions import Predictor, inputs_of, interpret
 from models.release import Release, seal
-from models.training_data import TrainingData, hash_of, load_training_data
+from models.training.data import TrainingData, hash_of, load_training_data
+from models.training.distributed import ALONE, Workers
+from models.training.fit import FitResult, fit
+from models.training.lessons import taught, unlabelled_examples
 from tickets.catalogue import read_dataset
 from tickets.errors import TrainingDataError
 from tickets.workspace import Workspace, write_text
@@ -71,11 +71,11 @@ def train(
     """Train on the workspace's examples and leave a complete model directory in models/<version>.
 
     `initial` is an earlier model directory to start from. `teachers` are trained models to learn from beside the
-    outcomes; `with_unlabelled` lets them also speak of tickets that have none (models/lessons.py). The run is recorded
-    in `sinks` (models/experiments/sinks.py) while it goes on; without `tracking_uri` not in MLflow. An interrupted
-    training goes on from its checkpoint when it is started again with the same data and settings. Of several
-    `workers` only the first calls this, the others `assist`. Raises TrainingDataError, MissingStepError, InputError,
-    MachineError, ReleaseError.
+    outcomes; `with_unlabelled` lets them also speak of tickets that have none (models/training/lessons.py). The run is
+    recorded in `sinks` (models/experiments/sinks.py) while it goes on; without `tracking_uri` not in MLflow. An
+    interrupted training goes on from its checkpoint when it is started again with the same data and settings. Of
+    several `workers` only the first calls this, the others `assist`. Raises TrainingDataError, MissingStepError,
+    InputError, MachineError, ReleaseError.
     """
     recorders = open_sinks(sinks, workspace, tracking_uri)
     encoder = str(initial / names.ENCODER) if initial else config.encoder

@@ -40,7 +40,7 @@ def baselines(
     last: Annotated[bool, typer.Option("--last", help="Train nothing: ask the last run again.")] = False,
 ) -> None:
     """The ladder: every way to tell contact types, from majority to transformer, with its quality and its costs."""
-    from models.budget import Budget
+    from models.ladder.budget import Budget
     from triage import experiments
     from triage.ladder_view import show_ladder
 

@@ -11,9 +11,9 @@ from triage.settings import Settings, tracking_uri
 from triage.steps import Progress, Report, opened, train_config
 
 if TYPE_CHECKING:
-    from models.budget import Budget, Recommendation
     from models.experiments.study import StudyOutcome, StudyPlan
-    from models.ladder_record import LadderRun
+    from models.ladder.budget import Budget, Recommendation
+    from models.ladder.record import LadderRun
 
 
 def tune(
@@ -66,13 +66,13 @@ def baselines(
     """
     from models import train as training
     from models.baselines.transformer import find_model
-    from models.budget import recommend
-    from models.climb import Trained, chosen_rungs, climb
     from models.encoder import load_tokenizer
-    from models.ladder_file import write_ladder
-    from models.ladder_picture import draw
+    from models.ladder.budget import recommend
+    from models.ladder.climb import Trained, chosen_rungs, climb
+    from models.ladder.picture import draw
+    from models.ladder.saved import write_ladder
     from models.release import open_release
-    from models.training_data import hash_of, load_training_data
+    from models.training.data import hash_of, load_training_data
 
     config, chosen = train_config(preset or "cpu", knobs, knobs_file), chosen_rungs(rungs)
     with opened(settings, "baselines") as (workspace, _):
@@ -96,8 +96,8 @@ def baselines(
 
 def last_ladder(settings: Settings, budget: Budget) -> tuple[LadderRun, Recommendation, Path]:
     """The last climb as it was, and what to take of it for another budget. Raises MissingStepError before the first."""
-    from models.budget import recommend
-    from models.ladder_file import PAGE, read_ladder
+    from models.ladder.budget import recommend
+    from models.ladder.saved import PAGE, read_ladder
 
     workspace = Workspace.open(settings.workspace)
     run = read_ladder(workspace)

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from models.budget import Recommendation
-from models.ladder_file import HEADINGS, notes, table
-from models.ladder_record import LadderRun
+from models.ladder.budget import Recommendation
+from models.ladder.record import LadderRun
+from models.ladder.saved import HEADINGS, notes, table
 
 
 def show_ladder(run: LadderRun, recommendation: Recommendation, page: Path) -> None:

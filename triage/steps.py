@@ -98,8 +98,8 @@ def train(
     the lock; the others take their share of the steps and end with None. Raises InputError, TrainingDataError,
     ReleaseError."""
     from models import train as training
-    from models.distributed import meet
     from models.release import open_release
+    from models.training.distributed import meet
     from triage import champion
 
     config = train_config(preset, knobs, knobs_file)

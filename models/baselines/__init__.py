@@ -1,7 +1,7 @@
 """The rungs of the ladder that the model is measured against, one file each.
 
 Every rung is one function of one signature, `fit(data: RungData) -> Baseline`, and reads what the model reads:
-`models.predictions.ModelInputs`. Which of them read attributes too stands in `models.ladder.LADDER`.
+`models.predictions.ModelInputs`. Which of them read attributes too stands in `models.ladder.rungs.LADDER`.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ import numpy as np
 from models import release as names
 from models.config import TrainConfig
 from models.evaluate import evaluate_model, milliseconds, splits, timed_rows
-from models.ladder import Measured, one_thread
+from models.ladder.rungs import Measured, one_thread
 from models.predictions import Predictor, inputs_of
 from models.release import Release, open_release, versions
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 from tickets.errors import ReleaseError
 from tickets.workspace import Workspace
 

@@ -18,7 +18,7 @@ from models.batches import TicketArrays, evaluation_batches
 from models.config import TrainConfig
 from models.predictions import ModelInputs, inputs_of
 from models.quality import best_ranks, leaf_columns
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 from models.tree_index import TreeIndex
 from tickets.errors import TrainingDataError
 
@@ -108,7 +108,7 @@ def network_rung(data: TrainingData, config: TrainConfig, *, report: Report, pro
 
     def learn(tickets: TicketArrays, seed: int) -> Judge:
         from models.device import choose_device
-        from models.fit import fit
+        from models.training.fit import fit
 
         part = dataclasses.replace(data, train=tickets, lessons=None)
         with tempfile.TemporaryDirectory() as folder:
@@ -146,7 +146,7 @@ def _always(leaf: int, tickets: int, leaves: int) -> NDArray[np.float32]:
 def _network_leaves(network: TriageNetwork, tickets: TicketArrays, batch_size: int) -> NDArray[np.float32]:
     import torch
 
-    from models.training_run import tensors_of
+    from models.training.run import tensors_of
 
     probabilities = np.zeros((len(tickets), len(network.index.leaves)), np.float32)
     network.eval()

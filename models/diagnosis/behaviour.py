@@ -15,8 +15,8 @@ from models.batches import NONE, Batch, batch_of
 from models.config import TrainConfig
 from models.diagnosis.dry_run import Start
 from models.diagnosis.findings import Finding
-from models.training_data import TrainingData
-from models.training_run import TrainingRun, start_run, take_step, tensors_of
+from models.training.data import TrainingData
+from models.training.run import TrainingRun, start_run, take_step, tensors_of
 
 _STEPS = 3  # what starts at zero hides what lies behind it in the first
 _TICKETS = 16

@@ -25,7 +25,7 @@ from models.config import TrainConfig
 from models.diagnosis.answers import Judge, Learn, Report, tfidf_rung
 from models.diagnosis.label_noise import LabelNoise
 from models.diagnosis.same_period import hold_out
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 
 IRREDUCIBLE, TRAINING, SAME_PERIOD, VALIDATION, TEST = "irreducible", "training", "same period", "validation", "test"
 LABELS, BIAS, VARIANCE, SHIFT, FURTHER = "labels", "avoidable bias", "variance", "shift", "further shift"

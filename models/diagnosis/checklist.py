@@ -28,9 +28,9 @@ from models.diagnosis.inputs import (
     texts_are_read,
 )
 from models.diagnosis.yardstick import known_result
-from models.fit import FitResult, fit
-from models.training_data import TrainingData
-from models.training_run import TrainingRun, start_run, take_step, validate
+from models.training.data import TrainingData
+from models.training.fit import FitResult, fit
+from models.training.run import TrainingRun, start_run, take_step, validate
 
 _OVERFIT_TICKETS, _OVERFIT_STEPS = 16, 60
 _PERMUTED_TICKETS = 512

@@ -26,7 +26,7 @@ from models.diagnosis.pictures import curve_picture, waterfall
 from models.diagnosis.same_period import by_cluster_and_customer
 from models.encoder import load_tokenizer
 from models.release import Release, current_release, current_version, open_release
-from models.training_data import TrainingData, load_training_data
+from models.training.data import TrainingData, load_training_data
 from tickets.workspace import Workspace, write_text
 
 Part = Literal["checklist", "bias-variance", "learning-curve"]

@@ -18,8 +18,8 @@ from models.batches import Batch, batch_of
 from models.config import VECTOR_SIZE, TrainConfig
 from models.diagnosis.findings import Finding
 from models.network import NetworkOutput
-from models.training_data import TrainingData
-from models.training_run import TrainingRun, start_run, take_step, tensors_of
+from models.training.data import TrainingData
+from models.training.run import TrainingRun, start_run, take_step, tensors_of
 
 Start = Callable[[TrainingData, TrainConfig], TrainingRun]  # `start_run`; a test gives one that is broken
 _CHECK = "a step runs on the longest batch"

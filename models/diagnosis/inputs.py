@@ -15,7 +15,7 @@ from models.batches import TicketArrays, tokenise
 from models.config import TrainConfig
 from models.diagnosis.findings import Finding
 from models.quality import node_at
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 
 _FURTHEST_MEAN, _DEVIATIONS = 0.25, (0.5, 2.0)  # a standardised column is at 0 and 1; clipping moves it a little
 _CUT_OFF = 5.0  # deviations, where models.attributes cuts

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.batches import NONE, TicketArrays
 from models.diagnosis.same_period import by_cluster, by_wording
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 from models.tree_index import TreeIndex
 from tickets.contact_types import ContactTypeTree, split_path
 from tickets.errors import MissingStepError

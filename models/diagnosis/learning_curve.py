@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from models.batches import TicketArrays
 from models.diagnosis.answers import Learn, Report
 from models.diagnosis.power_law import PowerLaw, fit_power_law
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 from tickets.errors import InputError, TrainingDataError
 
 Order = Literal["random", "newest"]

@@ -9,8 +9,8 @@ from models.config import TrainConfig
 from models.diagnosis.answers import frozen_rung, of_network, tfidf_rung
 from models.diagnosis.dry_run import Start
 from models.diagnosis.findings import Finding
-from models.training_data import TrainingData
-from models.training_run import start_run
+from models.training.data import TrainingData
+from models.training.run import start_run
 
 _CHECK = "the encoder is within reach of TF-IDF"
 _LEARN, _JUDGE = 2_000, 1_000  # tickets; on two cores about half a minute

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from models.training_data import TrainingData, hash_of
+from models.training.data import TrainingData, hash_of
 from tickets.contact_types import tree_to_text
 
 _LIBRARIES = (

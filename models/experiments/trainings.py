@@ -17,7 +17,7 @@ from models.config import TrainConfig
 from models.experiments.origin import origin_of
 from models.experiments.recording import JUDGED_BY, Product, Recording, RunStart
 from models.release import Release
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 
 _REPORT_COLUMNS = ("contact_type", "tickets", "precision", "recall", "taken_for")
 

@@ -31,8 +31,8 @@ from models.experiments.study import (
     results,
 )
 from models.experiments.trainings import kept_look
-from models.fit import fit
-from models.training_data import TrainingData, load_training_data
+from models.training.data import TrainingData, load_training_data
+from models.training.fit import fit
 from tickets.errors import TrainingDataError
 from tickets.experiment_log import ExperimentRun, append_run, read_runs
 from tickets.workspace import Workspace

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from models.config import TrainConfig
-from models.training_data import TrainingData, load_training_data
+from models.training.data import TrainingData, load_training_data
 from tickets.catalogue import write_templates, write_tree
 from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.records import ReplyTemplate

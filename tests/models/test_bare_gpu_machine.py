@@ -61,7 +61,7 @@ def bare(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str
 
 
 def test_training_needs_no_library_that_a_gpu_machine_lacks() -> None:
-    result = bare('import models.fit, models.distributed\nassert "structlog" not in sys.modules\n')
+    result = bare('import models.training.fit, models.training.distributed\nassert "structlog" not in sys.modules\n')
     assert result.returncode == 0, result.stderr
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from models.config import TrainConfig
-from models.fit import fit
-from models.training_data import LEAST_TICKETS, TrainingData
-from models.training_run import validate
+from models.training.data import LEAST_TICKETS, TrainingData
+from models.training.fit import fit
+from models.training.run import validate
 from tickets.errors import TrainingDataError
 
 Load = Callable[..., TrainingData]

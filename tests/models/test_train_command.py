@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.checkpoint import CHECKPOINT
 from models.config import TrainConfig
+from models.training.checkpoint import CHECKPOINT
 from tickets.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]

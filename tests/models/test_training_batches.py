@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from models.batches import NONE, batch_of, evaluation_batches, tokenise, training_order
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 from tickets.catalogue import read_tree, write_tree
 from tickets.contact_types import ContactTypeTree
 from tickets.errors import TrainingDataError

@@ -19,8 +19,8 @@ from models.decoder import node_texts
 from models.heads import load_heads, save_heads
 from models.network import NetworkOutput, TriageNetwork, build_network
 from models.ranker import TemplateRanker, candidate_sampler
-from models.training_data import TrainingData, template_text
-from models.training_run import tensors_of
+from models.training.data import TrainingData, template_text
+from models.training.run import tensors_of
 from models.tree_index import IMPOSSIBLE, conditional_log_probabilities, index_tree, path_probabilities
 from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.errors import ReleaseError

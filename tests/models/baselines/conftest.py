@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from models.baselines import Baseline, RungData
-from models.ladder import rung_data
+from models.ladder.rungs import rung_data
 from models.predictions import inputs_of
 from models.quality import leaf_columns
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 
 SIZES = {"train": (150, 0), "validation": (60, 300), "test": (200, 600)}  # tickets, and the number of the first
 

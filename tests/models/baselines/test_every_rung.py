@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from models.baselines import Baseline, RungData
-from models.ladder import LADDER
+from models.ladder.rungs import LADDER
 from models.predictions import ModelInputs
 
 LEARNING = [name for name in LADDER if name != "majority"]

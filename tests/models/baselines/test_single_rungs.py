@@ -16,9 +16,9 @@ from models.baselines import RungData, cnn, cota1, frozen, keywords, lstm, major
 from models.baselines.text_vectors import MeanPooled, TextVectors
 from models.batches import tokenise
 from models.encoder import load_encoder, load_tokenizer
-from models.ladder import rung_data
+from models.ladder.rungs import rung_data
 from models.predictions import ModelInputs
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 
 
 def test_the_majority_is_the_share_of_each_leaf(tiny_rung: RungData) -> None:

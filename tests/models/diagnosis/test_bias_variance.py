@@ -32,7 +32,7 @@ from models.diagnosis.bias_variance import (
 from models.diagnosis.label_noise import LabelNoise
 from models.diagnosis.pictures import waterfall
 from models.diagnosis.same_period import by_wording
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 
 Load = Callable[..., TrainingData]
 Put = Callable[[str, list[dict[str, Any]]], None]

@@ -24,9 +24,9 @@ from models.diagnosis.checklist import (
 )
 from models.diagnosis.dry_run import dry_run
 from models.diagnosis.yardstick import known_result
-from models.fit import FitResult, fit
-from models.training_data import TrainingData
-from models.training_run import TrainingRun, start_run
+from models.training.data import TrainingData
+from models.training.fit import FitResult, fit
+from models.training.run import TrainingRun, start_run
 from tickets.contact_types import ContactTypeTree
 
 Load = Callable[..., TrainingData]

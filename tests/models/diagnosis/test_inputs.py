@@ -20,7 +20,7 @@ from models.diagnosis.inputs import (
     splits_are_apart,
     texts_are_read,
 )
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 
 Load = Callable[..., TrainingData]
 Put = Callable[[str, list[dict[str, Any]]], None]

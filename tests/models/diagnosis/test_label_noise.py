@@ -15,7 +15,7 @@ import pytest
 
 from models.diagnosis.label_noise import disagreement, label_noise, least_error, overruled
 from models.diagnosis.same_period import by_cluster_and_customer, by_wording, hold_out, linked
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 from tickets.errors import TrainingDataError
 from tickets.tables import IMPORTED_OUTCOMES, LABELS, SPLITS, TICKETS, Table
 from tickets.workspace import Workspace

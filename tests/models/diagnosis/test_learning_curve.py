@@ -16,7 +16,7 @@ from models.diagnosis.curve_text import curve_text
 from models.diagnosis.learning_curve import NEWEST, RANDOM, LearningCurve, curve_of, growing_sizes, learning_curve
 from models.diagnosis.pictures import curve_picture
 from models.diagnosis.power_law import PowerLaw
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 from tickets.errors import InputError, TrainingDataError
 
 Load = Callable[..., TrainingData]

@@ -15,11 +15,11 @@ import pytest
 
 from models.config import TrainConfig
 from models.encoder import load_tokenizer
-from models.fit import fit
 from models.release import open_release
 from models.suggest import Suggester
 from models.train import package
-from models.training_data import TrainingData, training_data
+from models.training.data import TrainingData, training_data
+from models.training.fit import fit
 from pipeline.text.clean import clean_ticket
 from pipeline.text.features import model_text, text_statistics
 from tickets.contact_types import ContactType, ContactTypeTree

@@ -18,7 +18,7 @@ from models.encoder import load_tokenizer
 from models.evaluate import splits
 from models.predictions import Predictor, inputs_of
 from models.release import Release, open_release
-from models.training_data import TrainingData, load_training_data
+from models.training.data import TrainingData, load_training_data
 
 SECTIONS = (  # of Mitchell et al. 2019, and what a user needs besides
     *("Model details", "Intended use", "Training data", "Quality", "For whom it works", "Reading its probabilities"),

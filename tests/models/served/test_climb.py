@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from models.baselines.transformer import find_model, measure_release
-from models.climb import MODEL, RUNGS, Trained, chosen_rungs, climb, judged_split
 from models.config import TrainConfig
 from models.encoder import load_tokenizer
-from models.ladder_file import read_ladder
+from models.ladder.climb import MODEL, RUNGS, Trained, chosen_rungs, climb, judged_split
+from models.ladder.saved import read_ladder
 from models.release import open_release
-from models.training_data import TrainingData, hash_of, load_training_data
+from models.training.data import TrainingData, hash_of, load_training_data
 from tickets.errors import InputError, ReleaseError, TrainingDataError
 from tickets.workspace import Workspace
 from triage.cli import app

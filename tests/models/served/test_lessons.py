@@ -11,11 +11,11 @@ import pytest
 from models.batches import NONE
 from models.config import TrainConfig
 from models.encoder import load_tokenizer
-from models.fit import fit
-from models.lessons import sharpened, taught
 from models.release import open_release
-from models.training_data import TrainingData, hash_of, load_training_data
-from models.training_run import validate
+from models.training.data import TrainingData, hash_of, load_training_data
+from models.training.fit import fit
+from models.training.lessons import sharpened, taught
+from models.training.run import validate
 from models.tree_index import index_tree
 from tickets.contact_types import ContactTypeTree
 from tickets.errors import InputError

@@ -20,7 +20,7 @@ from models.encoder import load_encoder, load_tokenizer
 from models.heads import load_heads
 from models.network import TriageNetwork, build_network
 from models.release import open_release
-from models.training_data import TrainingData, load_training_data
+from models.training.data import TrainingData, load_training_data
 from tickets.catalogue import load_tree
 
 TEXTS = [

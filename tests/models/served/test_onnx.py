@@ -16,8 +16,8 @@ from models.inference import OnnxModel
 from models.onnx import Parity, Tolerance, check_parity, parity, torch_outputs
 from models.predictions import inputs_of
 from models.release import open_release
-from models.training_data import load_training_data
-from models.training_run import start_network
+from models.training.data import load_training_data
+from models.training.run import start_network
 from tickets.errors import ReleaseError
 from tickets.examples import read_examples
 

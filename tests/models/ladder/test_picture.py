@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from models.budget import Budget, recommend
-from models.ladder_file import HEADINGS, page, read_ladder, table, write_ladder
-from models.ladder_picture import Box, draw, pareto_front, place_labels
-from models.ladder_record import LadderRun, RungResult
+from models.ladder.budget import Budget, recommend
+from models.ladder.picture import Box, draw, pareto_front, place_labels
+from models.ladder.record import LadderRun, RungResult
+from models.ladder.saved import HEADINGS, page, read_ladder, table, write_ladder
 from tickets.errors import MissingStepError, WorkspaceError
 from tickets.workspace import Workspace
 

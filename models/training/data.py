@@ -37,7 +37,7 @@ LEAST_TICKETS = 10  # fewer cannot tell contact types apart
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """Tickets to learn from, and the probabilities that trained models give the leaves of each; models.lessons."""
+    """Tickets to learn from, and the probabilities that trained models give the leaves of each (lessons.py)."""
 
     tickets: TicketArrays  # the labelled training tickets, then those without a label, whose node is NONE
     leaves: NDArray[np.float32]  # (n, L), rows sum to one

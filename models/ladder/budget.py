@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.comparison import Difference, difference
-from models.ladder_record import RungResult
+from models.ladder.record import RungResult
 from tickets.errors import InputError
 
 UNITS = {"train_seconds": "s to train", "ms_per_ticket": "ms a ticket", "megabytes": "MB"}

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from models.baselines.transformer import measure_release
 from models.config import TrainConfig
 from models.evaluate import splits
-from models.ladder import LADDER, Course, attempt, lay_out, measure_rung
-from models.ladder_record import LadderRun, Reads, RungResult
+from models.ladder.record import LadderRun, Reads, RungResult
+from models.ladder.rungs import LADDER, Course, attempt, lay_out, measure_rung
 from models.quality import leaf_columns
 from models.release import Release
-from models.training_data import TrainingData, hash_of
+from models.training.data import TrainingData, hash_of
 from tickets.errors import InputError, TrainingDataError
 
 MODEL = "transformer"  # the last rung: the model itself

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from models.budget import Recommendation, amount
-from models.ladder_record import LadderRun, RungResult
+from models.ladder.budget import Recommendation, amount
+from models.ladder.record import LadderRun, RungResult
 from tickets.errors import MissingStepError, WorkspaceError
 from tickets.workspace import Workspace, write_text
 

@@ -11,7 +11,7 @@ import torch
 from models.batches import NONE
 from models.config import TrainConfig
 from models.decoder import ContactTypeDecoder
-from models.objective import contact_type_loss, contrastive_loss
+from models.training.objective import contact_type_loss, contrastive_loss
 from models.tree_index import index_tree
 from tickets.contact_types import ContactTypeTree
 

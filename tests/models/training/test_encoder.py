@@ -13,13 +13,13 @@ import torch
 from torch import nn
 
 from models.batches import batch_of
-from models.checkpoint import learned_state
 from models.config import TrainConfig
 from models.encoder import load_encoder
-from models.fit import fit
-from models.training_data import TrainingData
-from models.training_encoder import SeenWords, SharedDropout, compiled, prepare_encoder, restore_encoder
-from models.training_run import make_optimiser, start_run, take_step
+from models.training.checkpoint import learned_state
+from models.training.data import TrainingData
+from models.training.encoder import SeenWords, SharedDropout, compiled, prepare_encoder, restore_encoder
+from models.training.fit import fit
+from models.training.run import make_optimiser, start_run, take_step
 from tickets.errors import MachineError
 
 CPU = torch.device("cpu")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models.batches import TicketArrays, joined
 from models.predictions import Predictor, inputs_of
 from models.release import Release
-from models.training_data import Lessons, TrainingData, ticket_arrays
+from models.training.data import Lessons, TrainingData, ticket_arrays
 from tickets.errors import InputError, TrainingDataError
 from tickets.examples import read_examples
 from tickets.workspace import Workspace

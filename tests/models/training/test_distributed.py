@@ -19,13 +19,13 @@ from safetensors.torch import load_file
 
 from models.batches import batch_of
 from models.config import TrainConfig
-from models.distributed import ALONE, Workers, meet
-from models.fit import fit
-from models.training_data import TrainingData
-from models.training_run import draw_candidates, part_loss, parts_of, start_run
+from models.training.data import TrainingData
+from models.training.distributed import ALONE, Workers, meet
+from models.training.fit import fit
+from models.training.run import draw_candidates, part_loss, parts_of, start_run
 from tickets.workspace import Workspace
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = Path(__file__).with_name("fit_in_processes.py")
 # Without dropout two processes differ from one only in the order of float32 sums: 2e-6 of a loss after 54 steps here.
 # AdamW divides a gradient by its own size, so where one is nearly zero its last bits decide on a weight's whole step,

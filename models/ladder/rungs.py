@@ -21,10 +21,10 @@ from models.baselines import Baseline, RungData, cnn, cota1, frozen, keywords, l
 from models.batches import TicketArrays
 from models.config import TrainConfig
 from models.evaluate import Figures, milliseconds, splits, timed_rows
-from models.ladder_record import Reads
+from models.ladder.record import Reads
 from models.predictions import ModelInputs, inputs_of
 from models.quality import contact_type_quality, leaf_columns, template_quality
-from models.training_data import TrainingData
+from models.training.data import TrainingData
 from tickets.errors import TrainingDataError, TriageError
 
 log = structlog.get_logger()

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from models.batches import batch_of, evaluation_batches
-from models.checkpoint import BEST, CHECKPOINT
 from models.config import TrainConfig
-from models.fit import FitResult, fit
 from models.heads import load_heads, save_heads
 from models.network import TriageNetwork
-from models.state_cache import cache_states
-from models.training_data import TrainingData, template_text
-from models.training_run import start_network, start_run, take_step, tensors_of, validate
+from models.training.checkpoint import BEST, CHECKPOINT
+from models.training.data import TrainingData, template_text
+from models.training.fit import FitResult, fit
+from models.training.run import start_network, start_run, take_step, tensors_of, validate
+from models.training.state_cache import cache_states
 from models.tree_index import path_probabilities, top_leaves
 from tickets.catalogue import read_tree, write_tree
 from tickets.contact_types import ContactType, ContactTypeTree

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.budget import Budget, amount, recommend
 from models.comparison import difference
-from models.ladder_record import RungResult
+from models.ladder.budget import Budget, amount, recommend
+from models.ladder.record import RungResult
 from tickets.errors import InputError
 
 TICKETS = 1000

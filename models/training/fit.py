@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models import checkpoint as saved
 from models.batches import batch_of, training_order
 from models.config import TrainConfig
 from models.device import give_back_memory
-from models.distributed import ALONE, Workers, own_random_numbers
 from models.network import TriageNetwork
-from models.state_cache import cache_states
-from models.training_data import TrainingData
-from models.training_encoder import compiled, restore_encoder
-from models.training_run import TrainingRun, advance, parts_of, refresh_texts, start_run, tensors_of, validate
+from models.training import checkpoint as saved
+from models.training.data import TrainingData
+from models.training.distributed import ALONE, Workers, own_random_numbers
+from models.training.encoder import compiled, restore_encoder
+from models.training.run import TrainingRun, advance, parts_of, refresh_texts, start_run, tensors_of, validate
+from models.training.state_cache import cache_states
 from tickets.errors import MachineError
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def fit(
     Checkpoints go into `folder`; when one of the same data and settings is there, training goes on from it and ends
     as if it had never stopped. `initial` is an earlier model directory (encoder/, heads.safetensors) to start from.
     `progress` gets step, steps in all, and the last loss; `on_step` also the highest rate of the step, `on_look` the
-    figures of each look. What they raise ends the training. Of several `workers` (models.distributed) every one calls
+    figures of each look. What they raise ends the training. Of several `workers` (distributed.py) every one calls
     this with the same data and folder; only the first writes there, and has the best weights at the end. Raises
     InputError, MachineError, ReleaseError, WorkspaceError.
     """

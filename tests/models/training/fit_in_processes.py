@@ -14,10 +14,10 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from models.config import TrainConfig
-from models.distributed import meet
 from models.encoder import load_tokenizer
-from models.fit import fit
-from models.training_data import load_training_data
+from models.training.data import load_training_data
+from models.training.distributed import meet
+from models.training.fit import fit
 from tickets.errors import TriageError
 from tickets.workspace import Workspace
 

@@ -19,14 +19,14 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from models.batches import NONE, Batch, TicketArrays, evaluation_batches
 from models.config import TrainConfig
 from models.device import allow_fast_products, choose_device, chooses_bf16, encoder_precision, sent
-from models.distributed import ALONE, Workers
 from models.label_mix import LabelMix, days_of, even_mix, label_mix
 from models.network import NetworkOutput, TriageNetwork, build_network
-from models.objective import Candidates, losses
 from models.ranker import CandidateSampler, candidate_sampler
-from models.state_cache import StateCache
-from models.training_data import TrainingData, hash_of, template_text
-from models.training_encoder import prepare_encoder
+from models.training.data import TrainingData, hash_of, template_text
+from models.training.distributed import ALONE, Workers
+from models.training.encoder import prepare_encoder
+from models.training.objective import Candidates, losses
+from models.training.state_cache import StateCache
 
 _GPU_WIDTH = 8  # a batch's length is a multiple of it on a GPU: fewer shapes, and whole tiles for its matrix units
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.ladder_record import LadderRun, RungResult
+from models.ladder.record import LadderRun, RungResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

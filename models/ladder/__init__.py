@@ -1,0 +1,1 @@
+"""The ladder: simple models and the transformer on the same tickets, measured, drawn, and one recommended."""

@@ -1,0 +1,1 @@
+"""How a network is fitted: what it reads, one step, the loop around it, in one process or several."""
