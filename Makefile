@@ -18,7 +18,7 @@ demo: .venv/ready
 	@$(BIN)/triage demo
 
 test: .venv/ready browser
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadgroup
 
 check: lint test
 

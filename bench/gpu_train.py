@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +94,8 @@ class Clock:
     first: int
     last: int
     batch_size: int
-    _started: float = field(default=0.0)
-    rate: float = field(default=0.0)
+    rate: float = 0.0
+    _started: float = 0.0
 
     def step(self, number: int) -> None:
         if number not in (self.first, self.last):

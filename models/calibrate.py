@@ -17,24 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.confidence.answer_sets import AnswerSets
-from models.confidence.limits import NEVER, TypeLimits
+from models.confidence.limits import TypeLimits
 from models.confidence.newcomers import silent_leaves, welcomed
-from models.confidence.reliability import Bend, bent, expected_calibration_error
-from models.confidence.scope import LIMIT as SCOPE_LIMIT
+from models.confidence.reliability import Bend, bent
 from models.confidence.scope import ScopeWeights
 from models.confidence.votes import Votes, with_votes
 from models.tree_index import TreeIndex, path_probabilities
 from tickets.records import Band
-
-__all__ = [
-    "NEVER",
-    "SCOPE_LIMIT",
-    "Calibration",
-    "Targets",
-    "calibration_from_json",
-    "expected_calibration_error",
-    "leaf_probabilities",
-]
 
 _ROWS = 1024  # tickets at a time: sibling groups are padded to the largest, which multiplies their memory
 
@@ -57,8 +46,8 @@ class Targets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Turns raw outputs into what an agent reads. `high` and `medium` hold for all tickets together, `type_limits` for
-    the contact types that have limits of their own. The defaults are those of releases of format 1: temperatures alone.
+    """Turns raw outputs into what an agent reads. `high` and `medium` are the limits of contact types that have none of
+    their own in `type_limits`. The defaults are those of releases of format 1: temperatures alone.
     """
 
     temperatures: tuple[float, ...]  # top level first
@@ -74,15 +63,15 @@ class Calibration:
     sets: AnswerSets | None = None
     type_limits: TypeLimits = field(default_factory=dict)
 
-    def band(self, probability: float, contact_type: str = "") -> Band:
-        """By the contact type's own limits, or by those of all."""
+    def band(self, probability: float, contact_type: str) -> Band:
+        """By the contact type's own limits where it has some."""
         high, medium = self.type_limits.get(contact_type, (self.high, self.medium))
         if probability >= high:
             return "high"
         return "medium" if probability >= medium else "low"
 
     def out_of_scope(self, strangeness: NDArray[np.float64]) -> NDArray[np.float32]:
-        """(n,) what `scope` makes of a ticket's signs -> scores 0 to 1; above SCOPE_LIMIT is out of scope."""
+        """(n,) what `scope` makes of a ticket's signs -> scores 0 to 1; above scope.LIMIT is out of scope."""
         steepness = np.clip((strangeness - self.scope_center) / self.scope_scale, -30.0, 30.0)
         scores: NDArray[np.float32] = (1.0 / (1.0 + np.exp(-steepness))).astype(np.float32)
         return scores

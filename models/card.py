@@ -214,8 +214,13 @@ def _table(metrics: Metrics, split: str, rows: Mapping[str, str]) -> str:
     for figure, title in rows.items():
         values = [metrics[name].get(split, {}).get(figure) for name in who]
         if any(value is not None for value in values):
-            lines.append(f"| {title} | {' | '.join('' if v is None else f'{v:.3g}' for v in values)} |")
+            lines.append(f"| {title} | {' | '.join('' if v is None else _figure(v) for v in values)} |")
     return "\n".join(lines) + "\n"
+
+
+def _figure(value: float) -> str:
+    """Three digits that count, large numbers whole: 0.815, 4.5, 1,843."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _titles(figures: Mapping[str, float]) -> dict[str, str]:
@@ -295,13 +300,19 @@ def _worst(found: Mapping[str, Any], tree: ContactTypeTree) -> str:
 
 
 def _limits(calibration: Calibration) -> str:
-    def at_least(limit: float) -> str:
-        return "never given: no limit reached its target" if limit >= NEVER else f"probability {limit:.2f} or more"
+    def from_to(limits: Sequence[float]) -> str:
+        reached = sorted(limit for limit in limits if limit < NEVER)
+        if not reached:
+            return "never given: no limit reached its target"
+        low, high, missed = reached[0], reached[-1], len(limits) - len(reached)
+        told = f"from a probability of {low:.2f}" + (f" to {high:.2f}, by contact type" if high > low else "")
+        return told + (f"; never for {missed:,} contact types" if missed else "")
 
-    own = len(calibration.type_limits)
+    highs, mediums = zip(*(calibration.type_limits.values() or [(calibration.high, calibration.medium)]), strict=True)
     lines = [
-        f"- Band high: {at_least(calibration.high)}. Band medium: {at_least(calibration.medium)}.",
-        f"- {own:,} contact types have limits of their own." if own else "",
+        f"- Band high: {from_to(highs)}.",
+        f"- Band medium: {from_to(mediums)}.",
+        "- Every contact type has limits of its own." if calibration.type_limits else "",
         f"- Abstains below probability {calibration.abstain_below:.2f}, and above the out-of-scope score {LIMIT}.",
         f"- Temperatures, top level first: {', '.join(f'{value:.2f}' for value in calibration.temperatures)}.",
         f"- Similar training tickets deal out {calibration.votes.share:.0%} of the probability."

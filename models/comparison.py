@@ -14,7 +14,7 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A difference of two shares, and its 95 % interval."""
+    """A difference of two shares, and its interval."""
 
     value: float
     low: float
@@ -26,7 +26,7 @@ class Difference:
         return not self.low <= 0.0 <= self.high
 
 
-def difference(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> Difference:
+def difference(one: NDArray[np.bool_], other: NDArray[np.bool_], *, confidence: float = 0.95) -> Difference:
     """The share of `one` less that of `other` on the same n tickets, with a paired bootstrap interval over tickets.
 
     A resample is told by how many of its tickets only one of the two got right, so it is drawn as such counts.
@@ -37,5 +37,5 @@ def difference(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> Difference:
     won, lost = int((one & ~other).sum()), int((other & ~one).sum())
     shares = [won / count, lost / count, (count - won - lost) / count]
     drawn = np.random.default_rng(_SEED).multinomial(count, shares, size=_RESAMPLES)
-    low, high = np.percentile((drawn[:, 0] - drawn[:, 1]) / count, [2.5, 97.5])
+    low, high = np.percentile((drawn[:, 0] - drawn[:, 1]) / count, [50 - 50 * confidence, 50 + 50 * confidence])
     return Difference((won - lost) / count, float(low), float(high))

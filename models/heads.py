@@ -117,10 +117,10 @@ def _input_columns(spec: AttributeSpec) -> dict[tuple[str, str, Source], list[in
     return inputs
 
 
-def _embedding_rows(spec: AttributeSpec) -> dict[tuple[str, str | int], int]:
-    """(column, value) -> row of the embedding; missing and unseen go by their number."""
-    rows: dict[tuple[str, str | int], int] = {}
+def _embedding_rows(spec: AttributeSpec) -> dict[tuple[str, Source, str | int], int]:
+    """(column, source, value) -> row of the embedding; missing and unseen go by their number."""
+    rows: dict[tuple[str, Source, str | int], int] = {}
     for category in spec.categories:
         for value in (*range(FIRST_VALUE), *category.values):
-            rows[category.name, value] = len(rows)
+            rows[category.name, category.source, value] = len(rows)
     return rows

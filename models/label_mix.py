@@ -39,8 +39,8 @@ def label_mix(days: NDArray[np.int64], nodes: NDArray[np.int64], index: TreeInde
     unique, row = np.unique(days, return_inverse=True)
     counts = np.zeros((len(unique) + 1, len(index.ids)))
     labelled = nodes >= 0
-    np.add.at(counts, row[labelled] + 1, index.ancestors.T[nodes[labelled]])
-    total = np.cumsum(counts, axis=0)  # tickets through each node before each day
+    np.add.at(counts, (row[labelled] + 1, nodes[labelled]), 1.0)
+    total = np.cumsum(counts @ index.ancestors.T, axis=0)  # tickets through each node before each day
     tickets = np.cumsum(np.concatenate([[0], np.bincount(row, weights=labelled, minlength=len(unique))]))
     seen = index.active & (total[-1] > 0)
     overall = _shares(total[-1], index, seen, None)

@@ -18,7 +18,7 @@ MOST = 50_000  # the most recent ones; brute force over them takes about 2 ms
 SNIPPET = 120  # characters
 VOTERS = 30  # nearest ones that are searched for: they vote (models/confidence/votes.py), the closest are shown
 _ROWS = 256  # queries at a time: their cosines to MOST tickets take 51 MB; fewer multiply slower
-_GROUPS = 512  # of tickets, of which only the most promising are searched: about the root of MOST times CLOSEST
+_GROUPS = 512  # of tickets, of which only the most promising are searched
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ class TriageNetwork(nn.Module):
             self.train(was_training)
 
     def refresh_nodes(self, tokenizer: Tokenizer) -> None:
-        """Read the node texts again with the encoder as it is now. Training does so every epoch."""
+        """Read the node texts again with the encoder as it is now. Training does so a few times an epoch."""
         self.decoder.texts.copy_(self.encode_texts(tokenizer, node_texts(self.tree)))
 
     def encode_templates(self, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:

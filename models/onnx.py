@@ -84,7 +84,7 @@ def export(network: TriageNetwork, path: Path) -> None:
             )
     except ImportError as error:
         raise MachineError(
-            f"cannot export: {error}.", hint='Install it with `pip install "ticket-triage[models]"`.'
+            f"cannot export: {error}.", hint='Run `pip install -e ".[models]"` in the checkout.'
         ) from error
 
 
@@ -99,7 +99,7 @@ def quantise(source: Path, target: Path) -> int:
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as error:
         raise MachineError(
-            f"cannot quantise: {error}.", hint='Install it with `pip install "ticket-triage[models]"`.'
+            f"cannot quantise: {error}.", hint='Run `pip install -e ".[models]"` in the checkout.'
         ) from error
 
     # Without this the quantiser complains to the root logger. Its other two passes gain nothing here.

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from models import release as names
 from models.attributes import AttributeRow, attribute_rows
-from models.calibrate import SCOPE_LIMIT, Calibration, leaf_probabilities
+from models.calibrate import Calibration, leaf_probabilities
 from models.confidence.newcomers import welcomed
+from models.confidence.scope import LIMIT as SCOPE_LIMIT
 from models.confidence.scope import energies, signs
 from models.confidence.votes import Votes
 from models.inference import OnnxModel, Outputs, TokenWeights

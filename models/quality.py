@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibrate import expected_calibration_error
+from models.confidence.reliability import expected_calibration_error
 from models.tree_index import TreeIndex
 
 
@@ -63,10 +63,13 @@ def template_quality(order: NDArray[np.int64], templates: NDArray[np.int64]) -> 
 
 
 def true_ranks(scores: NDArray[np.float32], truth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n, m) scores -> (n,) rank of the true column, 1 is best; among equals the earlier column stands first."""
+    """(n, m) scores -> (n,) rank of the true column, 1 is best; among equals the earlier column stands first.
+
+    A score that is no number counts against the true column: a model that broke must not look perfect.
+    """
     own = scores[np.arange(len(truth)), truth][:, None]
     earlier = np.arange(scores.shape[1])[None, :] < truth[:, None]
-    ranks: NDArray[np.int64] = 1 + (scores > own).sum(axis=1) + ((scores == own) & earlier).sum(axis=1)
+    ranks: NDArray[np.int64] = 1 + (~(scores <= own)).sum(axis=1) + ((scores == own) & earlier).sum(axis=1)
     return ranks
 
 

@@ -118,13 +118,13 @@ class MlflowSink:
         for first in range(0, len(written), _MOST_PARAMETERS):
             self._client.log_batch(self._run_id, params=written[first : first + _MOST_PARAMETERS])
 
-    def _find(self, experiment: str, run_id: str | None) -> str | None:
-        found = self._client.search_runs([experiment], f"tags.`{_RUN}` = '{run_id}'", max_results=1)
+    def _find(self, experiment: str, run_id: str) -> str | None:
+        found = self._client.search_runs([experiment], f"tags.`{_RUN}` = {_quoted(run_id)}", max_results=1)
         return str(found[0].info.run_id) if found else None
 
     def _end_what_was_killed(self, run: RunStart) -> None:
         known = [self._client.get_experiment_by_name(name) for name in (EXPERIMENT, TUNING)]
-        query = f"attributes.status = 'RUNNING' and tags.`{_WORKSPACE}` = '{self._workspace.root}'"
+        query = f"attributes.status = 'RUNNING' and tags.`{_WORKSPACE}` = {_quoted(str(self._workspace.root))}"
         for left in self._client.search_runs([one.experiment_id for one in known if one is not None], query):
             if left.data.tags.get(_RUN) != run.run_id:
                 self._client.set_tag(left.info.run_id, "reason", "killed")
@@ -156,6 +156,11 @@ def _client(tracking_uri: str) -> Any:
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+def _quoted(text: str) -> str:
+    """A text in a filter of MLflow, which knows two kinds of quotes and no way to write one inside its own."""
+    return f'"{text}"' if "'" in text else f"'{text}'"
 
 
 def _experiment(client: Any, name: str, artifact_folder: Path | None) -> str:
@@ -191,7 +196,7 @@ def _register(client: Any, version: str, folder: Path, run_id: str) -> None:
 
 
 def _number(client: Any, version: str) -> str | None:
-    found = client.search_model_versions(f"name = '{MODEL}' and tags.version = '{version}'")
+    found = client.search_model_versions(f"name = '{MODEL}' and tags.version = {_quoted(version)}")
     return str(found[0].version) if found else None
 
 

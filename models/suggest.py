@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from models import release as names
 from models.attributes import AttributeRow
 from models.confidence.answer_sets import MANY, nodes_above, set_sizes
+from models.confidence.scope import LIMIT as SCOPE_LIMIT
 from models.predictions import ModelInputs, Predictions, Predictor
 from models.release import Release
 from models.templates import rank_templates
@@ -61,7 +62,8 @@ class Suggester:
 
         Raises pipeline.text.clean.Refused for a ticket that cleaning refuses, such as one without text.
         """
-        return self.suggest_cleaned(self._clean(tickets), top_types=top_types, top_templates=top_templates, now=now)
+        cleaned = [clean_ticket(ticket, self.release.languages) for ticket in tickets]
+        return self.suggest_cleaned(cleaned, top_types=top_types, top_templates=top_templates, now=now)
 
     def suggest_cleaned(
         self, tickets: Sequence[Ticket], *, top_types: int = 3, top_templates: int = 3, now: datetime | None = None
@@ -105,13 +107,6 @@ class Suggester:
         """The arrays behind suggestions, for monitoring, of tickets that `clean_ticket` returned."""
         return self.predictor.predict(_inputs(tickets))
 
-    def embed(self, tickets: Sequence[Ticket]) -> NDArray[np.float32]:
-        """Ticket vectors, (n, width) float32 of length 1. Raises pipeline.text.clean.Refused."""
-        return self.detail_cleaned(self._clean(tickets)).embeddings
-
-    def _clean(self, tickets: Sequence[Ticket]) -> list[Ticket]:
-        return [clean_ticket(ticket, self.release.languages) for ticket in tickets]
-
     def _contact_types(
         self, leaves: NDArray[np.int64], probabilities: NDArray[np.float32]
     ) -> tuple[RankedContactType, ...]:
@@ -127,19 +122,25 @@ class Suggester:
         )
 
     def _answer_sets(self, predictions: Predictions, leaves: NDArray[np.int64]) -> list[AnswerSet | None]:
-        """Of each ticket, from its likeliest leaves (n, MANY or more, or all there are), best first."""
+        """Of each ticket, from its likeliest leaves (n, MANY or more, or all there are), best first.
+
+        Of a ticket out of scope nothing is promised: the coverage is that of tickets like those of validation.
+        """
         found, index = self.release.calibration.sets, self.predictor.index
         if found is None:
             return [None] * len(leaves)
         sizes = set_sizes(predictions.node_probabilities[:, index.leaves], found)
         above = nodes_above(index, predictions.node_probabilities, predictions.predicted, found.enough_under)
+        in_scope = predictions.out_of_scope <= SCOPE_LIMIT
+        named = in_scope & (sizes <= MANY)
+        held = in_scope & (sizes > MANY) & (above >= 0)
         return [
             AnswerSet(
                 coverage=found.coverage,
-                contact_types=tuple(index.ids[leaf] for leaf in likeliest[:size]) if size <= MANY else (),
-                under=index.ids[node] if size > MANY and node >= 0 else None,
+                contact_types=tuple(index.ids[leaf] for leaf in leaves[row, : sizes[row]]) if named[row] else (),
+                under=index.ids[above[row]] if held[row] else None,
             )
-            for likeliest, size, node in zip(leaves.tolist(), sizes.tolist(), above.tolist(), strict=True)
+            for row in range(len(leaves))
         ]
 
     def _templates(

@@ -51,7 +51,7 @@ def word_weights(
 
 
 def _speaks(word: str, lowered: str) -> bool:
-    return len(word) > 1 and lowered not in STOP_WORDS and (word.isalpha() or any(map(str.isalpha, word)))
+    return len(word) > 1 and lowered not in STOP_WORDS and any(map(str.isalpha, word))
 
 
 def _is_mask(text: str, start: int, end: int) -> bool:

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from models.comparison import difference
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatePolicy:
@@ -25,8 +27,6 @@ class GatePolicy:
     least_tickets: int = 100  # in the window
     large_type: int = 30  # tickets that make a contact type large
     type_loss: float = 0.05  # share of a large type's tickets that the challenger may lose
-    resamples: int = 2000
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +69,15 @@ def compare_answers(
     if len(champion) < policy.least_tickets:
         reason = f"the window has {len(champion)} labelled tickets; {policy.least_tickets} are needed to tell."
         return GateResult(False, (reason,), figures)
-    low, high = _interval(champion, challenger, policy)
+    gap = difference(challenger, champion, confidence=policy.confidence)
     p_value = _mcnemar(better=challenger, worse=champion)
     losses = _type_losses(contact_types, champion, challenger, policy)
     figures |= {
         "champion_accuracy": float(champion.mean()),
         "challenger_accuracy": float(challenger.mean()),
-        "difference": float(challenger.mean() - champion.mean()),
-        "difference_low": low,
-        "difference_high": high,
+        "difference": gap.value,
+        "difference_low": gap.low,
+        "difference_high": gap.high,
         "p_value": p_value,
         "lost_types": losses,
     }
@@ -92,21 +92,6 @@ def compare_answers(
         return GateResult(False, tuple(reasons), figures)
     won = f"the challenger wins (p = {p_value:.2g}) and loses on no large contact type: {told}."
     return GateResult(True, (won,), figures)
-
-
-def _interval(champion: NDArray[np.bool_], challenger: NDArray[np.bool_], policy: GatePolicy) -> tuple[float, float]:
-    """Two-sided percentile interval of the difference in accuracy, tickets resampled in pairs.
-
-    A pair is a win, a loss or a tie, so resampling tickets is drawing these three counts.
-    """
-    wins, losses = int(np.sum(challenger & ~champion)), int(np.sum(champion & ~challenger))
-    n = len(champion)
-    draws = np.random.default_rng(policy.seed).multinomial(
-        n, [wins / n, losses / n, 1 - (wins + losses) / n], size=policy.resamples
-    )
-    tail = 100 * (1 - policy.confidence) / 2
-    low, high = np.percentile((draws[:, 0] - draws[:, 1]) / n, [tail, 100 - tail])
-    return float(low), float(high)
 
 
 def _mcnemar(*, better: NDArray[np.bool_], worse: NDArray[np.bool_]) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 import sqlalchemy as sa
 from scipy.stats import norm
 
+from models.intervals import share_of
 from monitoring.policy import Clock
 from monitoring.windows import Window
 from tickets.feedback_log import feedback_with_suggestions
@@ -124,11 +125,8 @@ def proportion(outcomes: Sequence[bool]) -> Estimate | None:
     """A share with its Wilson interval; None of nothing."""
     if not outcomes:
         return None
-    n, share = len(outcomes), sum(outcomes) / len(outcomes)
-    z = float(norm.ppf(0.5 + _CONFIDENCE / 2))
-    center = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    reach = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
-    return Estimate(share, max(0.0, center - reach), min(1.0, center + reach), n)
+    share = share_of(sum(outcomes), len(outcomes))
+    return Estimate(sum(outcomes) / len(outcomes), share.low, share.high, len(outcomes))
 
 
 def flat(figures: Mapping[str, Estimate | None]) -> dict[str, float | int | None]:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models.card import COST, QUALITY
+from models.ladder.budget import amount
 
 if TYPE_CHECKING:
     from models.diagnosis.error_report import ErrorReport
@@ -104,7 +105,7 @@ def _figures(title: str, names: Sequence[str], figures: Mapping[str, Mapping[str
     for key, words in (QUALITY | COST).items():
         values = [figures[name].get(key) for name in names]
         if any(value is not None for value in values):
-            table.add_row(words, *("" if value is None else f"{value:.3g}" for value in values))
+            table.add_row(words, *("" if value is None else amount(value) for value in values))
     return table
 
 

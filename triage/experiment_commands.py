@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tickets.errors import InputError
 from triage.options import Folder, Sinks, settings_of
 
 
@@ -46,6 +47,8 @@ def baselines(
 
     budget = Budget(train_seconds=budget_train_seconds, ms_per_ticket=budget_ms, megabytes=budget_mb)
     settings = settings_of(workspace)
+    if last and any(given is not None for given in (preset, rungs, max_train_tickets, device, encoder, knobs_file)):
+        raise InputError("--last asks the last run again, as it was.", hint="Leave --last out, or give budgets alone.")
     if last:
         show_ladder(*experiments.last_ladder(settings, budget))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,9 +61,9 @@ def baselines(
 ) -> tuple[LadderRun, Recommendation, Path]:
     """Climb the ladder on the workspace's tickets; returns it, what to take for the budget, and the page written.
 
-    The last rung is a model that learned from exactly these tickets, with these settings where a preset or knobs are
-    named; where there is none, it is trained now and kept as `train` keeps it. Raises InputError, TrainingDataError,
-    MissingStepError.
+    The last rung is a model that learned from exactly these tickets: with these settings where a preset or a file of
+    knobs is named, with this encoder where one is. Where there is none, it is trained now and kept as `train` keeps it.
+    Raises InputError, TrainingDataError, MissingStepError.
     """
     from models import train as training
     from models.baselines.transformer import find_model
@@ -75,12 +76,16 @@ def baselines(
     from models.training.data import hash_of, load_training_data
 
     config, chosen = train_config(preset or "cpu", knobs, knobs_file), chosen_rungs(rungs)
+    if preset or knobs_file:
+        asked = dataclasses.asdict(config)
+    else:  # the number of tickets is told by their hash, but encoders may share a tokenizer
+        asked = {"encoder": config.encoder} if knobs.get("encoder") else {}
     with opened(settings, "baselines") as (workspace, _):
         tokenizer = load_tokenizer(config.encoder, config.max_tokens)
         data = load_training_data(workspace, tokenizer, config, report=report)
 
         def trained() -> Trained:
-            there = find_model(workspace, hash_of(data), config if preset or knobs_file else None)
+            there = find_model(workspace, hash_of(data), asked)
             if there is not None:
                 return Trained(there, was_there=True)
             uri, sinks = tracking_uri(settings, workspace), settings.tracking.names()

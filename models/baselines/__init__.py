@@ -7,7 +7,7 @@ Every rung is one function of one signature, `fit(data: RungData) -> Baseline`, 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,11 @@ class Baseline:
 def megabytes_of(*parts: object) -> float:
     """What plain Python, numpy and scikit-learn objects take as they would be written to disk. Nothing is kept."""
     return sum(len(pickle.dumps(part, protocol=5)) for part in parts) / 1e6
+
+
+def least_documents(texts: Sequence[str]) -> int:
+    """In how many texts a word must stand to be learned: two, or one where there are hardly any texts."""
+    return 2 if len(texts) > 100 else 1
 
 
 def spread(columns: NDArray[np.int64], shares: NDArray[np.floating], leaf_count: int) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.attributes import AttributeSpec, EncodedAttributes, encode_attributes
-from models.baselines import Baseline, RungData, megabytes_of
+from models.baselines import Baseline, RungData, least_documents, megabytes_of
 from models.decoder import node_texts
 from models.predictions import ModelInputs
 from pipeline.topics.words import words
@@ -119,7 +119,7 @@ def fit_space(texts: Sequence[str], *, seed: int) -> Space:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(
-        analyzer=words, min_df=2 if len(texts) > 100 else 1, max_features=VOCABULARY, dtype=np.float32
+        analyzer=words, min_df=least_documents(texts), max_features=VOCABULARY, dtype=np.float32
     )
     sparse = vectorizer.fit_transform(texts)
     vectorizer.idf_ = vectorizer.idf_ - 1.0  # as pipeline/topics has it: a word of every ticket weighs nothing

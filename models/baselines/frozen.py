@@ -10,7 +10,7 @@ from models.baselines.text_vectors import MeanPooled, TextVectors
 from models.encoder import load_encoder, load_tokenizer
 from models.predictions import ModelInputs
 
-_INVERSE_PENALTY = 30.0  # of the regression: vectors of length one need large weights
+INVERSE_PENALTY = 30.0  # of the regression: vectors of length one need large weights
 
 
 def fit(data: RungData) -> Baseline:
@@ -24,7 +24,7 @@ def regression(data: RungData, vectors: TextVectors) -> Baseline:
     """Logistic regression from the vectors that will be served, int8 and all, to leaves."""
     from sklearn.linear_model import LogisticRegression
 
-    classifier = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000)
+    classifier = LogisticRegression(C=INVERSE_PENALTY, max_iter=1000)
     classifier.fit(vectors.embed(data.inputs.texts, all_cores=True), data.leaf)
 
     def predict(unseen: ModelInputs) -> NDArray[np.float32]:

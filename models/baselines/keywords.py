@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from models.baselines import Baseline, RungData, megabytes_of
+from models.baselines import Baseline, RungData, least_documents, megabytes_of
 from models.predictions import ModelInputs
 from pipeline.topics.words import words
 
@@ -68,8 +68,7 @@ def learn_rules(texts: Sequence[str], leaf: NDArray[np.int64], leaf_count: int) 
     """The most telling words of each leaf, most telling first; () when no word is told apart from chance."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    least = 2 if len(texts) > 100 else 1
-    counter = CountVectorizer(analyzer=terms, min_df=least, max_features=MOST_WORDS, binary=True)
+    counter = CountVectorizer(analyzer=terms, min_df=least_documents(texts), max_features=MOST_WORDS, binary=True)
     try:
         counts = counter.fit_transform(texts)
     except ValueError:  # not one word occurs often enough
@@ -82,17 +81,16 @@ def learn_rules(texts: Sequence[str], leaf: NDArray[np.int64], leaf_count: int) 
         mine = leaf == one
         if not mine.any():
             continue
-        z = log_odds_z(np.asarray(counts[mine].sum(axis=0), np.float64).ravel(), everywhere, prior)
+        own = np.asarray(counts[mine].sum(axis=0), np.float64).ravel()
+        z = log_odds_z(own, everywhere - own, prior)
         best = np.argsort(-z, kind="stable")[:RULES_A_LEAF]
         rules += [Rule(str(vocabulary[place]), one, float(z[place])) for place in best if z[place] >= LEAST_Z]
     return tuple(rules)
 
 
-def log_odds_z(
-    mine: NDArray[np.float64], everywhere: NDArray[np.float64], prior: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Log-odds of each word in one group against the rest, in standard errors: counts (words,), prior (words,)."""
-    here, there = mine + prior, everywhere - mine + prior
+def log_odds_z(one: NDArray[np.float64], other: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-odds of each word in one group against another, in standard errors: counts (words,), prior (words,)."""
+    here, there = one + prior, other + prior
     odds = np.log(here / _rest(here)) - np.log(there / _rest(there))
     deviations: NDArray[np.float64] = odds / np.sqrt(1 / here + 1 / there)
     return deviations

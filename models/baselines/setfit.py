@@ -73,25 +73,27 @@ def learn_alike(pooled: MeanPooled, tokenizer: Tokenizer, data: RungData) -> lis
 def sample_pairs(
     leaf: NDArray[np.int64], random: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Two tickets of each pair, and 1 where they are of one leaf, 0 where not; half are of each kind, shuffled."""
+    """Two tickets of each pair, and 1 where they are of one leaf, 0 where not; half are of each kind, shuffled.
+
+    The tickets are of two leaves or more. Where no leaf has two tickets, no pair is of one leaf.
+    """
     count = len(leaf)
     wanted = max(1, min(PAIRS_A_TICKET * count, MOST_PAIRS // 2))
-    members = {int(one): np.flatnonzero(leaf == one) for one in np.unique(leaf)}
-    several = np.flatnonzero([len(members[int(one)]) > 1 for one in leaf])
-    anchors = random.choice(several, wanted) if len(several) else np.zeros(0, np.int64)
-    partners = np.array([_another(members[int(leaf[anchor])], int(anchor), random) for anchor in anchors], np.int64)
-    one, other = random.integers(count, size=(2, 2 * wanted))
-    apart = np.flatnonzero(leaf[one] != leaf[other])[:wanted]
-    first, second = np.concatenate([anchors, one[apart]]), np.concatenate([partners, other[apart]])
-    alike = np.concatenate([np.ones(len(anchors), np.float32), np.zeros(len(apart), np.float32)])
-    order = random.permutation(len(first))
-    return first[order], second[order], alike[order]
-
-
-def _another(members: NDArray[np.int64], anchor: int, random: np.random.Generator) -> int:
-    """A member other than the anchor; there are two or more, in rising order."""
-    place = int(random.integers(len(members) - 1))
-    return int(members[place + (members[place] >= anchor)])
+    order = np.argsort(leaf, kind="stable")  # leaf by leaf, as on a ring
+    place = np.argsort(order)
+    sizes = np.bincount(leaf)[leaf]  # of each ticket's own leaf
+    begins = np.searchsorted(leaf[order], leaf)
+    several = np.flatnonzero(sizes > 1)
+    same = random.choice(several, wanted) if len(several) else np.zeros(0, np.int64)
+    steps = random.integers(1, sizes[same])  # inside the leaf's own part
+    partners = order[begins[same] + (place[same] - begins[same] + steps) % sizes[same]]
+    apart = random.integers(count, size=wanted)
+    steps = random.integers(count - sizes[apart])  # from the end of that part on, up to its beginning
+    others = order[(begins[apart] + sizes[apart] + steps) % count]
+    first, second = np.concatenate([same, apart]), np.concatenate([partners, others])
+    alike = np.concatenate([np.ones(len(same), np.float32), np.zeros(len(apart), np.float32)])
+    shuffled = random.permutation(len(first))
+    return first[shuffled], second[shuffled], alike[shuffled]
 
 
 def _vectors(pooled: MeanPooled, tokens: Tokens, rows: NDArray[np.int64], device: torch.device) -> torch.Tensor:

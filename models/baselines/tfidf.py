@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.baselines import Baseline, RungData, megabytes_of, spread
+from models.baselines import Baseline, RungData, least_documents, megabytes_of, spread
 from models.predictions import ModelInputs
 
 WORD_FEATURES = 30_000
 CHARACTER_FEATURES = 30_000
-LEAST_DOCUMENTS = 2
 MOST_CHARACTERS = 2_000  # of a text, for the character n-grams: their cost grows with length, their use does not
 
 
@@ -21,7 +20,7 @@ def fit(data: RungData) -> Baseline:
     from sklearn.pipeline import make_pipeline, make_union
 
     texts = data.inputs.texts
-    least = LEAST_DOCUMENTS if len(texts) > 100 else 1
+    least = least_documents(texts)
     words = TfidfVectorizer(
         ngram_range=(1, 2), min_df=least, max_features=WORD_FEATURES, sublinear_tf=True, dtype=np.float32
     )

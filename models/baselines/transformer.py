@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from models import release as names
-from models.config import TrainConfig
 from models.evaluate import evaluate_model, milliseconds, splits, timed_rows
 from models.ladder.rungs import Measured, one_thread
 from models.predictions import Predictor, inputs_of
@@ -20,15 +20,15 @@ from tickets.workspace import Workspace
 _WHERE = {"device", "precision", "compile", "state_cache_gb", "checkpoint_every"}  # knobs of the machine
 
 
-def find_model(workspace: Workspace, data_hash: str, config: TrainConfig | None = None) -> Release | None:
-    """The newest model that learned from exactly this data, with this configuration if one is given; None without.
+def find_model(workspace: Workspace, data_hash: str, knobs: Mapping[str, Any]) -> Release | None:
+    """The newest model that learned from exactly this data and with these knobs, whatever its others; None without.
 
-    A directory that is damaged or of another format is passed over.
+    Knobs of the machine do not count. A directory that is damaged or of another format is passed over.
     """
     for version in reversed(versions(workspace)):
         with contextlib.suppress(ReleaseError):
             release = open_release(workspace.models / version)
-            if release.data_hash == data_hash and (config is None or _trained_with(release, config)):
+            if release.data_hash == data_hash and _trained_with(release, knobs):
                 return release
     return None
 
@@ -53,7 +53,6 @@ def measure_release(release: Release, data: TrainingData) -> Measured:
     return Measured(figures, leaves)
 
 
-def _trained_with(release: Release, config: TrainConfig) -> bool:
+def _trained_with(release: Release, knobs: Mapping[str, Any]) -> bool:
     """A knob that was not there yet when the model was trained counts as it is now."""
-    knobs = dataclasses.asdict(config)
-    return all(release.config.get(name, knobs[name]) == knobs[name] for name in knobs if name not in _WHERE)
+    return all(release.config.get(name, value) == value for name, value in knobs.items() if name not in _WHERE)

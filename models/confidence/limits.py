@@ -55,10 +55,10 @@ def limit_for_abstaining(probability: Doubles, correct: NDArray[np.bool_], share
 
 
 def limits_by_type(index: TreeIndex, judged: Judged, high: float, medium: float) -> tuple[float, float, TypeLimits]:
-    """Limits for a type of which nothing is known, and each active leaf's own; {} where the types are alike."""
+    """Limits of a type whose probabilities mean what they say, and each active leaf's own; {} where types are alike."""
     shift, doubt = type_shifts(index, judged)
     cautious = shift - CAREFUL * doubt
-    told = sigmoid(log_odds(judged.probability) + cautious[_columns(index, judged.leaf)])
+    told = sigmoid(log_odds(judged.probability) + cautious[np.searchsorted(index.leaves, judged.leaf)])
     limits = band_limits(Judged(judged.leaf, told, judged.right), high, medium)
     if not cautious.any():
         return *limits, {}
@@ -69,7 +69,7 @@ def limits_by_type(index: TreeIndex, judged: Judged, high: float, medium: float)
 def type_shifts(index: TreeIndex, judged: Judged) -> tuple[Doubles, Doubles]:
     """(L,) twice: what to add to the log-odds of each leaf's probabilities, and its standard deviation. Zeros where the
     types are alike as far as can be told."""
-    odds, leaf = log_odds(judged.probability), _columns(index, judged.leaf)
+    odds, leaf = log_odds(judged.probability), np.searchsorted(index.leaves, judged.leaf)
     nodes = index.leaves_under.T.astype(np.float64)  # (L, N): a leaf's shift is a sum over its path
     spread = _spread(nodes, leaf, odds, judged.right) if len(leaf) >= _FOLDS * LEAST_SUPPORT else 0.0
     if not spread:
@@ -104,13 +104,6 @@ def _penalty(nodes: Doubles, tickets: int, spread: float) -> Doubles:
     """Of coefficients that are normal around zero with that standard deviation."""
     penalty: Doubles = np.eye(nodes.shape[1]) / (2.0 * spread**2 * tickets)
     return penalty
-
-
-def _columns(index: TreeIndex, leaf: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Each leaf's place among the leaves."""
-    column = np.zeros(len(index.ids), np.int64)
-    column[index.leaves] = np.arange(len(index.leaves))
-    return column[leaf]
 
 
 def _moved(limit: float, by: float) -> float:

@@ -2,8 +2,7 @@
 
 A network learns to answer with types it has tickets of, and a type that has none stands behind them even on its own
 tickets. What to add to its logit cannot be learned from tickets that are not there yet; how loud it may get without
-drowning others can: it is raised until it would stand first on a small share of the validation tickets, none of which
-is about it.
+drowning others can: it is raised until it has a small share of the probability on validation tickets of other types.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from models.tree_index import TreeIndex
 Doubles = NDArray[np.float64]
 
 _TOP, _NOWHERE = -1, -2  # places of a walk down the tree that are no node
-HEARD = 0.01  # mean probability that all newcomers together may have on validation tickets
+HEARD = 0.01  # mean probability that all newcomers together may have on tickets of other types
 _HALVINGS = 40
 
 
@@ -35,8 +34,8 @@ def without_tickets(index: TreeIndex, nodes: NDArray[np.int64]) -> NDArray[np.bo
 def fit_welcome(
     index: TreeIndex, node_logits: NDArray[np.float32], temperatures: tuple[float, ...], new: NDArray[np.bool_]
 ) -> Mapping[str, float]:
-    """Each new node -> what to add to its logit, 0 or more, from the logits (n, N) of validation tickets; `new` (N,)
-    are nodes without a training ticket.
+    """Each new node -> what to add to its logit, 0 or more, from the logits (n, N) of validation tickets that are about
+    none of them; `new` (N,) are nodes without a training ticket.
 
     A newcomer is compared with its siblings that are none, on the tickets whose likeliest path leads there.
     """
@@ -50,7 +49,7 @@ def fit_welcome(
     for node in np.flatnonzero(new).tolist():
         there = reached[:, index.group[node]] & np.isfinite(rivals[:, index.group == index.group[node]]).any(axis=1)
         behind = _log_sum(rivals[there][:, index.group == index.group[node]]) - tempered[there, node]
-        # Its mean probability over all validation tickets, those that are sent elsewhere included.
+        # Its mean probability over all the tickets, those that are sent elsewhere included.
         allowed = HEARD / new.sum() * len(node_logits)
         raised = _raised(behind, allowed) if len(behind) >= LEAST_SUPPORT else 0.0
         found[index.ids[node]] = round(raised * float(scale[node]), 4)

@@ -4,7 +4,7 @@ Three signs: the distance to the nearest training tickets (Sun et al. 2022, "Out
 Nearest Neighbors"); the energy of the logits, high where no leaf fits, whatever its rivals do (Liu et al. 2020,
 "Energy-based Out-of-distribution Detection"); and doubt, the log-odds against the first contact type. Each is counted
 in standard deviations of the validation tickets, all alike: weights learned from validation tickets whose own type was
-hidden did better on such tickets and worse on truly new types (docs/experiments.md).
+hidden did better on such tickets and worse on truly new types.
 """
 
 from __future__ import annotations

@@ -63,16 +63,22 @@ def with_votes(
 
 
 def fit_votes(
-    probabilities: Doubles, columns: NDArray[np.int64], cosines: NDArray[np.float32], right: NDArray[np.bool_]
+    probabilities: Doubles,
+    columns: NDArray[np.int64],
+    cosines: NDArray[np.float32],
+    right: NDArray[np.bool_],
+    *,
+    silent: NDArray[np.bool_] | None = None,
 ) -> Votes:
     """The mixture that makes the right leaves likeliest; no votes is one of the choices.
 
-    probabilities (n, L) without votes; right (n, L) the true leaf, or all leaves under a true inner node.
+    probabilities (n, L) without votes; right (n, L) the true leaf, or all leaves under a true inner node; `silent` as
+    in `with_votes`.
     """
     if len(probabilities) < LEAST_SUPPORT:
         return Votes()
     tried = [Votes(), *(Votes(share=share, width=width) for width in _WIDTHS for share in _SHARES)]
-    losses = [_loss(with_votes(probabilities, columns, cosines, one), right) for one in tried]
+    losses = [_loss(with_votes(probabilities, columns, cosines, one, silent=silent), right) for one in tried]
     return tried[int(np.argmin(losses))]
 
 

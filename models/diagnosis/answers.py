@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.baselines import RungData, spread, tfidf
+from models.baselines.frozen import INVERSE_PENALTY
 from models.batches import TicketArrays, evaluation_batches
 from models.config import TrainConfig
 from models.predictions import ModelInputs, inputs_of
@@ -31,7 +32,6 @@ Learn = Callable[[TicketArrays, int], Judge]  # tickets to learn from, a seed
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]  # n texts -> (n, width) of length one
 Report = Callable[[str], None]
 Progress = Callable[[int, int, float], None]
-_SHARPNESS = 30.0  # inverse regularisation: vectors of length one need large weights
 
 
 def tfidf_rung(data: TrainingData, config: TrainConfig) -> Learn:
@@ -74,7 +74,7 @@ def frozen_rung(data: TrainingData, embed: Embed) -> Learn:
         inputs, leaves = _labelled(data.index, tickets)
         if len(np.unique(leaves)) == 1:
             return _judge(data.index, lambda unseen: _always(leaves[0], len(unseen), len(data.index.leaves)))
-        classifier = LogisticRegression(C=_SHARPNESS, max_iter=300, random_state=seed)
+        classifier = LogisticRegression(C=INVERSE_PENALTY, max_iter=300, random_state=seed)
         known_vectors = vectors(inputs.texts)
         with threadpool_limits(limits=1):  # threads that wait for each other cost more than these products take
             classifier.fit(known_vectors, leaves)

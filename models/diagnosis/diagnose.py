@@ -27,6 +27,7 @@ from models.diagnosis.same_period import by_cluster_and_customer
 from models.encoder import load_tokenizer
 from models.release import Release, current_release, current_version, open_release
 from models.training.data import TrainingData, load_training_data
+from tickets.errors import InputError
 from tickets.workspace import Workspace, write_text
 
 Part = Literal["checklist", "bias-variance", "learning-curve"]
@@ -51,7 +52,8 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What `triage debug` is asked for. Raises InputError for a target that is no accuracy."""
+    """What `triage debug` is asked for. Raises InputError for a target that is no accuracy, and for what no wanted part
+    would read."""
 
     parts: Sequence[Part] = ("checklist",)
     version: str | None = None  # the model to look at; None is the current release, where there is one
@@ -61,6 +63,16 @@ class Wanted:
 
     def __post_init__(self) -> None:
         check_target(self.target)
+        read_by: Sequence[tuple[str, bool, tuple[Part, ...]]] = (
+            ("--target", self.target is not None, ("learning-curve",)),
+            ("--version", self.version is not None, ("bias-variance",)),
+            ("--with-model", self.with_model, ("bias-variance", "learning-curve")),
+        )
+        for option, given, parts in read_by:
+            if given and not set(parts) & set(self.parts):
+                raise InputError(
+                    f"{option} was given, and nothing that reads it.", hint=f"Add --{' or --'.join(parts)}, or --all."
+                )
 
 
 def diagnose(
@@ -109,7 +121,7 @@ def _bias_variance(
     report: Report,
     progress: Progress,
 ) -> Decomposition:
-    groups, noise = by_cluster_and_customer(workspace, data.train), label_noise(workspace, data)
+    groups, noise = by_cluster_and_customer(workspace, data.train.ticket_ids), label_noise(workspace, data)
     report(f"Label noise: {noise.words}.")
     if release is not None and (trained_on := _tickets_of(release, data)) is not None:
         report(f"Judging the model {release.version} on tickets of each period.")

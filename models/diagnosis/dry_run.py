@@ -114,7 +114,7 @@ def _peak_mb(device: torch.device) -> float:
     """Most memory held so far: of the GPU, or of this process with its libraries."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6  # Linux counts in units of 1,024 bytes
 
 
 def _available_mb(device: torch.device) -> float:

@@ -14,13 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from models import release as names
 from models.attributes import load_attributes
 from models.confidence.reliability import expected_calibration_error
 from models.diagnosis import mistakes as wrong
-from models.diagnosis.same_period import linked
+from models.diagnosis.same_period import by_cluster_and_customer
 from models.diagnosis.slices import Slice, Slicings, compare_slices, slicings_of
 from models.diagnosis.suspects import (
     CALIBRATED,
@@ -36,9 +35,9 @@ from models.predictions import Predictor, inputs_of
 from models.quality import leaf_columns
 from models.release import Release
 from models.words import word_weights
-from tickets.errors import InputError, MissingStepError, TrainingDataError
+from tickets.errors import InputError, TrainingDataError
 from tickets.examples import read_examples
-from tickets.tables import SPLITS, TICKETS
+from tickets.tables import SPLITS
 from tickets.workspace import Workspace
 
 JUDGED = ("validation", "test")
@@ -260,7 +259,7 @@ def _suspects_trained(
             [texts[row] for row in usable],
             np.stack([vectors[ticket_ids[row]] for row in usable]),
             np.searchsorted(common, leaf[usable]),
-            _groups(workspace, [ticket_ids[row] for row in usable]),
+            by_cluster_and_customer(workspace, [ticket_ids[row] for row in usable]),
         )
     return suspect_labels(
         contact_types,
@@ -271,18 +270,3 @@ def _suspects_trained(
         split="train",
         method=CROSS_VALIDATED,
     )
-
-
-def _groups(workspace: Workspace, ticket_ids: Sequence[str]) -> NDArray[np.int64]:
-    """(n,) a number for each set of tickets that near-duplicates or customers link."""
-    chosen = pc.field("ticket_id").isin(list(ticket_ids))
-    placed = workspace.read(SPLITS, ["ticket_id", "cluster"], where=chosen)
-    cluster_of = dict(zip(placed["ticket_id"].to_pylist(), placed["cluster"].to_pylist(), strict=True))
-    try:
-        told = workspace.read(TICKETS, ["ticket_id", "customer_key"], where=chosen)
-        customer_of = dict(zip(told["ticket_id"].to_pylist(), told["customer_key"].to_pylist(), strict=True))
-    except MissingStepError:
-        customer_of = {}
-    clusters = [cluster_of.get(ticket_id, ticket_id) for ticket_id in ticket_ids]
-    customers = [customer_of.get(ticket_id) or f"\0{ticket_id}" for ticket_id in ticket_ids]
-    return linked(np.unique(clusters, return_inverse=True)[1], np.unique(customers, return_inverse=True)[1])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.batches import NONE, TicketArrays
-from models.diagnosis.same_period import by_cluster, by_wording
+from models.diagnosis.same_period import by_cluster
 from models.training.data import TrainingData
 from models.tree_index import TreeIndex
 from tickets.contact_types import ContactTypeTree, split_path
@@ -40,17 +40,13 @@ class LabelNoise:
     words: str
 
 
-def label_noise(workspace: Workspace | None, data: TrainingData) -> LabelNoise:
-    """From labelers where they answered enough tickets again, else from near-duplicates, else unknown."""
-    if workspace is not None:
-        told = overruled(workspace, data.tree, data.index)
-        if told.share is not None:
-            return told
-    try:
-        groups = by_wording(data.train) if workspace is None else by_cluster(workspace, data.train)
-    except MissingStepError:
-        groups = by_wording(data.train)
-    return disagreement(data.index, data.train, groups)
+def label_noise(workspace: Workspace, data: TrainingData) -> LabelNoise:
+    """From labelers where they answered enough tickets again, else from near-duplicates, else unknown. Raises
+    MissingStepError before `split`."""
+    told = overruled(workspace, data.tree, data.index)
+    if told.share is not None:
+        return told
+    return disagreement(data.index, data.train, by_cluster(workspace, data.train.ticket_ids))
 
 
 def disagreement(index: TreeIndex, tickets: TicketArrays, groups: NDArray[np.int64], *, seed: int = 17) -> LabelNoise:
@@ -83,13 +79,15 @@ def overruled(workspace: Workspace, tree: ContactTypeTree, index: TreeIndex, *, 
     enough, since the others were asked about because they looked odd."""
     before = {**_last_words(workspace, IMPORTED_OUTCOMES), **_last_words(workspace, FEEDBACK)}
     after = _last_words(workspace, LABELS)
-    random = _drawn_at_random(workspace)
-    pairs = {ticket_id: (before[ticket_id], label) for ticket_id, label in after.items() if ticket_id in before}
-    chosen = [pair for ticket_id, pair in pairs.items() if ticket_id in random]
+    nodes = {
+        ticket_id: (_node(tree, index, before[ticket_id]), _node(tree, index, label))
+        for ticket_id, label in after.items()
+        if ticket_id in before
+    }
+    known = {ticket_id: not _agree(index, *pair) for ticket_id, pair in nodes.items() if NONE not in pair}
+    chosen = [known[ticket_id] for ticket_id in known.keys() & _drawn_at_random(workspace)]
     by_chance = len(chosen) >= _FEWEST_RELABELLED
-    told = chosen if by_chance else list(pairs.values())
-    nodes = [(_node(tree, index, first), _node(tree, index, last)) for first, last in told]
-    differ = np.array([not _agree(index, *pair) for pair in nodes if NONE not in pair])
+    differ = np.array(chosen if by_chance else list(known.values()))
     if len(differ) < _FEWEST_RELABELLED:
         words = f"unknown: {len(differ)} tickets were labelled again, at least {_FEWEST_RELABELLED} are needed"
         return _unknown(len(differ), words)

@@ -271,7 +271,7 @@ def _forecast(law: PowerLaw, drawn: Sequence[PowerLaw], history: int, times: flo
 
 
 def _target(law: PowerLaw, drawn: Sequence[PowerLaw], history: int, accuracy: float, miss: float) -> Target:
-    """The interval is where that of the forecasts crosses the target."""
+    """The interval is where that of the forecasts crosses the target; it holds `tickets`."""
     places = [round(share * (len(drawn) - 1)) for share in (0.025, 0.975)]
     low = sorted(one.tickets_for(1 - accuracy + miss) for one in drawn)[places[0]]
     high = sorted(one.tickets_for(1 - accuracy - miss) for one in drawn)[places[1]]
@@ -279,7 +279,7 @@ def _target(law: PowerLaw, drawn: Sequence[PowerLaw], history: int, accuracy: fl
     return Target(
         accuracy=accuracy,
         tickets=best if best <= FARTHEST * history else None,
-        low=max(float(history), low),
-        high=high,
+        low=max(float(history), min(low, best)),
+        high=max(high, best),
         chance=float(np.mean([one.tickets_for(1 - accuracy) <= FARTHEST * history for one in drawn])),
     )

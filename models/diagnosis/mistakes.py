@@ -18,8 +18,8 @@ from models.quality import leaf_columns
 from models.tree_index import TreeIndex
 
 MOST_TYPES, MOST_PAIRS, MOST_MISTAKES, EXAMPLES = 15, 10, 20, 3
-BINS = 10
 SHOWN = 240  # characters of a ticket
+_BINS = 10  # of probabilities
 _FEWEST = 5  # tickets of a contact type that is called surely worse
 _OFF_LEAST = 20  # tickets of a bin that is called off
 
@@ -211,11 +211,9 @@ def errors_by_level(answers: Answers) -> list[LevelErrors]:
     return levels
 
 
-def reliability(
-    probability: NDArray[np.float32], correct: NDArray[np.bool_], *, bins: int = BINS
-) -> list[ConfidenceBin]:
+def reliability(probability: NDArray[np.float32], correct: NDArray[np.bool_]) -> list[ConfidenceBin]:
     """Probabilities beside how often they were right, in bins of equal width; empty ones are left out."""
-    place = np.minimum((probability * bins).astype(np.int64), bins - 1)
+    place = np.minimum((probability * _BINS).astype(np.int64), _BINS - 1)
     found = []
     for number in np.unique(place):
         mine = place == number
@@ -223,8 +221,8 @@ def reliability(
         off = "too sure" if confidence > right.high else "too shy" if confidence < right.low else ""
         found.append(
             ConfidenceBin(
-                low=float(number) / bins,
-                high=float(number + 1) / bins,
+                low=float(number) / _BINS,
+                high=float(number + 1) / _BINS,
                 confidence=confidence,
                 right=right,
                 off=off if mine.sum() >= _OFF_LEAST else "",

@@ -3,49 +3,36 @@ customers, as the split does between periods."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from models.batches import TicketArrays
 from tickets.errors import MissingStepError, TrainingDataError
-from tickets.tables import SPLITS, TICKETS
+from tickets.tables import SPLITS, TICKETS, Table
 from tickets.workspace import Workspace
 
 _SHARE, _MOST = 0.15, 2_000  # of the training tickets; more would only narrow the interval
 
 
-def by_wording(tickets: TicketArrays) -> NDArray[np.int64]:
-    """(n,) a number for each text; case, spacing and digits make no difference."""
-    plain = ["".join("0" if c.isdigit() else c for c in text.casefold()) for text in tickets.rows["text"].to_pylist()]
-    _, number = np.unique([" ".join(text.split()) for text in plain], return_inverse=True)
-    return np.asarray(number, np.int64)
-
-
-def by_cluster(workspace: Workspace, tickets: TicketArrays) -> NDArray[np.int64]:
+def by_cluster(workspace: Workspace, ticket_ids: Sequence[str]) -> NDArray[np.int64]:
     """(n,) a number for each cluster of near-duplicates, as SPLITS tells it. Raises MissingStepError."""
-    ids = pc.unique(tickets.rows["ticket_id"])
-    placed = workspace.read(SPLITS, ["ticket_id", "cluster"], where=pc.field("ticket_id").isin(ids))
-    cluster_of = dict(zip(placed["ticket_id"].to_pylist(), placed["cluster"].to_pylist(), strict=True))
-    return _numbered([cluster_of.get(ticket_id, ticket_id) for ticket_id in tickets.ticket_ids])
+    cluster_of = _told(workspace, SPLITS, "cluster", ticket_ids)
+    return _numbered([cluster_of.get(ticket_id, ticket_id) for ticket_id in ticket_ids])
 
 
-def by_cluster_and_customer(workspace: Workspace, tickets: TicketArrays) -> NDArray[np.int64]:
-    """(n,) a number for each group of tickets that near-duplicates or customers link. By wording where the workspace
-    tells neither."""
+def by_cluster_and_customer(workspace: Workspace, ticket_ids: Sequence[str]) -> NDArray[np.int64]:
+    """(n,) a number for each group of tickets that near-duplicates or customers link; by near-duplicates alone where
+    the workspace knows no customers. Raises MissingStepError."""
+    clusters = by_cluster(workspace, ticket_ids)
     try:
-        clusters = by_cluster(workspace, tickets)
-        ids = pc.unique(tickets.rows["ticket_id"])
-        known = workspace.read(TICKETS, ["ticket_id", "customer_key"], where=pc.field("ticket_id").isin(ids))
+        customer_of = _told(workspace, TICKETS, "customer_key", ticket_ids)
     except MissingStepError:
-        return by_wording(tickets)
-    customer_of = {
-        ticket_id: key
-        for ticket_id, key in zip(known["ticket_id"].to_pylist(), known["customer_key"].to_pylist(), strict=True)
-        if key is not None
-    }
-    customers = [customer_of.get(ticket_id, (ticket_id,)) for ticket_id in tickets.ticket_ids]
-    return linked(clusters, _numbered(customers))
+        return clusters
+    return linked(clusters, _numbered([customer_of.get(ticket_id, (ticket_id,)) for ticket_id in ticket_ids]))
 
 
 def linked(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -61,13 +48,13 @@ def linked(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64
 
 
 def hold_out(
-    tickets: TicketArrays, groups: NDArray[np.int64], *, seed: int, share: float = _SHARE, most: int = _MOST
+    tickets: TicketArrays, groups: NDArray[np.int64], *, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows (to learn from, held out): whole groups by chance, until a share of the tickets is held out.
 
     Raises TrainingDataError when no group is small enough, or too few tickets are left.
     """
-    wanted = min(most, int(len(tickets) * share))
+    wanted = min(_MOST, int(len(tickets) * _SHARE))
     numbers, sizes = np.unique(groups, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(numbers))
     order = order[sizes[order] <= wanted]  # a form letter that is half of the history cannot be held out
@@ -81,6 +68,14 @@ def hold_out(
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def _numbered(names: list[object]) -> NDArray[np.int64]:
-    place: dict[object, int] = {}
+def _told(workspace: Workspace, table: Table, column: str, ticket_ids: Sequence[str]) -> dict[str, str]:
+    """What the table says of each of the tickets; those of which it says nothing are missing."""
+    wanted = pc.field("ticket_id").isin(pa.array(ticket_ids, pa.string()))
+    rows = workspace.read(table, ["ticket_id", column], where=wanted)
+    pairs = zip(rows["ticket_id"].to_pylist(), rows[column].to_pylist(), strict=True)
+    return {ticket_id: value for ticket_id, value in pairs if value is not None}
+
+
+def _numbered(names: Sequence[Hashable]) -> NDArray[np.int64]:
+    place: dict[Hashable, int] = {}
     return np.array([place.setdefault(name, len(place)) for name in names], np.int64)

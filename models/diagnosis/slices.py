@@ -109,7 +109,7 @@ def _length(text: str) -> str:
 
 
 def _common_values(codes: NDArray[np.int64], values: Sequence[str]) -> list[str]:
-    """Names of encoded values; those seen in training but rare here, or never seen there, go together."""
+    """Names of encoded values; those that are rare here go together."""
     counts = np.bincount(codes, minlength=len(values) + FIRST_VALUE)
     common = {int(code) for code in np.argsort(-counts, kind="stable")[:_MOST_VALUES] if counts[code]}
     named = ["missing", "not seen in training", *values]

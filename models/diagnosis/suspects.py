@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from models.baselines import least_documents
 from models.diagnosis.mistakes import shortened
 from tickets.errors import MachineError
 
@@ -205,7 +206,7 @@ def _confident_learning(
         from cleanlab.count import compute_confident_joint
         from cleanlab.filter import find_label_issues
     except ImportError as error:
-        raise MachineError("cleanlab is not installed.", hint='Run `pip install "ticket-triage[models]"`.') from error
+        raise MachineError("cleanlab is not installed.", hint="Run `pip install cleanlab`.") from error
     joint = compute_confident_joint(labels, shares, calibrate=True)
     # `both` asks two rules to agree: on simulated agents' mistakes 9 of 10 suspects are wrong, where one rule has 7.
     order = find_label_issues(
@@ -231,7 +232,6 @@ def _tfidf(texts: Sequence[str]) -> Any:
     """Weighted words and word pairs, (n, words), a sparse matrix of SciPy. It reads no label."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    least = 2 if len(texts) > 100 else 1
     return TfidfVectorizer(
-        ngram_range=(1, 2), min_df=least, max_features=_WORDS, sublinear_tf=True, dtype=np.float32
+        ngram_range=(1, 2), min_df=least_documents(texts), max_features=_WORDS, sublinear_tf=True, dtype=np.float32
     ).fit_transform(texts)

@@ -6,12 +6,14 @@ so that a rare word needs more than one occurrence to stand out.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from models.baselines.keywords import log_odds_z
 from models.words import STOP_WORDS
 from pipeline.text.redact import MASKS
 
@@ -63,17 +65,14 @@ def telling_words(
 
     The background holds the texts of both groups and more.
     """
-    total, of_first, of_second = (sum(group.words.values()) for group in (background, first, second))
-    if not of_first or not of_second:
+    if not first.words or not second.words:
         return (), ()
-    scored: list[tuple[float, str]] = []
-    for word in first.words.keys() | second.words.keys():
-        prior = _PRIOR * max(background.words.get(word, 0), 1) / total
-        here, there = first.words.get(word, 0) + prior, second.words.get(word, 0) + prior
-        rest, other_rest = max(of_first + _PRIOR - here, 1.0), max(of_second + _PRIOR - there, 1.0)
-        odds = math.log(here / rest) - math.log(there / other_rest)
-        scored.append((odds / math.sqrt(1 / here + 1 / there), word))
-    return _best(first, second, scored), _best(second, first, [(-z, word) for z, word in scored])
+    words = sorted(first.words.keys() | second.words.keys())
+    ours, theirs = (np.array([group.words.get(word, 0) for word in words], np.float64) for group in (first, second))
+    prior = np.array([background.words[word] for word in words]) * _PRIOR / sum(background.words.values())
+    z = log_odds_z(ours, theirs, prior)
+    scored = list(zip(z.tolist(), words, strict=True))
+    return _best(first, second, scored), _best(second, first, [(-far, word) for far, word in scored])
 
 
 def _best(own: WordCounts, other: WordCounts, scored: Sequence[tuple[float, str]]) -> tuple[TellingWord, ...]:

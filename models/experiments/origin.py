@@ -65,7 +65,7 @@ def origin_of(data: TrainingData, device: str) -> Origin:
         device=str(chosen),
         device_name=_device_name(chosen.type),
         cores=cores(),
-        memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        memory_gb=round(_memory_gb(), 1),
         libraries=_versions(),
     )
 
@@ -92,6 +92,15 @@ def cores() -> int:
     """Cores that this process may use; a container may have fewer than its machine."""
     usable = getattr(os, "sched_getaffinity", None)
     return len(usable(0)) if usable is not None else os.cpu_count() or 1
+
+
+def machine() -> str:
+    """What costs are measured on, in words."""
+    return f"{platform.machine()}, {cores()} cores, {_memory_gb():.0f} GB, Python {platform.python_version()}"
+
+
+def _memory_gb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
 
 
 def _git(*arguments: str) -> str | None:

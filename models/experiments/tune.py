@@ -62,9 +62,7 @@ class _Search:
     tracking_uri: str | None
     sinks: Sequence[str]
     deadline: float  # of time.monotonic()
-    recording: frozenset[str] = (
-        frozenset()
-    )  # names of the sinks that took the study; one that is away is not asked again
+    recording: frozenset[str] = frozenset()  # sinks that took the study, by name; one that is away is not asked again
 
 
 def tune(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +10,7 @@ from datetime import UTC, datetime
 from models.baselines.transformer import measure_release
 from models.config import TrainConfig
 from models.evaluate import splits
+from models.experiments.origin import machine
 from models.ladder.record import LadderRun, Reads, RungResult
 from models.ladder.rungs import LADDER, Course, attempt, lay_out, measure_rung
 from models.quality import leaf_columns
@@ -76,12 +75,6 @@ def judged_split(data: TrainingData) -> str:
         "no ticket of the validation or test split ends in a leaf of the tree; there is nothing to judge a rung on.",
         hint="Move the split's dates, then run `triage features`.",
     )
-
-
-def machine() -> str:
-    """What the costs were measured on."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GB, Python {platform.python_version()}"
 
 
 def _result(

@@ -126,11 +126,16 @@ def lay_out(data: TrainingData, config: TrainConfig) -> Course:
 
 
 def measure_rung(rung: Rung, course: Course) -> Measured:
-    """Fit and measure. A rung ranks templates by how often they were sent for the contact types it expects."""
+    """Fit and measure. A rung ranks templates by how often they were sent for the contact types it expects.
+
+    Raises ArithmeticError when a probability is no number.
+    """
     started = time.perf_counter()
     baseline = rung.fit(course.learned)
     seconds = time.perf_counter() - started
     leaves = {split: baseline.predict(inputs) for split, inputs in course.inputs.items()}
+    if not all(np.isfinite(shares).all() for shares in leaves.values()):
+        raise ArithmeticError("its probabilities are not finite; its training diverged")
     figures = {split: _quality(course, split, leaves[split]) for split in leaves}
     with one_thread():
         single = milliseconds(baseline.predict, course.singles)

@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from models.ladder.budget import Recommendation, amount
+from models.ladder.budget import UNITS, Recommendation, amount
 from models.ladder.record import LadderRun, RungResult
 from tickets.errors import MissingStepError, WorkspaceError
 from tickets.workspace import Workspace, write_text
 
 FORMAT = 1
 RECORD, PAGE, PICTURE, RULES = "ladder.json", "ladder.md", "ladder.svg", "keyword_rules.txt"
-HEADINGS = ("rung", "reads", "right %", "95 %", "hits@3", "ECE", "templates hits@3", "s to train", "ms a ticket", "MB")
+HEADINGS = ("rung", "reads", "right %", "95 %", "hits@3", "ECE", "templates hits@3", *UNITS.values())
 _SHARES = ("hits@3", "ece", "template_hits@3")
-_COSTS = ("train_seconds", "ms_per_ticket", "megabytes")
 
 
 def table(run: LadderRun) -> list[tuple[str, ...]]:
@@ -30,7 +29,7 @@ def table(run: LadderRun) -> list[tuple[str, ...]]:
             continue
         accuracy, judged = rung.accuracy, rung.figures[run.split]
         shares = [_share(name, judged.get(name)) for name in _SHARES]
-        spent = [amount(rung.cost(name)) for name in _COSTS]
+        spent = [amount(rung.cost(name)) for name in UNITS]
         interval = f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"
         rows.append((rung.title, rung.reads, f"{100 * rung.right:.1f}", interval, *shares, *spent))
     return rows

@@ -49,15 +49,7 @@ def restore_optimiser(network: TriageNetwork, optimiser: torch.optim.Optimizer, 
     for name, parameter in network.named_parameters():
         moments = {moment: tensors[f"{moment}/{name}"] for moment in _MOMENTS if f"{moment}/{name}" in tensors}
         if moments:
-            step = (
-                moments.pop("step").cpu()
-                if parameter.device.type == "cpu"
-                else moments.pop("step").to(parameter.device)
-            )
-            optimiser.state[parameter] = {
-                "step": step,
-                **{key: value.to(parameter.device) for key, value in moments.items()},
-            }
+            optimiser.state[parameter] = {key: value.to(parameter.device) for key, value in moments.items()}
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

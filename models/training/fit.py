@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from models.training.distributed import ALONE, Workers, own_random_numbers
 from models.training.encoder import compiled, restore_encoder
 from models.training.run import TrainingRun, advance, parts_of, refresh_texts, start_run, tensors_of, validate
 from models.training.state_cache import cache_states
-from tickets.errors import MachineError
+from tickets.errors import InputError, MachineError
 
 log = logging.getLogger(__name__)
 
@@ -95,10 +96,11 @@ def _compile(run: TrainingRun, report: Callable[[str], None]) -> None:
         return
     rows = next(iter(_batches(run, epoch=0)))
     random = saved.random_state(run.device)
-    inputs = [tensors_of(part, run.device) for part in parts_of(run, batch_of(run.data.learned, rows))]
+    part = next(parts_of(run, batch_of(run.data.learned, rows)), None)
     try:
-        if inputs:
-            run.encode = compiled(run.network.encoder, inputs[0][0], inputs[0][1], bf16=run.bf16)
+        if part is not None:
+            ids, mask, *_ = tensors_of(part, run.device)
+            run.encode = compiled(run.network.encoder, ids, mask, bf16=run.bf16)
     except MachineError as error:
         if setting == "on":
             raise
@@ -154,8 +156,14 @@ def _batches(run: TrainingRun, epoch: int) -> list[NDArray[np.int64]]:
 
 
 def _read_losses(run: TrainingRun) -> None:
-    """Bring the losses of the last steps from the device."""
+    """Bring the losses of the last steps from the device. Raises InputError when one is no number: no weight comes back
+    from that, and a checkpoint would keep it."""
     for loss in torch.stack(run.unread).tolist():
+        if not math.isfinite(loss):
+            raise InputError(
+                f"the loss is {loss} by step {run.step} of {run.total}.",
+                hint="Lower learning_rate and head_learning_rate; `triage debug` looks at the inputs.",
+            )
         run.loss, run.loss_sum, run.loss_steps = loss, run.loss_sum + loss, run.loss_steps + 1
     run.unread.clear()
 

@@ -33,7 +33,7 @@ _GPU_WIDTH = 8  # a batch's length is a multiple of it on a GPU: fewer shapes, a
 
 @dataclass
 class TrainingRun:
-    """A training under way. Make one with `start_run`; `take_step` moves it on."""
+    """A training under way. Make one with `start_run`; `advance` moves it on."""
 
     data: TrainingData
     config: TrainConfig

@@ -173,6 +173,20 @@ def test_attribute_values_that_still_exist_keep_what_was_learned(
         assert torch.allclose(other.eval()(*inputs).ticket_vector, before, atol=1e-5)
 
 
+def test_an_attribute_named_like_a_field_of_the_ticket_keeps_its_own_values(
+    data: TrainingData, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    channel = data.attributes.categories[0]
+    assert (channel.name, channel.source) == ("channel", "ticket")
+    own = dataclasses.replace(channel, source="attribute", values=(*channel.values, "letter"))
+    spec = AttributeSpec(categories=(channel, own, *data.attributes.categories[1:]), numbers=data.attributes.numbers)
+    network = build_network(tiny_config.encoder, data.tree, spec, tiny_config)
+    save_heads(network, tmp_path / "heads.safetensors")
+    other = build_network(tiny_config.encoder, data.tree, spec, dataclasses.replace(tiny_config, seed=99))
+    load_heads(other, tmp_path / "heads.safetensors")
+    assert torch.equal(other.attributes.embedding.weight, network.attributes.embedding.weight)
+
+
 def test_attribute_columns_that_still_exist_keep_what_was_learned(
     network: TriageNetwork, data: TrainingData, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:

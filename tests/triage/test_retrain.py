@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from models.calibrate import NEVER, Calibration
+from models.calibrate import Calibration
+from models.confidence.limits import NEVER
 from models.release import Release
 from triage.retrain import last_seen, starting_point
 

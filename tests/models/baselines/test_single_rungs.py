@@ -48,7 +48,7 @@ def test_the_rules_are_the_telling_words_and_can_be_read(tiny_rung: RungData) ->
 def test_log_odds_tell_a_word_of_one_group_from_one_that_all_use() -> None:
     everywhere = np.array([30.0, 300.0, 3.0])
     mine = np.array([30.0, 100.0, 1.0])
-    z = keywords.log_odds_z(mine, everywhere, 500 * everywhere / everywhere.sum())
+    z = keywords.log_odds_z(mine, everywhere - mine, 500 * everywhere / everywhere.sum())
     assert z[0] > 3
     assert abs(z[2]) < 1
     assert z.argmax() == 0
@@ -112,13 +112,22 @@ def test_each_ticket_is_paired_with_its_leaf_the_closest_others_and_some_more() 
     assert sorted(few[few_tickets == 0].tolist()) == [0, 1, 2]
 
 
-def test_pairs_of_setfit_say_whether_two_tickets_share_a_leaf() -> None:
-    leaf = np.array([0] * 10 + [1] * 10 + [2])
+@pytest.mark.parametrize("sizes", [(10, 10, 1), (1, 95, 4), (2, 1)])
+def test_half_of_the_pairs_of_setfit_share_a_leaf_however_lopsided_the_history(sizes: tuple[int, ...]) -> None:
+    leaf = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
     first, second, alike = setfit.sample_pairs(leaf, np.random.default_rng(1))
     assert (alike == (leaf[first] == leaf[second])).all()
     assert (first != second).all()
-    assert 0.4 < alike.mean() < 0.6
-    assert (leaf[first[alike == 1]] != 2).all()
+    assert alike.mean() == 0.5
+    together, apart = ({*zip(first[alike == kind], second[alike == kind], strict=True)} for kind in (1, 0))
+    assert len(together) > 0.8 * min(sum(size * (size - 1) for size in sizes), len(first) // 2 * 0.5)
+    assert {leaf[one] for one, _ in apart} == {leaf[other] for _, other in apart} == set(range(len(sizes)))
+
+
+def test_where_no_leaf_has_two_tickets_no_pair_shares_one() -> None:
+    _, _, alike = setfit.sample_pairs(np.arange(5), np.random.default_rng(1))
+    assert len(alike) > 0
+    assert alike.sum() == 0
 
 
 def test_the_encoder_learns_what_is_alike(tiny_rung: RungData) -> None:

@@ -65,6 +65,18 @@ def test_neighbours_that_know_something_get_a_share_and_make_the_right_leaf_like
     assert np.log(mixed[right]).mean() > np.log(plain[right]).mean() + 0.1
 
 
+def test_tickets_of_a_type_that_nobody_could_vote_for_take_no_share_from_the_neighbours():
+    plain, columns, cosines, right = opinions(400, neighbours_right=0.7)
+    about_four = right[:, 4]
+    columns[columns == 4] = 0  # no training ticket is about it, so its own tickets have neighbours of other types
+    plain[about_four] = [0.02, 0.02, 0.02, 0.02, 0.92]
+    silent = np.arange(5) == 4
+    assert (
+        fit_votes(plain, columns, cosines, right, silent=silent).share
+        > fit_votes(*(plain, columns, cosines, right)).share
+    )
+
+
 @pytest.mark.parametrize(("count", "skill"), [(400, 0.0), (10, 0.9)])
 def test_neighbours_that_know_nothing_or_too_few_tickets_give_no_votes(count: int, skill: float):
     assert fit_votes(*opinions(count, neighbours_right=skill)) == Votes()

@@ -31,7 +31,6 @@ from models.diagnosis.bias_variance import (
 )
 from models.diagnosis.label_noise import LabelNoise
 from models.diagnosis.pictures import waterfall
-from models.diagnosis.same_period import by_wording
 from models.training.data import TrainingData
 
 Load = Callable[..., TrainingData]
@@ -51,6 +50,11 @@ def levels(*shares: float, count: int = 2_000) -> list[Level]:
 def noise(share: float, count: int = 2_000) -> LabelNoise:
     draws = np.random.default_rng(0).binomial(count, share, 1_000) / count
     return LabelNoise(source="near-duplicates", share=share, draws=draws, sample=count, words="told by duplicates")
+
+
+def singly(data: TrainingData) -> NDArray[np.int64]:
+    """Each training ticket is a group of its own."""
+    return np.arange(len(data.train))
 
 
 def test_gaps_are_the_steps_between_errors_and_add_up(tiny_config: TrainConfig) -> None:
@@ -134,9 +138,7 @@ def test_a_model_that_learns_all_but_the_future_shows_shift(
         rows = [make_row(first + n, names[n % 5], f"order {names[(n + 1) % 5]} today") for n in range(60)]
         put_features(split, rows)
     data = load_tiny()
-    found = by_fitting(
-        data, tiny_config, tfidf_rung(data, tiny_config), by_wording(data.train), UNKNOWN, judged="TF-IDF"
-    )
+    found = by_fitting(data, tiny_config, tfidf_rung(data, tiny_config), singly(data), UNKNOWN, judged="TF-IDF")
     assert found.largest.cause == SHIFT
     assert found.largest.clear
     assert [level.name for level in found.levels] == [TRAINING, SAME_PERIOD, VALIDATION, TEST]
@@ -148,9 +150,7 @@ def test_new_contact_types_are_part_of_the_shift(
 ) -> None:
     put_features("train", [row for row in tiny_examples["train"] if row["contact_type"] != "lost"])
     data = load_tiny()
-    found = by_fitting(
-        data, tiny_config, tfidf_rung(data, tiny_config), by_wording(data.train), UNKNOWN, judged="TF-IDF"
-    )
+    found = by_fitting(data, tiny_config, tfidf_rung(data, tiny_config), singly(data), UNKNOWN, judged="TF-IDF")
     new = float((data.validation.node == data.index.position("lost")).mean())
     assert found.figures["new_types_validation"] == pytest.approx(new)
     assert any("training never saw" in line for line in found.advice)
@@ -160,7 +160,7 @@ def test_the_network_is_judged_on_the_slice_it_did_not_see(load_tiny: Load, tiny
     data = load_tiny()
     config = dataclasses.replace(tiny_config, epochs=6, patience=6)
     learn = network_rung(data, config, report=lambda _line: None, progress=lambda _step, _total, _loss: None)
-    found = by_fitting(data, config, learn, by_wording(data.train), UNKNOWN, judged="network")
+    found = by_fitting(data, config, learn, singly(data), UNKNOWN, judged="network")
     assert found.levels[0].error < 0.2
     assert found.levels[1].tickets == 18
     assert sum(gap.size for gap in found.gaps) == pytest.approx(found.levels[-1].error)
@@ -181,9 +181,7 @@ def test_a_model_without_a_slice_borrows_the_shift_of_tfidf(
         return wrong(0.1 if tickets.ticket_ids[0] == data.train.ticket_ids[0] else 0.5, len(tickets))
 
     model: Judge = judge
-    found = by_model(
-        data, tiny_config, model, by_wording(data.train), UNKNOWN, judged="model", report=lambda _line: None
-    )
+    found = by_model(data, tiny_config, model, singly(data), UNKNOWN, judged="model", report=lambda _line: None)
     sizes = {gap.cause: gap.size for gap in found.gaps}
     assert sizes[SHIFT] > 0.5 > sizes[VARIANCE]
     assert sizes[SHIFT] + sizes[VARIANCE] == pytest.approx(0.4)

@@ -12,7 +12,7 @@ import pytest
 
 from models.config import TrainConfig
 from models.diagnosis.diagnose import Diagnosis, Wanted, diagnose
-from tickets.errors import ReleaseError
+from tickets.errors import InputError, ReleaseError
 from tickets.workspace import Workspace
 
 Put = Callable[[str, list[dict[str, Any]]], None]
@@ -93,3 +93,16 @@ def test_a_run_that_holds_the_workspace_is_not_waited_for(long_workspace: Worksp
 def test_a_model_that_was_never_trained_is_named(tiny_workspace: Workspace, tiny_config: TrainConfig) -> None:
     with pytest.raises(ReleaseError, match="20260101"):
         run(tiny_workspace, tiny_config, parts=("bias-variance",), version="20260101-000000-abcdef")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"target": 0.9}, "--target was given.* Add --learning-curve, or --all"),
+        ({"parts": ("learning-curve",), "version": "v1"}, "--version was given.* Add --bias-variance, or --all"),
+        ({"with_model": True}, "Add --bias-variance or --learning-curve, or --all"),
+    ],
+)
+def test_what_no_wanted_part_would_read_is_refused(asked: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        Wanted(**asked)

@@ -64,6 +64,14 @@ def test_a_rung_that_fails_is_told_and_the_others_go_on(load_tiny: Load, tiny_co
     assert "It is left out: ValueError: not today" in lines
 
 
+def test_a_rung_that_diverged_is_no_perfect_one(load_tiny: Load, tiny_config: TrainConfig) -> None:
+    def fit(data: RungData) -> Baseline:
+        return Baseline(lambda unseen: np.full((len(unseen.texts), data.leaf_count), np.nan, np.float32), 0.0)
+
+    reason = attempt("diverged", measure_rung, Rung("diverged", "text", fit), lay_out(load_tiny(), tiny_config))
+    assert reason == "ArithmeticError: its probabilities are not finite; its training diverged"
+
+
 def test_an_unknown_encoder_is_a_reason_and_an_interruption_is_not(load_tiny: Load, tiny_config: TrainConfig) -> None:
     nowhere = dataclasses.replace(tiny_config, encoder="/no/such/folder")
     reason = attempt("frozen", measure_rung, LADDER["frozen"], lay_out(load_tiny(), nowhere))

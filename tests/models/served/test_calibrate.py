@@ -124,6 +124,49 @@ def test_targets_move_the_limits_and_the_sets():
     assert hits[1] >= 0.95 - 0.02
 
 
+def test_no_ticket_of_the_band_medium_is_abstained_on_whatever_its_type():
+    calibration, _ = fitted(targets=Targets(abstain=0.69))
+    assert min(medium for _, medium in calibration.type_limits.values()) < calibration.medium
+    assert 0 < calibration.abstain_below <= min(medium for _, medium in calibration.type_limits.values())
+
+
+def test_tickets_of_no_known_type_score_out_of_scope_and_others_hardly_ever():
+    calibration, neighbours = fitted()
+    rng = np.random.default_rng(5)
+    vectors = rng.normal(size=(500, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    strange = Outputs(vectors, rng.normal(size=(500, len(INDEX.ids))).astype(np.float32), vectors, [])
+    known = interpret(world(2000, seed=4)[0], INDEX, calibration, neighbours)
+    assert known.abstained[known.out_of_scope > 0.5].all()
+    assert np.mean(known.out_of_scope > 0.5) < 0.03
+    assert np.mean(interpret(strange, INDEX, calibration, neighbours).out_of_scope > 0.5) > 0.3
+
+
+def test_a_type_without_training_tickets_is_not_outvoted_on_its_own_tickets():
+    new = INDEX.position("pay2")
+    remembers = remembered(600)
+    kept = [row for row, contact_type in enumerate(remembers.contact_types) if contact_type != "pay2"]
+    ids, types = ([names[row] for row in kept] for names in (remembers.ticket_ids, remembers.contact_types))
+    neighbours = Neighbours(remembers.vectors[kept], ids, ids, types)
+
+    def shy(count: int, seed: int) -> tuple[Outputs, np.ndarray]:
+        outputs, nodes = world(count, seed=seed)
+        outputs.node_logits[:, new] -= 8.0
+        return outputs, nodes
+
+    outputs, nodes = shy(1500, 1)
+    trained = np.array([INDEX.position(name) for name in types])
+    welcoming = fit_calibration(outputs, INDEX, nodes, neighbours, Targets(), trained=trained)
+    unaware = fit_calibration(outputs, INDEX, nodes, neighbours, Targets())
+    assert set(welcoming.welcome) == {"pay2"}
+    fresh, truth = shy(3000, 2)
+    one, other = (interpret(fresh, INDEX, calibration, neighbours) for calibration in (welcoming, unaware))
+    own = truth == new
+    assert one.node_probabilities[own, new].mean() > 1.5 * other.node_probabilities[own, new].mean()
+    right = [np.mean(made.predicted[~own] == truth[~own]) for made in (one, other)]
+    assert right[0] > right[1] - 0.01
+
+
 def test_a_calibration_is_read_as_it_was_written():
     calibration, _ = fitted()
     assert calibration_from_json(json.loads(json.dumps(dataclasses.asdict(calibration)))) == calibration
@@ -151,9 +194,9 @@ def test_a_broken_calibration_is_refused(broken: dict[str, object]):
         calibration_from_json({**data, **broken})
 
 
-def test_a_contact_type_has_its_own_limits_or_those_of_all():
+def test_a_contact_type_has_its_own_limits_or_the_common_ones():
     calibration = dataclasses.replace(PLAIN, type_limits={"pay0": (0.95, 0.8)})
-    assert [calibration.band(0.92, name) for name in ("pay0", "pay1", "")] == ["medium", "high", "high"]
+    assert [calibration.band(0.92, name) for name in ("pay0", "pay1")] == ["medium", "high"]
     assert [calibration.band(0.75, name) for name in ("pay0", "pay1")] == ["low", "medium"]
 
 

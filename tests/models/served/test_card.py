@@ -12,6 +12,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from models.card import base_model, model_card
+from models.confidence.limits import NEVER
 from models.config import DEFAULT_ENCODER
 from models.directory import write_findings
 from models.encoder import load_tokenizer
@@ -108,7 +109,7 @@ def test_it_says_what_was_measured_and_nothing_else(described: Release):
     changed["model"]["test"]["accuracy"], changed["model"]["cost"]["megabytes"] = 0.1234, 4321.0
     text = model_card(dataclasses.replace(described, metrics=changed, max_tokens=77, languages=("fr",)))
     assert "0.123" in text
-    assert "4.32e+03" in text
+    assert "| MB | 4,321 |" in text
     assert "cut after 77 tokens" in text
     assert ModelCard(text).data.language == ["fr"]
     (interval,) = re.findall(r"\| test \| accuracy, contact type .*", text)
@@ -162,3 +163,15 @@ def test_a_folder_is_no_base_model(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path)
     assert base_model("mine") is None
+
+
+def test_bands_are_told_as_the_range_of_the_types_own_limits(described: Release) -> None:
+    limits = {"a": (0.9, 0.5), "b": (0.75, 0.5), "c": (NEVER, 0.5)}
+    calibration = dataclasses.replace(described.calibration, type_limits=limits)
+    told = model_card(dataclasses.replace(described, calibration=calibration))
+    assert "Band high: from a probability of 0.75 to 0.90, by contact type; never for 1 contact types." in told
+    assert "Band medium: from a probability of 0.50." in told
+    alike = dataclasses.replace(described.calibration, type_limits={}, high=NEVER, medium=0.4)
+    told = model_card(dataclasses.replace(described, calibration=alike))
+    assert "Band high: never given: no limit reached its target." in told
+    assert "Band medium: from a probability of 0.40." in told

@@ -40,7 +40,7 @@ def none_there() -> Trained:
 def test_the_model_of_the_same_tickets_is_found_and_measured_as_training_measured_it(
     trained, data: TrainingData, tiny_config: TrainConfig
 ) -> None:
-    there = find_model(trained.workspace, hash_of(data), tiny_config)
+    there = find_model(trained.workspace, hash_of(data), dataclasses.asdict(tiny_config))
     assert there is not None
     assert there.version == trained.model.version
     found = measure_release(there, data)
@@ -56,14 +56,15 @@ def test_a_model_of_other_tickets_or_settings_or_a_damaged_one_is_none(
     two_models: Workspace, trained, data: TrainingData, tiny_config: TrainConfig
 ) -> None:
     data_hash = hash_of(data)
-    assert find_model(two_models, "0" * 64) is None
-    assert find_model(two_models, data_hash, dataclasses.replace(tiny_config, epochs=1)) is None
-    elsewhere = dataclasses.replace(tiny_config, device="auto")  # where it runs is no setting of the model
+    assert find_model(two_models, "0" * 64, {}) is None
+    assert find_model(two_models, data_hash, {"epochs": 1}) is None
+    assert find_model(two_models, data_hash, {"encoder": "another with the same tokenizer"}) is None
+    elsewhere = {**dataclasses.asdict(tiny_config), "device": "auto"}  # where it runs is no setting of the model
     newest = find_model(two_models, data_hash, elsewhere)
     assert newest is not None
     assert newest.version == "second"
     (two_models.models / "second" / "model.onnx").write_bytes(b"broken")
-    older = find_model(two_models, data_hash)
+    older = find_model(two_models, data_hash, {})
     assert older is not None
     assert older.version == "first"
 
@@ -159,6 +160,8 @@ def test_bad_options_are_refused_before_anything_is_fitted(own_copy: Workspace) 
         baselines(own_copy, "--rungs", "bert")
     with pytest.raises(InputError, match="above 0"):
         baselines(own_copy, "--budget-ms", "0")
+    with pytest.raises(InputError, match="--last asks the last run"):
+        baselines(own_copy, "--last", "--rungs", "tfidf")
     with pytest.raises(InputError, match="cpu-quick"):
         baselines(own_copy, "--preset", "huge")
     assert not (own_copy.experiments / "ladder.json").exists()

@@ -47,6 +47,11 @@ def test_without_tickets_there_are_no_figures():
     assert template_quality(np.zeros((2, 0), np.int64), np.array([-1, -1])) == {}
 
 
+def test_a_score_that_is_no_number_never_helps_the_true_column():
+    scores = np.array([[np.nan, np.nan, np.nan], [0.2, np.nan, 0.5], [0.2, np.nan, 0.5]], np.float32)
+    assert true_ranks(scores, np.array([0, 2, 1])).tolist() == [4, 2, 4]
+
+
 def test_ranks_among_equals_count_the_earlier_column_first():
     scores = np.array([[0.5, 0.5, 0.1]] * 3, np.float32)
     assert true_ranks(scores, np.array([0, 1, 2])).tolist() == [1, 2, 3]

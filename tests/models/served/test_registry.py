@@ -194,6 +194,16 @@ def test_a_run_that_was_killed_is_ended_by_the_next_one(workspace, store, tmp_pa
     }
 
 
+def test_a_quote_in_a_path_or_a_name_is_part_of_it(store, tmp_path):
+    place = Workspace.create(tmp_path / "o'neill")
+    for run_id, kind in (("it's mine", "study"), ("it's mine", "study"), ("a trial", "trial")):
+        MlflowSink(place, store).start(start_of(run_id, kind, parent="it's mine" if kind == "trial" else None))
+    trial, study = sorted(runs_of(store, TUNING), key=lambda run: run.info.run_name)
+    assert trial.data.tags["mlflow.parentRunId"] == study.info.run_id
+    MlflowSink(place, store).start(start_of("next"))
+    assert {run.info.status for run in runs_of(store, TUNING)} == {"FAILED"}
+
+
 def test_trials_are_nested_under_their_study_also_when_it_goes_on(workspace, store):
     for first in (0, 2):
         with recorded(start_of("s1", "study"), [MlflowSink(workspace, store)], report=print):

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from models.confidence.answer_sets import AnswerSets
 from models.release import open_release
 from models.suggest import Suggester
 from pipeline.text.clean import Refused
-from tickets.records import Ticket, suggestion_from_json, to_json
+from tickets.records import AnswerSet, Ticket, suggestion_from_json, to_json
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -41,6 +42,9 @@ def test_a_suggestion_has_everything_an_agent_needs(suggester):
     assert cosines == sorted(cosines, reverse=True)
     assert {row.contact_type for row in suggestion.similar} <= {"refund", "double", "lost", "route", "account"}
     assert {word.word for word in suggestion.words} & {"refund", "money", "cancelled", "order"}
+    assert suggestion.answer_set is not None
+    assert suggestion.answer_set.coverage == 0.9
+    assert suggestion.answer_set.contact_types[0] == suggestion.contact_types[0].contact_type
     assert suggestion_from_json(to_json(suggestion)) == suggestion
 
 
@@ -66,6 +70,16 @@ def test_a_ticket_far_from_the_training_tickets_is_out_of_scope(trained):
     assert suggestion.abstain_reason == "out of scope"
     assert suggestion.out_of_scope > 0.5
     assert len(suggestion.contact_types) == 3
+    assert suggestion.answer_set == AnswerSet(coverage=0.9)  # nothing is promised of it
+
+
+def test_where_the_set_is_too_large_the_part_of_the_tree_is_named_instead(trained, monkeypatch):
+    release = open_release(trained.model.folder)
+    wide = replace(release.calibration, sets=AnswerSets(enough=(1.0,), enough_under=0.5), scope_center=1e4)
+    suggester = Suggester.load(replace(release, calibration=wide))
+    monkeypatch.setattr("models.suggest.MANY", 1)
+    (suggestion,) = suggester.suggest([ticket("please refund my money, order cancelled")])
+    assert suggestion.answer_set == AnswerSet(coverage=0.9, under="pay")
 
 
 def test_a_probability_under_the_limit_is_too_unsure(trained):
@@ -84,8 +98,8 @@ def test_a_clear_ticket_is_not_abstained_on(suggester):
 
 def test_tickets_of_any_length_keep_their_order(suggester):
     bodies = ["lost umbrella " * 30, "refund money", "password locked account " * 3, "charged twice"]
-    together = suggester.embed([ticket(body) for body in bodies])
-    alone = np.concatenate([suggester.embed([ticket(body)]) for body in bodies])
+    together = suggester.detail_cleaned([ticket(body) for body in bodies]).embeddings
+    alone = np.concatenate([suggester.detail_cleaned([ticket(body)]).embeddings for body in bodies])
     closest = (together @ alone.T).argmax(axis=1)  # int8 activations are scaled by the batch, so not equal to the bit
     assert closest.tolist() == [0, 1, 2, 3]
 
@@ -103,7 +117,7 @@ def test_a_ticket_without_words_is_refused(suggester):
 
 def test_no_tickets_no_suggestions(suggester):
     assert suggester.suggest([]) == []
-    assert suggester.embed([]).shape == (0, 384)
+    assert suggester.detail_cleaned([]).embeddings.shape == (0, 384)
 
 
 def test_detail_gives_the_arrays_behind_the_suggestions(suggester):

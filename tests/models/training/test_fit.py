@@ -15,7 +15,7 @@ from models.batches import batch_of, evaluation_batches
 from models.config import TrainConfig
 from models.heads import load_heads, save_heads
 from models.network import TriageNetwork
-from models.training.checkpoint import BEST, CHECKPOINT
+from models.training.checkpoint import BEST, CHECKPOINT, read_checkpoint
 from models.training.data import TrainingData, template_text
 from models.training.fit import FitResult, fit
 from models.training.run import start_network, start_run, take_step, tensors_of, validate
@@ -23,7 +23,7 @@ from models.training.state_cache import cache_states
 from models.tree_index import path_probabilities, top_leaves
 from tickets.catalogue import read_tree, write_tree
 from tickets.contact_types import ContactType, ContactTypeTree
-from tickets.errors import MachineError, WorkspaceError
+from tickets.errors import InputError, MachineError, WorkspaceError
 from tickets.workspace import Workspace
 
 Load = Callable[..., TrainingData]
@@ -136,6 +136,16 @@ def test_training_on_a_gpu_that_is_not_there_is_refused(
 ) -> None:
     with pytest.raises(MachineError, match="--device auto"):
         fitted(load_tiny(), dataclasses.replace(tiny_config, device="cuda"), tmp_path)
+
+
+def test_a_loss_that_is_no_number_ends_the_training_and_reaches_no_checkpoint(
+    load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    wild = dataclasses.replace(tiny_config, head_learning_rate=1e33, gradient_clip=1e33, checkpoint_every=1)
+    with pytest.raises(InputError, match=r"the loss is nan by step \d+ of \d+. Lower learning_rate"):
+        fitted(load_tiny(), wild, tmp_path)
+    kept = read_checkpoint(tmp_path / CHECKPOINT)
+    assert kept is None or np.isfinite(kept.progress["loss_sum"])
 
 
 def test_the_best_weights_are_kept_and_training_stops_when_they_stay_best(
