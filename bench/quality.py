@@ -186,6 +186,7 @@ def complaint(quick: bool) -> Figures:
                 f"{prefix}_ece": test["ece"],
                 "cfpb_tickets": len(ranks),
             }
+            _say(json.dumps(figures))
     return figures | {"cfpb_attributes_over_text_points": _points(right["attributes"], right["text"])}
 
 

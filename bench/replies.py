@@ -1,5 +1,5 @@
 """Reply templates at the simulated company, judged on tickets worded as no training ticket is: from the test period on,
-every customer uses the words of a rebranding.
+customers say what troubles them in sentences that nobody used before.
 
 `achievable` is what a clairvoyant reaches who puts the template that fits first and then those most often sent for
 the true contact type in that language: agents send another reply now and then, and nobody can foresee that.
@@ -27,14 +27,14 @@ from pipeline.importing import import_dataset
 from pipeline.nightly import run_pipeline
 from pipeline.session import spark_session
 from pipeline.split import SplitPlan
-from tickets.simulate import SimulationConfig, wording_change, write_history
+from tickets.simulate import SimulationConfig, write_history
 from tickets.workspace import Workspace
 
 _START = dt.date(2026, 1, 5)
 
 
 def company(folder: Path, *, days: int, tickets_per_day: int, seed: int) -> tuple[Workspace, Path]:
-    """A history whose last fifth is written in new words, through the pipeline (Spark); and the truth about it."""
+    """A history whose last fifth is written in new sentences, through the pipeline (Spark); and the truth about it."""
     test_from = _START + dt.timedelta(days=round(days * 0.8))
     validation_from = _START + dt.timedelta(days=round(days * 0.7))
     end = _START + dt.timedelta(days=days)
@@ -43,7 +43,7 @@ def company(folder: Path, *, days: int, tickets_per_day: int, seed: int) -> tupl
         start=_START,
         days=days,
         tickets_per_day=tickets_per_day,
-        events=(wording_change(test_from, share=1.0),),
+        new_sentences_from=test_from,
     )
     dataset = write_history(config, folder / "history")
     workspace = Workspace.create(folder / "workspace")

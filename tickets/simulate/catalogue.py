@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from tickets.contact_types import SEPARATOR, ContactType, ContactTypeTree
 from tickets.errors import InputError
 from tickets.records import ReplyTemplate
-from tickets.simulate.grammar import Phrases, parse_all
+from tickets.simulate.grammar import Phrases, Wording, parse_all, worded
 
 BRANCHES = ("rides", "orders", "parcels", "payments", "account", "safety", "partners")
 NEW_PRODUCT = "scooters"
@@ -65,6 +65,12 @@ class Situation:
     @property
     def group(self) -> str:
         return self.path.rpartition(SEPARATOR)[0]
+
+    def worded(self, wording: Wording) -> Situation:
+        """With the phrases of one wording alone."""
+        kinds = ("subjects", "says", "details", "asks", "vague", "shared_subjects", "shared_says")
+        chosen: dict[str, Any] = {kind: worded(getattr(self, kind), wording) for kind in kinds}
+        return replace(self, **chosen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

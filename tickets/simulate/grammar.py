@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 from tickets.errors import InputError
 
@@ -26,6 +27,7 @@ class Choice:
     options: tuple[Phrase, ...]
 
 
+Wording = Literal["any", "usual", "new"]
 Phrase = tuple[str | Slot | Choice, ...]
 Phrases = tuple[Phrase, ...]
 Values = Mapping[str, str | Phrases]
@@ -87,6 +89,15 @@ def speak(phrase: Phrase, rng: Random, values: Values, words: Values) -> str:
 
 def say_one(phrases: Phrases, rng: Random, values: Values, words: Values) -> str:
     return speak(phrases[int(rng.random() * len(phrases))], rng, values, words)
+
+
+def worded(phrases: Phrases, wording: Wording) -> Phrases:
+    """Those of the phrases that people use who say things as usual, or as nobody did before: the last third, at least
+    one. A phrase that stands alone is both."""
+    new = max(1, len(phrases) // 3) if len(phrases) > 1 else 0
+    if wording == "any" or not new:
+        return phrases
+    return phrases[-new:] if wording == "new" else phrases[:-new]
 
 
 def slots(phrase: Phrase) -> frozenset[str]:

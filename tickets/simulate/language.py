@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from tickets.simulate.catalogue import read_toml
-from tickets.simulate.grammar import Phrases, parse_all
+from tickets.simulate.grammar import Phrases, Wording, parse_all, worded
+
+_TALK = (
+    *("greetings", "openers", "chatter", "feelings", "also", "asks", "closings", "signatures", "pii", "quoted"),
+    "outage",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,29 +40,21 @@ class Language:
 
 
 @cache
-def language(code: str) -> Language:
+def language(code: str, wording: Wording = "any") -> Language:
+    """A language, whole or with the phrases of one wording alone."""
+    if wording != "any":
+        whole = language(code)
+        talk: dict[str, Any] = {kind: worded(getattr(whole, kind), wording) for kind in _TALK}
+        says = {path: worded(phrases, wording) for path, phrases in whole.says.items()}
+        return replace(whole, says=says, **talk)
     data = read_toml("languages", code)
-    talk = data["talk"]
-    kinds = (
-        "greetings",
-        "openers",
-        "chatter",
-        "feelings",
-        "also",
-        "asks",
-        "closings",
-        "signatures",
-        "pii",
-        "quoted",
-        "outage",
-    )
     return Language(
         code=code,
         words=_parsed(data["words"]),
         nouns=_parsed(data["nouns"]),
         says=_parsed(data.get("says", {})),
         slang=data.get("slang", {}),
-        **{kind: parse_all(talk.get(kind, ())) for kind in kinds},
+        **{kind: parse_all(data["talk"].get(kind, ())) for kind in _TALK},
     )
 
 

@@ -25,6 +25,7 @@ from tickets.simulate.agents import resolve
 from tickets.simulate.catalogue import Situation, situation_by_path, situations
 from tickets.simulate.customers import Customer, customer
 from tickets.simulate.events import Event
+from tickets.simulate.grammar import Wording
 from tickets.simulate.writing import Occasion, write
 
 MULTI_ISSUE = 0.07
@@ -52,12 +53,19 @@ class SimulationConfig:
     mislabel_rate: float = 0.05
     customers: int = 40_000
     events: tuple[Event, ...] = ()
+    new_sentences_from: date | None = None  # before, nobody says things in the sentences that all say them in after
 
     def __post_init__(self) -> None:
         if self.days < 1 or self.tickets_per_day < 1 or self.customers < 1:
             raise InputError("a simulation needs at least one day, one ticket a day and one customer.")
         if not 0 <= self.mislabel_rate <= 1:
             raise InputError(f"mislabel_rate is {self.mislabel_rate}; it is a share, 0 to 1.")
+
+    def wording(self, day: date) -> Wording:
+        """Which of the phrases customers use that day."""
+        if self.new_sentences_from is None:
+            return "any"
+        return "new" if day >= self.new_sentences_from else "usual"
 
     @property
     def dates(self) -> tuple[date, ...]:
@@ -202,6 +210,7 @@ def _simulate_ticket(
         second=second if second is not situation else None,
         vague=writer.language == "en" and rng.random() < AMBIGUOUS,
         outage=cause is not None and cause.kind == "outage" and rng.random() < 0.6,
+        wording=config.wording(at.date()),
         renamed=any(event.kind == "wording" and rng.random() < share for event, share in active),
     )
     written = write(occasion, rng)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from random import Random
 
 from tickets.simulate.catalogue import FAMILY, PRODUCTS, Situation
 from tickets.simulate.customers import Customer, card_number, person_name
-from tickets.simulate.grammar import Phrases, Values, say_one, speak
+from tickets.simulate.grammar import Phrases, Values, Wording, say_one, speak
 from tickets.simulate.language import Language, language, rename
 from tickets.simulate.noise import add_slang, add_typos, as_html
 
@@ -52,12 +52,16 @@ class Occasion:
     vague: bool = False
     outage: bool = False
     renamed: bool = False
+    wording: Wording = "any"
 
 
 def write(occasion: Occasion, rng: Random) -> Written:
     """The ticket as it reaches the helpdesk: HTML, quotes, typos and personal data left in."""
+    if occasion.wording != "any":
+        second = occasion.second.worded(occasion.wording) if occasion.second else None
+        occasion = replace(occasion, situation=occasion.situation.worded(occasion.wording), second=second)
     customer = occasion.customer
-    spoken = language(customer.language)
+    spoken = language(customer.language, occasion.wording)
     values = _values(occasion, rng)
     shared = bool(occasion.situation.shared_says) and rng.random() < SHARED_WORDING
     values["thing"], values["worker"] = _nouns(spoken, occasion.product, own=not shared or rng.random() < OWN_NOUN)

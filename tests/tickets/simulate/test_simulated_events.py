@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -18,7 +19,8 @@ from tickets.simulate import (
     simulate,
     wording_change,
 )
-from tickets.simulate.language import rename
+from tickets.simulate.catalogue import situations
+from tickets.simulate.language import language, rename
 
 START = date(2026, 3, 2)
 QUIET = SimulationConfig(seed=21, start=START, days=8, tickets_per_day=500)
@@ -103,3 +105,31 @@ def test_an_impossible_event_is_refused():
         label_mix_change(START, ("Rides::Nowhere",))
     with pytest.raises(InputError, match="contact types"):
         Event(kind="outage", name="empty", start=START, share=0.1)
+
+
+def test_new_sentences_share_no_problem_with_the_usual_ones():
+    """Of every contact type in every language: what says the problem after the day was never said before it."""
+    for situation in situations():
+        usual, new = situation.worded("usual"), situation.worded("new")
+        assert set(usual.says) | set(new.says) == set(situation.says)
+        assert set(usual.says).isdisjoint(new.says)
+        assert set(usual.details).isdisjoint(new.details) or len(situation.details) == 1
+    for code in ("en", "de", "fr", "es"):
+        usual_talk, new_talk = language(code, "usual"), language(code, "new")
+        assert set(usual_talk.chatter).isdisjoint(new_talk.chatter)
+        for path, said in usual_talk.says.items():
+            assert set(said).isdisjoint(new_talk.says[path]) or len(said) == 1
+
+
+def test_new_sentences_are_said_from_their_day_on():
+    config = replace(QUIET, new_sentences_from=MIDDLE)
+    tickets = [ticket for day in simulate(config) for ticket in day.tickets]
+    late = [t.ticket.created_at.date() >= MIDDLE for t in tickets]
+    opening = "There are two payments of"  # a usual sentence of `Charged twice`
+    closing = "and (again|another)"
+    said = [opening in t.ticket.body for t in tickets]
+    new = [re.search(f"from my card {closing}", t.ticket.body) is not None for t in tickets]
+    assert any(said)
+    assert not any(one and after for one, after in zip(said, late, strict=True))
+    assert any(new)
+    assert all(after for one, after in zip(new, late, strict=True) if one)
