@@ -21,7 +21,7 @@ from models.batches import NONE, TicketArrays
 from models.config import TrainConfig
 from models.predictions import Predictor, inputs_of
 from models.release import VECTORS, Release
-from models.templates import rank_templates
+from models.templates import template_matrix
 from models.training.data import TrainingData, load_training_data
 from pipeline.importing import import_dataset
 from pipeline.nightly import run_pipeline
@@ -75,9 +75,9 @@ def template_ranks(release: Release, data: TrainingData) -> NDArray[np.int64]:
     from safetensors.numpy import load_file
 
     predictions = Predictor.load(release, threads=2).predict(inputs_of(data.test.rows))
-    vectors = load_file(release.path(VECTORS))["templates"].astype(np.float32)
-    languages = data.test.rows["language"].to_pylist()
-    order, _ = rank_templates(data.templates, vectors, predictions.template_queries, languages)
+    templates = template_matrix(data.templates, data.index, load_file(release.path(VECTORS)))
+    leaves = predictions.node_probabilities[:, data.index.leaves]
+    order, _ = templates.rank(predictions.template_queries, leaves, data.test.rows["language"].to_pylist())
     answered = data.test.template != NONE
     ranks: NDArray[np.int64] = 1 + np.argmax(order[answered] == data.test.template[answered, None], axis=1)
     return ranks

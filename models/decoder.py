@@ -95,6 +95,10 @@ class ContactTypeDecoder(nn.Module):
         """(batch, L), summing to one."""
         return self.leaf_log_probabilities(logits).exp()
 
+    def usual_leaves(self) -> Tensor:
+        """(L,) shares of the leaves in the mix that serving starts from, summing to one."""
+        return self.leaf_probabilities(self.mix[None])[0]
+
     def expected_vector(self, leaf_probabilities: Tensor) -> Tensor:
         """The contact-type vector to expect, (batch, 384): leaf vectors weighted by probability, of length one."""
         leaf_vectors = self.node_vectors().index_select(0, self.leaves)

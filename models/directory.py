@@ -14,7 +14,6 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from models import release as names
 from models.attributes import save_attributes
@@ -29,6 +28,7 @@ from models.network import TriageNetwork
 from models.predictions import ModelInputs, Predictions, inputs_of
 from models.quality import class_report
 from models.reference import predictions_table
+from models.templates import TemplateMatrix, served_leaves
 from models.training.data import TrainingData, template_text
 from tickets.catalogue import templates_to_text
 from tickets.contact_types import tree_to_text
@@ -71,18 +71,25 @@ def parity_inputs(data: TrainingData) -> ModelInputs:
     return inputs_of(data.validation.rows.take(rows))
 
 
-def write_vectors(model: OnnxModel, network: TriageNetwork, data: TrainingData, folder: Path) -> NDArray[np.float32]:
+def write_vectors(model: OnnxModel, network: TriageNetwork, data: TrainingData, folder: Path) -> TemplateMatrix:
     """Write the vectors of the templates and of the most recent training tickets, and the rows of these tickets.
 
-    Returns the template vectors, (T, width).
+    Returns what ranks templates.
     """
     from safetensors.numpy import save_file
 
     recent = data.train.rows.slice(max(0, len(data.train) - MOST))
     outputs = model.run(*inputs_of(recent))
     texts = [template_text(template) for template in data.templates]
-    templates = np.asarray(network.encode_templates(data.tokenizer, texts).numpy(), dtype=np.float32)
-    vectors = {"templates": templates, "neighbours": outputs.vectors.astype(np.float16)}
+    templates = TemplateMatrix(
+        data.templates,
+        np.asarray(network.encode_templates(data.tokenizer, texts).numpy(), dtype=np.float32),
+        served_leaves(data.templates, data.index),
+        network.decoder.usual_leaves().cpu().numpy(),
+        scale=network.ranker.log_scale.exp().item(),
+        type_weight=network.ranker.type_weight.item() if network.condition_on_contact_type else 0.0,
+    )
+    vectors = templates.tensors() | {"neighbours": outputs.vectors.astype(np.float16)}
     save_file({name: np.ascontiguousarray(array) for name, array in vectors.items()}, folder / names.VECTORS)
     nodes = data.train.node[-len(recent) :]
     write_neighbours(

@@ -19,7 +19,7 @@ from models.batches import TicketArrays
 from models.predictions import Predictions, Predictor, inputs_of
 from models.quality import best_ranks, contact_type_quality, template_quality
 from models.release import Release
-from models.templates import rank_templates
+from models.templates import TemplateMatrix
 from models.training.data import TrainingData
 
 Figures = dict[str, dict[str, float]]  # split (or `cost`) -> figure -> value
@@ -61,17 +61,13 @@ def score_release(release: Release, features: pa.Table) -> Scores:
     )
 
 
-def evaluate_model(
-    data: TrainingData, predictions: Mapping[str, Predictions], template_vectors: NDArray[np.float32]
-) -> Figures:
+def evaluate_model(data: TrainingData, predictions: Mapping[str, Predictions], templates: TemplateMatrix) -> Figures:
     """Figures of the model from its `predictions` of each of the `splits`."""
     figures: Figures = {}
     for split, tickets in splits(data).items():
         made = predictions[split]
-        order, _ = rank_templates(
-            data.templates, template_vectors, made.template_queries, tickets.rows["language"].to_pylist()
-        )
         leaves = made.node_probabilities[:, data.index.leaves]
+        order, _ = templates.rank(made.template_queries, leaves, tickets.rows["language"].to_pylist())
         contact_types = contact_type_quality(data.index, leaves, tickets.node)
         figures[split] = contact_types | template_quality(order, tickets.template)
         figures[split]["abstained"] = float(made.abstained.mean())

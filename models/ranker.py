@@ -3,6 +3,8 @@
 Templates have no parameters of their own, so one written today ranks today. Training compares each ticket's template
 with those of the other tickets in the batch and with a few that agents did not send; because a frequent template stands
 in more batches, its score is lowered by the logarithm of that chance (Bengio and Senecal 2008; Yi et al. 2019).
+Whether a template serves the ticket's likely contact types counts beside its text (models/templates.py), so that the
+text need tell only the rest, and tells it of templates that nobody sent yet.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ class TemplateRanker(nn.Module):
         self.difference = nn.Linear(_HIDDEN, VECTOR_SIZE)
         self.template = nn.Linear(VECTOR_SIZE, VECTOR_SIZE)
         self.log_scale = nn.Parameter(torch.tensor(math.log(_FIRST_SCALE)))
+        self.type_weight = nn.Parameter(torch.tensor(1.0))
         nn.init.zeros_(self.difference.weight)  # so that the first query is the sum of ticket and contact type
         nn.init.zeros_(self.difference.bias)
         nn.init.eye_(self.template.weight)
@@ -46,13 +49,18 @@ class TemplateRanker(nn.Module):
         """Encoded template texts (n, 384) -> template vectors (n, 384)."""
         return normalize(self.template(text_vectors), dim=1)
 
-    def loss(self, query: Tensor, vectors: Tensor, target: Tensor, log_chance: Tensor) -> Tensor:
+    def loss(
+        self, query: Tensor, vectors: Tensor, target: Tensor, log_chance: Tensor, log_lift: Tensor | None = None
+    ) -> Tensor:
         """Mean cross-entropy in nats of each query's own template among the candidates.
 
         `query` (batch, 384), `vectors` (candidates, 384), `target` (batch,) indices into the candidates, `log_chance`
-        (candidates,) how likely each was to be a candidate.
+        (candidates,) how likely each was to be a candidate, `log_lift` (batch, candidates) how much likelier than usual
+        the contact types it serves are.
         """
         logits = self.log_scale.exp() * (query @ vectors.T) - log_chance
+        if log_lift is not None:
+            logits = logits + self.type_weight * log_lift
         return cross_entropy(logits, target)
 
 

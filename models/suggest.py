@@ -16,7 +16,7 @@ from models.confidence.answer_sets import MANY, nodes_above, set_sizes
 from models.confidence.scope import LIMIT as SCOPE_LIMIT
 from models.predictions import ModelInputs, Predictions, Predictor
 from models.release import Release
-from models.templates import rank_templates
+from models.templates import TemplateMatrix, template_matrix
 from models.tree_index import top_leaves
 from models.words import word_weights
 from pipeline.text.clean import clean_ticket
@@ -34,8 +34,7 @@ class Suggester:
 
     release: Release
     tree: ContactTypeTree
-    templates: tuple[ReplyTemplate, ...]
-    template_vectors: NDArray[np.float32]  # (T, width), one row a template, the inactive ones too
+    template_matrix: TemplateMatrix
     predictor: Predictor
 
     @classmethod
@@ -43,13 +42,15 @@ class Suggester:
         """`threads` work inside one batch. Raises ReleaseError when a file cannot be read as what it should be."""
         from safetensors.numpy import load_file
 
-        return cls(
-            release,
-            load_tree(release.path(names.TREE)),
-            load_templates(release.path(names.TEMPLATES)),
-            load_file(release.path(names.VECTORS))["templates"].astype(np.float32),
-            Predictor.load(release, threads=threads),
-        )
+        predictor = Predictor.load(release, threads=threads)
+        templates = load_templates(release.path(names.TEMPLATES))
+        vectors = load_file(release.path(names.VECTORS))
+        matrix = template_matrix(templates, predictor.index, vectors)
+        return cls(release, load_tree(release.path(names.TREE)), matrix, predictor)
+
+    @property
+    def templates(self) -> tuple[ReplyTemplate, ...]:
+        return self.template_matrix.templates
 
     @property
     def version(self) -> str:
@@ -74,8 +75,10 @@ class Suggester:
         predictions = self.predictor.predict(inputs, explain=True)
         leaves = top_leaves(self.predictor.index, predictions.node_probabilities, max(top_types, MANY))
         sets = self._answer_sets(predictions, leaves)
-        order, scores = rank_templates(
-            self.templates, self.template_vectors, predictions.template_queries, [ticket.language for ticket in tickets]
+        order, scores = self.template_matrix.rank(
+            predictions.template_queries,
+            predictions.node_probabilities[:, self.predictor.index.leaves],
+            [ticket.language for ticket in tickets],
         )
         at = now or datetime.now(UTC)
         return [

@@ -170,14 +170,14 @@ def package(
     export_checked(fitted.network, data.tokenizer, folder, parity_inputs(data), max_tokens=config.max_tokens)
     model = OnnxModel.load(folder, max_tokens=config.max_tokens, threads=os.cpu_count() or 1)
     report("Vectors of the training tickets, for similar tickets and the out-of-scope score.")
-    template_vectors = write_vectors(model, fitted.network, data, folder)
+    templates = write_vectors(model, fitted.network, data, folder)
     neighbours = Neighbours.load(folder)
     report("Calibration on the validation tickets.")
     outputs = {split: model.run(*inputs_of(tickets.rows)) for split, tickets in splits(data).items()}
     calibration = calibrated(outputs["validation"], data, neighbours)
     report("Evaluation beside the baselines.")
     predictions = {split: interpret(raw, data.index, calibration, neighbours) for split, raw in outputs.items()}
-    figures = evaluate_model(data, predictions, template_vectors)
+    figures = evaluate_model(data, predictions, templates)
     served = OnnxModel.load(folder, max_tokens=config.max_tokens)  # one thread, as the service runs it
     figures["cost"] = _cost(folder, Predictor(served, data.index, calibration, neighbours), data, fitted.seconds)
     metrics = {"model": figures, **evaluate_baselines(data, config, report=report, ladder=ladder)}

@@ -6,13 +6,12 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from models import release as names
 from models.evaluate import evaluate_model, milliseconds, splits, timed_rows
 from models.ladder.rungs import Measured, one_thread
 from models.predictions import Predictor, inputs_of
 from models.release import Release, open_release, versions
+from models.templates import template_matrix
 from models.training.data import TrainingData
 from tickets.errors import ReleaseError
 from tickets.workspace import Workspace
@@ -42,8 +41,8 @@ def measure_release(release: Release, data: TrainingData) -> Measured:
 
     predictor = Predictor.load(release)
     made = {split: predictor.predict(inputs_of(tickets.rows)) for split, tickets in splits(data).items()}
-    vectors = load_file(release.path(names.VECTORS))["templates"].astype(np.float32)
-    figures = evaluate_model(data, made, vectors)
+    templates = template_matrix(data.templates, data.index, load_file(release.path(names.VECTORS)))
+    figures = evaluate_model(data, made, templates)
     with one_thread():
         single = milliseconds(predictor.predict, [inputs_of(row) for row in timed_rows(data)])
     seconds = release.metrics.get("model", {}).get("cost", {}).get("train_seconds", 0.0)

@@ -14,6 +14,7 @@ from models.config import TrainConfig
 from models.decoder import ContactTypeDecoder
 from models.device import sent
 from models.network import NetworkOutput, TriageNetwork
+from models.templates import lift
 
 _TEMPERATURE = 0.1  # of the cosines that the contrastive loss compares
 
@@ -32,6 +33,7 @@ class Candidates(NamedTuple):
     templates: NDArray[np.int64]  # (c,) their places in TrainingData.templates, ascending
     texts: Tensor  # (c, 384) encoded, without gradient
     log_chance: Tensor  # (c,) how likely each was to be a candidate
+    serves: Tensor  # (c, L) 1 where a template may serve a leaf
 
 
 def losses(
@@ -56,7 +58,18 @@ def losses(
     vectors = network.ranker.template_vectors(candidates.texts)
     queries = output.template_query.index_select(0, sent(answered, device))
     target = sent(np.searchsorted(candidates.templates, part.template[answered]), device)
-    return Losses(contact_type, network.ranker.loss(queries, vectors, target, candidates.log_chance), contrastive)
+    log_lift = _log_lift(network, output.node_logits.index_select(0, sent(answered, device)), candidates.serves)
+    template = network.ranker.loss(queries, vectors, target, candidates.log_chance, log_lift)
+    return Losses(contact_type, template, contrastive)
+
+
+def _log_lift(network: TriageNetwork, logits: Tensor, serves: Tensor) -> Tensor | None:
+    """(batch, c) natural logarithms, without gradient: the ranking loss may not bend what the decoder believes. None
+    where the ranker is not told of contact types."""
+    if not network.condition_on_contact_type:
+        return None
+    likely = network.decoder.leaf_probabilities(logits).detach()
+    return lift(likely, network.decoder.usual_leaves(), serves).log()
 
 
 def contact_type_loss(

@@ -22,6 +22,7 @@ from models.device import allow_fast_products, choose_device, chooses_bf16, enco
 from models.label_mix import LabelMix, days_of, even_mix, label_mix
 from models.network import NetworkOutput, TriageNetwork, build_network
 from models.ranker import CandidateSampler, candidate_sampler
+from models.templates import served_leaves
 from models.training.data import TrainingData, hash_of, template_text
 from models.training.distributed import ALONE, Workers
 from models.training.encoder import prepare_encoder
@@ -45,6 +46,7 @@ class TrainingRun:
     fingerprint: str  # of data, settings and first weights
     total: int  # steps
     template_texts: Tensor  # (templates, 384) encoded texts, read again now and then; no gradient
+    serves: Tensor  # (templates, L) 1 where a template may serve a leaf
     mix: LabelMix | None = None  # of the tickets that are learned from
     lessons: Tensor | None = None  # (n, L) float32, in main memory
     workers: Workers = ALONE
@@ -161,6 +163,7 @@ def start_run(
         fingerprint=_fingerprint(data, config, initial),
         total=steps_an_epoch * config.epochs,
         template_texts=network.encode_texts(data.tokenizer, [template_text(template) for template in data.templates]),
+        serves=sent(served_leaves(data.templates, data.index), device),
         mix=mix,
         lessons=None if data.lessons is None else torch.from_numpy(data.lessons.leaves),
         workers=workers,
@@ -246,8 +249,9 @@ def draw_candidates(run: TrainingRun, batch: Batch) -> Candidates | None:
         return None
     random = np.random.default_rng([run.config.seed, 1, run.step])
     chosen, _, log_chance = run.sampler.candidates(batch.rows[answered], batch.template[answered], random)
-    texts = run.template_texts.index_select(0, sent(chosen, run.device))
-    return Candidates(chosen, texts, sent(log_chance, run.device))
+    places = sent(chosen, run.device)
+    texts, serves = (table.index_select(0, places) for table in (run.template_texts, run.serves))
+    return Candidates(chosen, texts, sent(log_chance, run.device), serves)
 
 
 def add_up_gradients(run: TrainingRun, loss: Tensor) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.quality import best_ranks, class_report, contact_type_quality, leaf_columns, template_quality, true_ranks
-from models.templates import rank_templates
+from models.templates import TemplateMatrix
 from models.tree_index import index_tree
 from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.records import ReplyTemplate
@@ -74,7 +74,9 @@ def test_templates_in_the_tickets_language_stand_first_and_inactive_ones_last():
     names = [("far", "en", True), ("near-german", "de", True), ("near-retired", "en", False), ("middle", "en", True)]
     templates = [ReplyTemplate(template_id=n, title=n, body=n, language=la, active=on) for n, la, on in names]
     vectors = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [0.8, 0.6]], np.float32)
-    order, scores = rank_templates(templates, vectors, np.array([[1.0, 0.0]] * 2, np.float32), ["en", "de"])
+    matrix = TemplateMatrix(tuple(templates), vectors, np.ones((4, 3), np.float32), np.full(3, 1 / 3, np.float32))
+    leaves = np.full((2, 3), 1 / 3, np.float32)
+    order, scores = matrix.rank(np.array([[1.0, 0.0]] * 2, np.float32), leaves, ["en", "de"])
     assert [templates[i].template_id for i in order[0]] == ["middle", "far", "near-german", "near-retired"]
     assert [templates[i].template_id for i in order[1]] == ["near-german", "middle", "far", "near-retired"]
     assert scores[0].tolist() == pytest.approx([0.0, 1.0, 1.0, 0.8])
