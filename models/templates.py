@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 from models.tree_index import TreeIndex
 from tickets.records import ReplyTemplate
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Floats = TypeVar("Floats", NDArray[np.float32], "Tensor")
+Floats = TypeVar("Floats", bound=Any)  # numpy arrays when serving, torch tensors in training
 
 DOUBT = 0.05  # share of tickets whose predicted contact types are taken to say nothing: no template is impossible
 _LEAST = 1e-6  # a template of contact types that nobody asks about is as likely as usual
@@ -89,4 +86,5 @@ def lift(likely: Floats, usual: Floats, serves: Floats) -> Floats:
     `likely` (n, L) and `usual` (L,) are probabilities of leaves, `serves` (T, L); (n, T), at least DOUBT.
     """
     odds: Floats = (likely @ serves.T + _LEAST) / (serves @ usual + _LEAST)
-    return (1 - DOUBT) * odds + DOUBT
+    shrunk: Floats = odds * (1 - DOUBT) + DOUBT
+    return shrunk
