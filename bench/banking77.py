@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from models.config import TrainConfig
@@ -85,11 +84,6 @@ def data_of(
         negatives={},
         report=lambda _line: None,
     )
-
-
-def places(rows: Sequence[Question], wanted: set[str]) -> NDArray[np.bool_]:
-    """Which of the questions are about the wanted intents."""
-    return np.array([intent in wanted for _, intent in rows])
 
 
 def examples(split: str, rows: Sequence[Question]) -> pa.Table:

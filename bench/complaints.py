@@ -9,11 +9,16 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from models.config import TrainConfig
+from models.label_mix import days_of, label_mix
+from models.quality import leaf_columns
 from models.training.data import TrainingData, training_data
+from models.tree_index import path_probabilities
 from pipeline.datasets import ready_dataset
 from pipeline.importing import import_dataset
 from pipeline.nightly import run_pipeline
@@ -65,6 +70,17 @@ def data_of(
         negatives={},
         report=_quiet,
     )
+
+
+def with_mix(data: TrainingData, leaves: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities (n, L) of a model that knows no label mix, given that of the last weeks by Bayes' rule: each leaf
+    times its share now over its share in all of training."""
+    days = days_of(data.train.rows)
+    now = path_probabilities(data.index, label_mix(days, data.train.node, data.index).now[None])[:, data.index.leaves]
+    counts = np.bincount(leaf_columns(data.index, data.train.node) + 1, minlength=leaves.shape[1] + 1)[1:]
+    mixed = leaves * now / np.maximum(counts / counts.sum(), 1e-6)
+    shares: NDArray[np.float32] = (mixed / mixed.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 def _quiet(_line: str) -> None:

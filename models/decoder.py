@@ -95,9 +95,9 @@ class ContactTypeDecoder(nn.Module):
         """(batch, L), summing to one."""
         return self.leaf_log_probabilities(logits).exp()
 
-    def usual_leaves(self) -> Tensor:
-        """(L,) shares of the leaves in the mix that serving starts from, summing to one."""
-        return self.leaf_probabilities(self.mix[None])[0]
+    def usual_leaves(self, mix: Tensor | None = None) -> Tensor:
+        """(n, L) shares of the leaves in each `mix` (n, N), summing to one; None: that of the last weeks."""
+        return self.leaf_probabilities(self.mix[None] if mix is None else mix)
 
     def expected_vector(self, leaf_probabilities: Tensor) -> Tensor:
         """The contact-type vector to expect, (batch, 384): leaf vectors weighted by probability, of length one."""

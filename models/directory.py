@@ -84,8 +84,8 @@ def write_vectors(model: OnnxModel, network: TriageNetwork, data: TrainingData, 
     templates = TemplateMatrix(
         data.templates,
         np.asarray(network.encode_templates(data.tokenizer, texts).numpy(), dtype=np.float32),
-        served_leaves(data.templates, data.index),
-        network.decoder.usual_leaves().cpu().numpy(),
+        served_leaves(data.templates, data.tree, data.index),
+        network.decoder.usual_leaves()[0].cpu().numpy(),
         scale=network.ranker.log_scale.exp().item(),
         type_weight=network.ranker.type_weight.item() if network.condition_on_contact_type else 0.0,
     )

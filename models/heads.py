@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 _BY_NODE = ("decoder.difference", "decoder.bias", "decoder.texts", "decoder.mix")
 _MADE_FRESH = ("decoder.texts", "decoder.mix")  # what a network has of a node before it learns
+_LATER = ("decoder.mix", "ranker.type_weight")  # older releases lack them: a network keeps what it starts with
 _EMBEDDING = "attributes.embedding.weight"
 _FIRST_LAYER = "attributes.hidden.weight"
 
@@ -43,9 +44,10 @@ def load_heads(network: TriageNetwork, path: Path) -> None:
     """
     saved, nodes, spec = _read(path)
     state = {name: tensor.clone() for name, tensor in _head_state(network).items()}
-    if missing := sorted(set(state) - set(saved)):
+    if missing := sorted(set(state) - set(saved) - set(_LATER)):
         raise ReleaseError(f"{path.name} lacks {missing[0]!r}.", hint="Train again with this version.")
     _match_nodes(network, saved, nodes)
+    saved |= {name: state[name].cpu() for name in _LATER if name not in saved}
     _match_attributes(network, saved, spec, state)
     for name, tensor in state.items():
         if saved[name].shape != tensor.shape:
@@ -80,7 +82,7 @@ def _match_nodes(network: TriageNetwork, saved: dict[str, Tensor], nodes: list[s
     kept = torch.tensor([number >= 0 for number in old])
     rows = torch.tensor([max(0, number) for number in old])
     current = network.state_dict()
-    for name in _BY_NODE:
+    for name in saved.keys() & set(_BY_NODE):
         fresh = current[name].cpu() if name in _MADE_FRESH else torch.zeros_like(current[name], device="cpu")
         carried = saved[name].index_select(0, rows)
         saved[name] = torch.where(kept.view(-1, *[1] * (carried.dim() - 1)), carried, fresh)

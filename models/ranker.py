@@ -88,12 +88,15 @@ class CandidateSampler:
 def candidate_sampler(
     template: NDArray[np.int64], negatives: NDArray[np.int64], *, templates: int, draws: int
 ) -> CandidateSampler:
-    """Count how often each of the templates is sent and is offered as a negative; -1 means none."""
-    sent = template[template >= 0]
-    positive = np.bincount(sent, minlength=templates) / max(1, len(sent))
-    there = negatives >= 0
+    """Count how often each of the templates is sent, and is offered as a negative to a ticket that was answered with
+    one; -1 means none."""
+    answered = template >= 0
+    tickets = max(1, int(answered.sum()))
+    positive = np.bincount(template[answered], minlength=templates) / tickets
+    offered = negatives[answered]
+    there = offered >= 0
     weight = there / np.maximum(1, there.sum(axis=1, keepdims=True))
-    negative = np.bincount(negatives[there], weights=weight[there], minlength=templates) / max(1, len(negatives))
+    negative = np.bincount(offered[there], weights=weight[there], minlength=templates) / tickets
     return CandidateSampler(positive, negative, negatives, draws)
 
 

@@ -68,6 +68,11 @@ class Release:
         return self.folder / name
 
 
+def served_megabytes(folder: Path) -> float:
+    """What serving reads of a model directory: the graph, its words, and the tickets that have a vote."""
+    return sum((folder / name).stat().st_size for name in (ONNX, TOKENIZER, VECTORS, NEIGHBOURS)) / 1e6
+
+
 def seal(release: Release) -> Release:
     """Write release.json with the hash of every other file in the folder: the last step of making a model directory.
 

@@ -45,8 +45,8 @@ class Suggester:
         predictor = Predictor.load(release, threads=threads)
         templates = load_templates(release.path(names.TEMPLATES))
         vectors = load_file(release.path(names.VECTORS))
-        matrix = template_matrix(templates, predictor.index, vectors)
-        return cls(release, load_tree(release.path(names.TREE)), matrix, predictor)
+        tree = load_tree(release.path(names.TREE))
+        return cls(release, tree, template_matrix(templates, tree, predictor.index, vectors), predictor)
 
     @property
     def templates(self) -> tuple[ReplyTemplate, ...]:

@@ -224,7 +224,7 @@ def _cost(folder: Path, predictor: Predictor, data: TrainingData, train_seconds:
     return {
         "train_seconds": train_seconds,
         "ms_per_ticket": milliseconds(predictor.predict, [inputs_of(row) for row in timed_rows(data)]),
-        "megabytes": (folder / names.ONNX).stat().st_size / 1e6,
+        "megabytes": names.served_megabytes(folder),
     }
 
 

@@ -41,6 +41,9 @@ Night = Annotated[
 ]
 Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of that period.")]
 Preset = Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: how much to spend.")]
+Knobs = Annotated[
+    Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's, as a study writes.")
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda; auto when not given.")]
 
 
@@ -139,9 +142,7 @@ def train(
     encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
     max_train_tickets: Annotated[int | None, typer.Option(help="Use only the newest so many.")] = None,
-    knobs_file: Annotated[
-        Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's, as a study writes.")
-    ] = None,
+    knobs_file: Knobs = None,
     sink: Sinks = None,
     teacher: Annotated[
         list[str] | None, typer.Option(help="A trained version to learn from as well; may be given several times.")
@@ -251,27 +252,41 @@ def monitor(workspace: Folder = None, as_of: AsOf = None) -> None:
 
 
 @app.command()
-def retrain(workspace: Folder = None, as_of: AsOf = None, preset: Preset = "cpu") -> None:
+def retrain(
+    workspace: Folder = None,
+    as_of: AsOf = None,
+    preset: Preset = "cpu",
+    device: Device = None,
+    knobs_file: Knobs = None,
+) -> None:
     """Train a challenger on all that is known, let it meet the champion on the latest days, promote it if it wins."""
     from triage import steps
     from triage.console import screen, show_gate
 
+    config = steps.train_config(preset, {"device": device}, knobs_file)
     with screen() as shown:
         outcome = steps.retrain(
-            settings_of(workspace), preset, as_of=day_of(as_of), report=shown.report, progress=shown.progress
+            settings_of(workspace), config, as_of=day_of(as_of), report=shown.report, progress=shown.progress
         )
     show_gate(outcome)
 
 
 @app.command()
-def nightly(workspace: Folder = None, as_of: Night = None, preset: Preset = "cpu") -> None:
+def nightly(
+    workspace: Folder = None,
+    as_of: Night = None,
+    preset: Preset = "cpu",
+    device: Device = None,
+    knobs_file: Knobs = None,
+) -> None:
     """The night's work in order: extract, take up, score, monitor, and retrain when there is reason to."""
     from triage import steps
     from triage.console import screen, show_gate, show_night
 
+    config = steps.train_config(preset, {"device": device}, knobs_file)
     with screen() as shown:
         night, outcome = steps.nightly(
-            settings_of(workspace), preset, as_of=_last_whole_day(as_of), report=shown.report, progress=shown.progress
+            settings_of(workspace), config, as_of=_last_whole_day(as_of), report=shown.report, progress=shown.progress
         )
     show_night(night)
     if outcome is not None:

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -234,28 +235,27 @@ def monitor(settings: Settings, *, as_of: dt.date, report: Report) -> NightRepor
         return run_night(workspace, engine, as_of=as_of, report=report)
 
 
-def retrain(settings: Settings, preset: str, *, as_of: dt.date, report: Report, progress: Progress) -> RetrainOutcome:
+def retrain(
+    settings: Settings, config: TrainConfig, *, as_of: dt.date, report: Report, progress: Progress
+) -> RetrainOutcome:
     """Train a challenger and let it meet the champion. Raises ReleaseError, MissingStepError, TrainingDataError."""
+    with opened(settings, "retrain") as (workspace, engine), spark_for(settings) as spark:
+        meet = challenge(settings, workspace, engine, spark, config)
+        return meet(as_of=as_of, report=report, progress=progress)
+
+
+def challenge(
+    settings: Settings, workspace: Workspace, engine: sa.Engine, spark: SparkSession, config: TrainConfig
+) -> Callable[..., RetrainOutcome]:
+    """`triage.retrain.retrain` with all but the day and those who are told."""
     from triage.retrain import retrain as meet
 
-    config = train_config(preset, {})
-    with opened(settings, "retrain") as (workspace, engine), spark_for(settings) as spark:
-        uri = tracking_uri(settings, workspace)
-        return meet(
-            workspace,
-            engine,
-            as_of=as_of,
-            spark=spark,
-            config=config,
-            tracking_uri=uri,
-            sinks=settings.tracking.names(),
-            report=report,
-            progress=progress,
-        )
+    uri, sinks = tracking_uri(settings, workspace), settings.tracking.names()
+    return partial(meet, workspace, engine, spark=spark, config=config, tracking_uri=uri, sinks=sinks)
 
 
 def nightly(
-    settings: Settings, preset: str, *, as_of: dt.date, report: Report, progress: Progress
+    settings: Settings, config: TrainConfig, *, as_of: dt.date, report: Report, progress: Progress
 ) -> tuple[NightReport, RetrainOutcome | None]:
     """The night's work in order; the lock is held from the first step to the last.
 
@@ -266,9 +266,7 @@ def nightly(
     from monitoring.night import run_night
     from pipeline.extract import extract
     from pipeline.nightly import take_up
-    from triage.retrain import retrain as meet
 
-    config = train_config(preset, {})
     with opened(settings, "nightly") as (workspace, engine), spark_for(settings) as spark:
         extract(workspace, engine, as_of=as_of, report=report)
         take_up(workspace, as_of=as_of, spark=spark, report=report)
@@ -276,16 +274,5 @@ def nightly(
         night = run_night(workspace, engine, as_of=as_of, report=report)
         if not night.decision.retrain:
             return night, None
-        uri = tracking_uri(settings, workspace)
-        outcome = meet(
-            workspace,
-            engine,
-            as_of=as_of,
-            spark=spark,
-            config=config,
-            tracking_uri=uri,
-            sinks=settings.tracking.names(),
-            report=report,
-            progress=progress,
-        )
-    return night, outcome
+        meet = challenge(settings, workspace, engine, spark, config)
+        return night, meet(as_of=as_of, report=report, progress=progress)

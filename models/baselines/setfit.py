@@ -28,7 +28,7 @@ def fit(data: RungData) -> Baseline:
     """As many layers learn as in the configuration, at its rate of the top layer. Raises InputError, MachineError or
     ReleaseError when the encoder cannot be loaded."""
     torch.manual_seed(data.config.seed)
-    encoder = load_encoder(data.config.encoder)
+    encoder = load_encoder(data.config.encoder, attention_dropout=data.config.attention_dropout)
     encoder.freeze_below(data.config.trainable_layers)
     tokenizer = load_tokenizer(data.config.encoder, data.config.max_tokens)
     pooled = MeanPooled(encoder)

@@ -41,13 +41,16 @@ def measure_release(release: Release, data: TrainingData) -> Measured:
 
     predictor = Predictor.load(release)
     made = {split: predictor.predict(inputs_of(tickets.rows)) for split, tickets in splits(data).items()}
-    templates = template_matrix(data.templates, data.index, load_file(release.path(names.VECTORS)))
+    templates = template_matrix(data.templates, data.tree, data.index, load_file(release.path(names.VECTORS)))
     figures = evaluate_model(data, made, templates)
     with one_thread():
         single = milliseconds(predictor.predict, [inputs_of(row) for row in timed_rows(data)])
     seconds = release.metrics.get("model", {}).get("cost", {}).get("train_seconds", 0.0)
-    size = (release.path(names.ONNX).stat().st_size + release.path(names.TOKENIZER).stat().st_size) / 1e6
-    figures["cost"] = {"train_seconds": seconds, "ms_per_ticket": single, "megabytes": size}
+    figures["cost"] = {
+        "train_seconds": seconds,
+        "ms_per_ticket": single,
+        "megabytes": names.served_megabytes(release.folder),
+    }
     leaves = {split: each.node_probabilities[:, data.index.leaves] for split, each in made.items()}
     return Measured(figures, leaves)
 

@@ -24,6 +24,7 @@ from models.evaluate import Figures, milliseconds, splits, timed_rows
 from models.ladder.record import Reads
 from models.predictions import ModelInputs, inputs_of
 from models.quality import contact_type_quality, leaf_columns, template_quality
+from models.templates import readable_first
 from models.training.data import TrainingData
 from tickets.errors import TrainingDataError, TriageError
 
@@ -126,7 +127,8 @@ def lay_out(data: TrainingData, config: TrainConfig) -> Course:
 
 
 def measure_rung(rung: Rung, course: Course) -> Measured:
-    """Fit and measure. A rung ranks templates by how often they were sent for the contact types it expects.
+    """Fit and measure. A rung ranks templates by how often they were sent for the contact types it expects, those in
+    the ticket's language first, as the model does.
 
     Raises ArithmeticError when a probability is no number.
     """
@@ -182,7 +184,8 @@ def one_thread() -> Iterator[None]:
 
 def _quality(course: Course, split: str, leaves: NDArray[np.float32]) -> dict[str, float]:
     tickets = splits(course.data)[split]
-    order = np.argsort(-(leaves @ course.sent), axis=1, kind="stable")
+    languages = tickets.rows["language"].to_pylist()
+    order = readable_first(leaves @ course.sent, course.data.templates, languages)
     return contact_type_quality(course.data.index, leaves, tickets.node) | template_quality(order, tickets.template)
 
 

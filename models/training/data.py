@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,9 +114,6 @@ def training_data(
     _refuse_unteachable(known["train"][1], index)
     rows = {split: attribute_rows(table) for split, (table, _) in known.items()}
     spec = fit_attributes(rows["train"], dataset)
-    for column in spec.categories:
-        if column.source == "attribute" and not column.values:
-            report(f"The attribute {column.name} has no repeated value in the training tickets; it counts as missing.")
     arrays = {
         split: _arrays(
             table,
@@ -128,6 +125,8 @@ def training_data(
         )
         for split, (table, node) in known.items()
     }
+    for line in _empty_attributes(spec, arrays["train"]):
+        report(line)
     report("Tickets: " + ", ".join(f"{split} {len(part):,}" for split, part in arrays.items()) + ".")
     return TrainingData(
         tree=tree,
@@ -164,6 +163,16 @@ def _labelled(workspace: Workspace, splits: Sequence[str]) -> dict[str, pa.Table
     examples = read_examples(workspace, splits=splits).sort_by(oldest_first)
     usable = pc.field("contact_type").is_valid()
     return {split: examples.filter((pc.field("split") == split) & usable) for split in splits}
+
+
+def _empty_attributes(spec: AttributeSpec, train: TicketArrays) -> Iterator[str]:
+    """A line for each attribute of the dataset that training tickets say nothing with."""
+    for category in spec.categories:
+        if category.source == "attribute" and not category.values:
+            yield f"The attribute {category.name} has no repeated value in the training tickets; it counts as missing."
+    for place, number in enumerate(spec.numbers):
+        if number.source == "attribute" and train.missing[:, place].all():
+            yield f"The attribute {number.name} has no value in the training tickets; it counts as missing."
 
 
 def _targets(
@@ -211,16 +220,18 @@ def _refuse_unteachable(node: NDArray[np.int64], index: TreeIndex) -> None:
 
 
 def _hard_negatives(workspace: Workspace, templates: Sequence[ReplyTemplate]) -> dict[str, list[int]]:
-    """Training ticket id -> templates it was not answered with, those of the same contact type first. {} without
-    PAIRS."""
+    """Training ticket id -> templates of its contact type that it was not answered with, or any others where that has
+    no others. {} without PAIRS."""
     if not templates or not workspace.table_path(PAIRS).is_dir():
         return {}
     place = {template.template_id: number for number, template in enumerate(templates)}
     pairs = read_pairs(workspace, splits=["train"]).filter(~pc.field("relevant"))
     pairs = pairs.sort_by([("ticket_id", "ascending"), ("negative", "descending"), ("template_id", "ascending")])
     negatives: dict[str, list[int]] = {}
-    for ticket_id, template_id in zip(pairs["ticket_id"].to_pylist(), pairs["template_id"].to_pylist(), strict=True):
-        if template_id in place:
+    first_kind: dict[str, str] = {}
+    columns = (pairs[name].to_pylist() for name in ("ticket_id", "template_id", "negative"))
+    for ticket_id, template_id, kind in zip(*columns, strict=True):
+        if template_id in place and first_kind.setdefault(ticket_id, kind) == kind:
             negatives.setdefault(ticket_id, []).append(place[template_id])
     return negatives
 

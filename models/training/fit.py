@@ -34,12 +34,23 @@ OnLook = Callable[[Mapping[str, float]], None]
 _REFRESHES = 4  # times an epoch that the texts of nodes and templates are read again
 _COMPILED_FROM = 500  # steps; fewer do not earn back the minute that compiling takes
 _READ_EVERY = 10  # steps between looks at the losses on a GPU: to read one is to wait for it
-_PROGRESS = ("fingerprint", "step", "best", "looks_since_best", "loss_sum", "loss_steps", "stopped", "history")
+_PROGRESS = (
+    "fingerprint",
+    "step",
+    "best",
+    "looks_since_best",
+    "loss_sum",
+    "loss_steps",
+    "stopped",
+    "history",
+    "seconds",
+)
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """A trained network, on the CPU and in evaluation mode, with one entry a look at the validation split."""
+    """A trained network, on the CPU and in evaluation mode, with one entry a look at the validation split; `seconds`
+    count what was spent before an interruption too."""
 
     network: TriageNetwork
     history: list[dict[str, Any]]
@@ -67,11 +78,12 @@ def fit(
     this with the same data and folder; only the first writes there, and has the best weights at the end. Raises
     InputError, MachineError, ReleaseError, WorkspaceError.
     """
-    started = time.perf_counter()
     run = start_run(data, config, initial, workers=workers)
     workers.agree("data or settings", run.fingerprint)
     _resume(run, folder, report)
     workers.agree("checkpoint", str(run.step))
+    if workers.first and run.step == 0:
+        _clear(folder)
     own_random_numbers(workers, config.seed, run.step)
     if config.epochs > 1 and not run.ended():
         limit = config.state_cache_gb * 1e9
@@ -82,16 +94,16 @@ def fit(
     if best is not None:
         run.network.load_state_dict(dict(best.tensors), strict=False)
     restore_encoder(run.network.encoder)
-    network, history = run.network.cpu().eval(), run.history
+    network, history, seconds = run.network.cpu().eval(), run.history, run.spent()
     del run  # with its optimiser and kept states
     give_back_memory()
-    return FitResult(network, history, time.perf_counter() - started)
+    return FitResult(network, history, seconds)
 
 
 def _compile(run: TrainingRun, report: Callable[[str], None]) -> None:
     """Compile the encoder where it is asked for, or pays, and can be done."""
     setting = run.config.compile
-    pays = run.device.type == "cuda" and run.total - run.step >= _COMPILED_FROM
+    pays = run.device.type == "cuda" and run.total >= _COMPILED_FROM
     if run.cache is not None or run.ended() or setting == "off" or (setting == "auto" and not pays):
         return
     rows = next(iter(_batches(run, epoch=0)))
@@ -199,19 +211,22 @@ def _checkpoint(run: TrainingRun, folder: Path) -> None:
         **saved.random_state(run.device),
         "template_texts": run.template_texts,
     }
-    progress = {name: getattr(run, name) for name in _PROGRESS}
+    progress = {name: getattr(run, name) for name in _PROGRESS} | {"seconds": run.spent()}
     saved.write_checkpoint(folder / saved.CHECKPOINT, tensors, progress)
+
+
+def _clear(folder: Path) -> None:
+    """Both go: a checkpoint that stayed would later be gone on from, with the best weights of this training."""
+    for path in (folder / saved.CHECKPOINT, folder / saved.BEST):
+        if path.exists():
+            path.unlink()
 
 
 def _resume(run: TrainingRun, folder: Path, report: Callable[[str], None]) -> None:
     found = saved.read_checkpoint(folder / saved.CHECKPOINT)
     if found is None or found.progress.get("fingerprint") != run.fingerprint:
-        if not run.workers.first:
-            return
         if found is not None:
             report("A checkpoint of other data or settings is there; training starts from the beginning.")
-        if (folder / saved.BEST).exists():
-            (folder / saved.BEST).unlink()
         return
     prefix = "network/"
     state = {name.removeprefix(prefix): tensor for name, tensor in found.tensors.items() if name.startswith(prefix)}
@@ -220,5 +235,5 @@ def _resume(run: TrainingRun, folder: Path, report: Callable[[str], None]) -> No
     saved.restore_random(run.device, found.tensors)
     run.template_texts = found.tensors["template_texts"].to(run.device)
     for name in _PROGRESS:
-        setattr(run, name, found.progress[name])
+        setattr(run, name, found.progress.get(name, getattr(run, name)))
     report(f"Going on from step {run.step} of {run.total}.")

@@ -44,9 +44,11 @@ def losses(
     *,
     candidates: Candidates | None,
     lessons: Tensor | None,
+    mix: Tensor | None,
 ) -> Losses:
     """The losses of a part of a batch. Without candidates, no ticket of the batch has a template. `lessons` (batch, L)
-    are the leaf probabilities that teachers gave; without any, every ticket has a label."""
+    are the leaf probabilities that teachers gave; without any, every ticket has a label. `mix` (batch, N) is what the
+    output was made with, None the last weeks'."""
     device = output.node_logits.device
     node = sent(part.node, device)
     contact_type = contact_type_loss(network.decoder, output.node_logits, node, lessons, config)
@@ -58,18 +60,20 @@ def losses(
     vectors = network.ranker.template_vectors(candidates.texts)
     queries = output.template_query.index_select(0, sent(answered, device))
     target = sent(np.searchsorted(candidates.templates, part.template[answered]), device)
-    log_lift = _log_lift(network, output.node_logits.index_select(0, sent(answered, device)), candidates.serves)
+    log_lift = _log_lift(network, output.node_logits, mix, candidates.serves)
+    if log_lift is not None:
+        log_lift = log_lift.index_select(0, sent(answered, device))
     template = network.ranker.loss(queries, vectors, target, candidates.log_chance, log_lift)
     return Losses(contact_type, template, contrastive)
 
 
-def _log_lift(network: TriageNetwork, logits: Tensor, serves: Tensor) -> Tensor | None:
-    """(batch, c) natural logarithms, without gradient: the ranking loss may not bend what the decoder believes. None
-    where the ranker is not told of contact types."""
+def _log_lift(network: TriageNetwork, logits: Tensor, mix: Tensor | None, serves: Tensor) -> Tensor | None:
+    """(batch, c) natural logarithms, without gradient: the ranking loss may not bend what the decoder believes. Usual
+    is what was so in each ticket's own weeks. None where the ranker is not told of contact types."""
     if not network.condition_on_contact_type:
         return None
     likely = network.decoder.leaf_probabilities(logits).detach()
-    return lift(likely, network.decoder.usual_leaves(), serves).log()
+    return lift(likely, network.decoder.usual_leaves(mix), serves).log()
 
 
 def contact_type_loss(

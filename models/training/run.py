@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import islice
@@ -61,6 +62,12 @@ class TrainingRun:
     loss_steps: int = 0
     stopped: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)  # in this process
+    seconds: float = 0.0  # in those before, from which it goes on
+
+    def spent(self) -> float:
+        """Seconds so far."""
+        return self.seconds + time.perf_counter() - self.started
 
     def ended(self) -> bool:
         return self.stopped or self.step >= self.total
@@ -140,6 +147,7 @@ def start_run(
     data: TrainingData, config: TrainConfig, initial: Path | None = None, *, workers: Workers = ALONE
 ) -> TrainingRun:
     """A training before its first step. Raises InputError, MachineError, ReleaseError."""
+    started = time.perf_counter()
     network = start_network(data, config, initial)
     device = choose_device(config.device)
     bf16 = chooses_bf16(config.precision, device)
@@ -163,10 +171,11 @@ def start_run(
         fingerprint=_fingerprint(data, config, initial),
         total=steps_an_epoch * config.epochs,
         template_texts=network.encode_texts(data.tokenizer, [template_text(template) for template in data.templates]),
-        serves=sent(served_leaves(data.templates, data.index), device),
+        serves=sent(served_leaves(data.templates, data.tree, data.index), device),
         mix=mix,
         lessons=None if data.lessons is None else torch.from_numpy(data.lessons.leaves),
         workers=workers,
+        started=started,
     )
 
 
@@ -198,17 +207,19 @@ def part_loss(run: TrainingRun, part: Batch, whole: Batch, candidates: Candidate
     """What a part of the batch adds to the batch's loss. A mean over tickets counts by the part's share of them, so
     that parts, in one process or in several, give the gradient of the whole; the contrastive loss alone compares
     within a part."""
-    output = read_part(run, part)
+    mix = None if run.mix is None else sent(run.mix.shares[run.mix.row[part.rows]], run.device)
+    output = read_part(run, part, mix)
     lessons = None if run.lessons is None else run.lessons[torch.from_numpy(part.rows)].to(run.device)
-    found = losses(run.network, output, part, run.config, candidates=candidates, lessons=lessons)
+    found = losses(run.network, output, part, run.config, candidates=candidates, lessons=lessons, mix=mix)
     tickets = len(part.rows) / len(whole.rows)
     answered = int((part.template != NONE).sum()) / max(1, int((whole.template != NONE).sum()))
     of_tickets = found.contact_type + run.config.contrastive_weight * found.contrastive
     return tickets * of_tickets + run.config.ranker_weight * answered * found.template
 
 
-def read_part(run: TrainingRun, part: Batch) -> NetworkOutput:
-    """The network's forward pass on some tickets: the encoder in its own precision, the rest in float32."""
+def read_part(run: TrainingRun, part: Batch, mix: Tensor | None) -> NetworkOutput:
+    """The network's forward pass on some tickets: the encoder in its own precision, the rest in float32. `mix` (batch,
+    N) log shares of each ticket's own weeks."""
     ids, mask, *attributes = tensors_of(part, run.device)
     with encoder_precision(run.device, bf16=run.bf16):
         if run.cache is not None:
@@ -217,7 +228,6 @@ def read_part(run: TrainingRun, part: Batch) -> NetworkOutput:
         else:
             states = run.network.encoder(ids, mask) if run.encode is None else run.encode(ids, mask)
     categories, numbers, missing = attributes
-    mix = None if run.mix is None else sent(run.mix.shares[run.mix.row[part.rows]], run.device)
     return run.network.read_states(states.float(), mask, categories, numbers, missing, mix)
 
 

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+from models.batches import batch_of
 from models.config import TrainConfig
 from models.training.data import LEAST_TICKETS, TrainingData
 from models.training.fit import fit
-from models.training.run import validate
+from models.training.run import tensors_of, validate
 from tickets.errors import TrainingDataError
 
 Load = Callable[..., TrainingData]
@@ -44,6 +47,14 @@ def test_contact_types_without_tickets_stay_possible_and_are_never_preferred(
     fitted = fit(data, longer, folder=tmp_path, report=silent, progress=silent)
     assert len(data.index.leaves) == 5
     assert validate(fitted.network, data.validation, batch_size=8)["validation_accuracy"] > 0.9
+    with torch.no_grad():
+        logits = fitted.network(*tensors_of(batch_of(data.validation, np.arange(20)), torch.device("cpu"))).node_logits
+        leaves = fitted.network.decoder.leaf_probabilities(logits).numpy()
+    seen = np.unique(data.train.node)
+    without = ~np.isin(data.index.leaves, seen)
+    assert without.sum() == 3
+    assert (leaves[:, without] > 0).all()
+    assert not without[leaves.argmax(axis=1)].any()
 
 
 def test_an_attribute_that_no_ticket_has_is_reported_and_left_aside(
@@ -53,5 +64,6 @@ def test_an_attribute_that_no_ticket_has_is_reported_and_left_aside(
     put_features("train", rows)
     lines: list[str] = []
     data = load_tiny(lines.append)
-    assert any("city has no repeated value" in line for line in lines)
+    for said in ("city has no repeated value", "amount has no value", "vip has no value"):
+        assert any(said in line for line in lines)
     assert fit(data, tiny_config, folder=tmp_path, report=silent, progress=silent).history

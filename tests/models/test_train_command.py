@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +16,9 @@ import torch
 from models.config import TrainConfig
 from models.training.checkpoint import CHECKPOINT
 from tickets.workspace import Workspace
+
+Examples = dict[str, list[dict[str, Any]]]
+Put = Callable[[str, list[dict[str, Any]]], None]
 
 ROOT = Path(__file__).resolve().parents[2]
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -67,6 +72,20 @@ def test_an_unknown_base_model(tiny_workspace: Workspace, knobs: Path, name: str
     assert code == 2
     assert name in only_line(error)
     assert "Give a folder in Hugging Face layout" in error
+
+
+def test_five_tickets(tiny_workspace: Workspace, tiny_examples: Examples, knobs: Path, put_features: Put) -> None:
+    put_features("train", tiny_examples["train"][:5])
+    code, _, error = triage_train(tiny_workspace, "--knobs", knobs, "--device", "cpu")
+    assert code == 2
+    assert "5 training tickets have an outcome; 10 or more" in only_line(error)
+
+
+def test_one_contact_type(tiny_workspace: Workspace, tiny_examples: Examples, knobs: Path, put_features: Put) -> None:
+    put_features("train", [{**row, "contact_type": "late"} for row in tiny_examples["train"]])
+    code, _, error = triage_train(tiny_workspace, "--knobs", knobs, "--device", "cpu")
+    assert code == 2
+    assert "all 120 training tickets have the contact type 'late'; two or more are needed" in only_line(error)
 
 
 def test_a_corrupt_checkpoint(tiny_workspace: Workspace, knobs: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models.attributes import AttributeSpec
-from models.batches import batch_of
+from models.batches import NONE, batch_of
 from models.config import TrainConfig
 from models.decoder import node_texts
 from models.heads import load_heads, save_heads
@@ -223,6 +223,8 @@ def test_a_new_template_ranks_before_it_was_ever_sent(network: TriageNetwork, da
     assert vectors.shape == (len(texts), 384)
     assert torch.allclose(vectors.norm(dim=1), torch.ones(len(texts)), atol=1e-5)
     assert torch.allclose(vectors[:-1], network.encode_templates(data.tokenizer, texts[:-1]), atol=1e-5)
+    asked = network.encode_templates(data.tokenizer, ["stolen. hello stolen"])
+    assert int((asked @ vectors.T).argmax()) == len(texts) - 1  # by its words
     assert network.encode_templates(data.tokenizer, []).shape == (0, 384)
 
 
@@ -236,6 +238,18 @@ def test_candidates_hold_each_tickets_own_template_and_its_negatives() -> None:
     assert chosen[place].tolist() == template[rows].tolist()
     assert log_chance[0] > log_chance[1]  # a frequent template is more often there
     assert (log_chance <= 0).all()
+
+
+def test_tickets_without_a_template_say_nothing_of_how_often_one_is_a_candidate() -> None:
+    template, negatives = np.array([0, 1, 1]), np.array([[2], [2], [0]])
+    unanswered = np.full(5, NONE)
+    with_others = candidate_sampler(
+        np.concatenate([template, unanswered]), np.concatenate([negatives, unanswered[:, None]]), templates=3, draws=1
+    )
+    alone = candidate_sampler(template, negatives, templates=3, draws=1)
+    assert np.array_equal(with_others.positive_share, alone.positive_share)
+    assert np.array_equal(with_others.negative_share, alone.negative_share)
+    assert alone.negative_share.tolist() == pytest.approx([1 / 3, 0, 2 / 3])
 
 
 def test_the_frequency_correction_takes_a_templates_popularity_out_of_its_score() -> None:

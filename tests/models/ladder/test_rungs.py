@@ -41,6 +41,19 @@ def test_templates_are_ranked_by_how_often_they_answered_what_a_rung_expects(
     assert figures["majority"]["test"]["template_hits@1"] < 0.5
 
 
+def test_a_template_that_the_customer_cannot_read_stands_behind(load_tiny: Load, tiny_config: TrainConfig) -> None:
+    """As it does for the model: a rung must not lose to it by that."""
+    data = load_tiny()
+    first, *others = data.templates
+    foreign = dataclasses.replace(data, templates=(dataclasses.replace(first, language="fi"), *others))
+    hits = [
+        measure_rung(LADDER["tfidf"], lay_out(one, tiny_config)).figures["test"]["template_hits@1"]
+        for one in (data, foreign)
+    ]
+    sent = float(np.mean(data.test.template[data.test.template >= 0] == 0))
+    assert hits[1] == pytest.approx(hits[0] - sent, abs=0.05)
+
+
 def test_without_two_leaves_to_learn_from_rungs_are_left_out_with_the_reason(
     load_tiny: Load, tiny_config: TrainConfig
 ) -> None:

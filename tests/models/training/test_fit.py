@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from models.batches import batch_of, evaluation_batches
 from models.config import TrainConfig
@@ -110,6 +112,35 @@ def test_a_checkpoint_of_other_settings_is_set_aside(load_tiny: Load, tiny_confi
     lines: list[str] = []
     fitted(data, dataclasses.replace(config, seed=5), tmp_path, report=lines.append)
     assert any("starts from the beginning" in line for line in lines)
+
+
+def test_a_checkpoint_of_other_settings_is_not_gone_on_from_later(
+    load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    """The best weights beside it belong to a training that came between."""
+    data = load_tiny()
+    config = dataclasses.replace(tiny_config, epochs=1)
+    first = fitted(data, config, tmp_path)
+
+    def stop(_step: int, _total: int, _loss: float) -> None:
+        raise StoppedError
+
+    with pytest.raises(StoppedError):
+        fitted(data, dataclasses.replace(config, seed=5), tmp_path, progress=stop)
+    seen: list[int] = []
+    again = fitted(data, config, tmp_path, progress=lambda step, _total, _loss: seen.append(step))
+    assert seen[0] == 1
+    assert same_weights(first.network, again.network)
+
+
+def test_seconds_before_an_interruption_count(load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path) -> None:
+    data = load_tiny()
+    config = dataclasses.replace(tiny_config, epochs=1)
+    first = fitted(data, config, tmp_path)
+    kept = read_checkpoint(tmp_path / CHECKPOINT)
+    assert kept is not None
+    assert 0 < kept.progress["seconds"] <= first.seconds
+    assert fitted(data, config, tmp_path).seconds > kept.progress["seconds"]
 
 
 def test_a_damaged_checkpoint_is_named(load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path) -> None:
@@ -216,6 +247,25 @@ def test_retraining_starts_from_the_earlier_model(
     gentle = dataclasses.replace(tiny_config, epochs=1, head_learning_rate=1e-3)
     again = fitted(wider, gentle, tmp_path / "second", initial=earlier)
     assert again.history[0]["validation_accuracy"] > before["validation_accuracy"] + 0.2
+
+
+def test_heads_from_before_label_mix_and_lift_are_gone_on_from(
+    load_tiny: Load, tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    network = start_network(load_tiny(), tiny_config)
+    heads = tmp_path / "heads.safetensors"
+    save_heads(network, heads)
+    with safe_open(heads, framework="pt") as file:
+        about, names = file.metadata(), set(file.keys())
+        older = {name: file.get_tensor(name) for name in names - {"decoder.mix", "ranker.type_weight"}}
+    assert len(names) == len(older) + 2
+    older["decoder.bias"] += 1.0
+    save_file(older, heads, metadata=about)
+    other = start_network(load_tiny(), tiny_config)
+    load_heads(other, heads)
+    assert torch.equal(other.decoder.bias, network.decoder.bias + 1.0)
+    assert torch.equal(other.decoder.mix, network.decoder.mix)
+    assert torch.equal(other.ranker.type_weight, network.ranker.type_weight)
 
 
 def test_a_new_node_is_found_by_its_words_before_its_first_example(

@@ -11,6 +11,7 @@ import torch
 from models.batches import NONE
 from models.config import TrainConfig
 from models.decoder import ContactTypeDecoder
+from models.templates import lift
 from models.training.objective import contact_type_loss, contrastive_loss
 from models.tree_index import index_tree
 from tickets.contact_types import ContactTypeTree
@@ -57,6 +58,22 @@ def test_a_labelled_ticket_learns_from_both_by_the_teachers_weight(
     config = dataclasses.replace(CONFIG, teacher_weight=0.25)
     mixed = contact_type_loss(decoder, logits, node, lessons, config)
     assert float(mixed) == pytest.approx(0.75 * float(recorded) + 0.25 * float(taught), rel=1e-5)
+
+
+def test_usual_leaves_follow_the_mix_they_are_told(decoder: ContactTypeDecoder) -> None:
+    """A ticket of a month of refunds is not told that refunds are unusual because they are today."""
+    then = torch.zeros(2, len(INDEX.ids))
+    then[0, INDEX.position("Pay::Refund")] = 3.0
+    usual = decoder.usual_leaves(then)
+    assert usual.shape == (2, 4)
+    assert torch.allclose(usual.sum(dim=1), torch.ones(2))
+    refund = [INDEX.ids[leaf] for leaf in INDEX.leaves].index("Pay::Refund")
+    assert float(usual[0, refund]) > 0.4 > float(usual[1, refund])
+    serves = torch.zeros(1, 4)
+    serves[0, refund] = 1.0
+    likely = decoder.leaf_probabilities(then)
+    assert torch.allclose(lift(likely, usual, serves), torch.ones(2, 1), atol=1e-4)
+    assert float(lift(likely, decoder.usual_leaves()[0], serves)[0]) > 1.5
 
 
 def test_the_contrastive_loss_is_small_when_tickets_of_a_type_lie_together() -> None:
