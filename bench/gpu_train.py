@@ -88,12 +88,13 @@ class EnoughError(Exception):
 
 @dataclass
 class Clock:
-    """Examples a second between the end of step `first` and the end of step `last`."""
+    """Examples a second between the end of step `first` and the end of step `last`. The last batch of an epoch is not
+    full, so a step counts as many as the mean step has."""
 
     device: torch.device
     first: int
     last: int
-    batch_size: int
+    a_step: float
     rate: float = 0.0
     _started: float = 0.0
 
@@ -106,7 +107,7 @@ class Clock:
         if number == self.first:
             self._started = now
         else:
-            self.rate = (self.last - self.first) * self.batch_size / (now - self._started)
+            self.rate = (self.last - self.first) * self.a_step / (now - self._started)
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,18 @@ class Side:
     accuracy: Callable[[], float]
 
 
+def a_step(tickets: TicketArrays, batch_size: int) -> float:
+    """Examples of the mean step."""
+    return len(tickets) / -(-len(tickets) // batch_size)
+
+
 def ours(data: TrainingData, config: TrainConfig, size: Size) -> Side:
     device = choose_device(config.device)
     untested = dataclasses.replace(data, validation=data.validation.take(np.zeros(0, np.int64)))
     in_vain = dataclasses.replace(config, epochs=1_000, checkpoint_every=10**9)
 
     def timed() -> float:
-        clock = Clock(device, size.warm_up, size.warm_up + size.steps, config.batch_size)
+        clock = Clock(device, size.warm_up, size.warm_up + size.steps, a_step(data.train, config.batch_size))
 
         def progress(step: int, _total: int, _loss: float) -> None:
             clock.step(step)
@@ -168,8 +174,8 @@ def trainer(data: TrainingData, encoder: str, device: torch.device, size: Size, 
     def timed() -> float:
         with tempfile.TemporaryDirectory() as folder:
             job = made(folder, max_steps=size.trainer_warm_up + size.trainer_steps)
-            batch_size = job.args.per_device_train_batch_size
-            clock = Clock(device, size.trainer_warm_up, size.trainer_warm_up + size.trainer_steps, batch_size)
+            mean = a_step(data.train, job.args.per_device_train_batch_size)
+            clock = Clock(device, size.trainer_warm_up, size.trainer_warm_up + size.trainer_steps, mean)
 
             class Watch(TrainerCallback):
                 def on_step_end(self, _args: Any, state: Any, _control: Any, **_others: Any) -> None:

@@ -22,6 +22,7 @@ from models.confidence.scope import LIMIT
 from models.config import DEFAULT_ENCODER
 from models.intervals import Share, share_of
 from models.release import Release
+from models.tree_index import index_tree
 from tickets.catalogue import load_tree
 from tickets.contact_types import ContactTypeTree
 
@@ -146,13 +147,16 @@ def _findings(release: Release) -> dict[str, Any]:
 def _details(release: Release, tree: ContactTypeTree) -> str:
     encoder = str(release.config.get("encoder", ""))
     known = base_model(encoder)
-    leaves = sum(1 for node in tree.nodes if node.active and not tree.children(node.id))
+    leaves = len(index_tree(tree).leaves)
+    origin = known or f"the encoder in the folder {Path(encoder).name}"
+    if release.started_from:
+        origin += f", by way of version {release.started_from}"
     settings = {
         name: value for name, value in release.config.items() if name != "encoder" and value not in (None, "", [], ())
     }
     return f"""## Model details
 
-- Trained {release.created_at[:10]} from {known or f"the encoder in the folder {Path(encoder).name}"}: text encoder,
+- Trained {release.created_at[:10]} from {origin}: text encoder,
   attributes fused in by a gate, conditional softmax down the tree of contact types, a ranker of reply templates.
 - It reads the text, language and channel{_attributes(release)}.
 - {leaves:,} contact types (tree version {release.tree_version}), languages {", ".join(release.languages) or "unknown"}.

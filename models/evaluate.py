@@ -6,8 +6,10 @@ Every figure of the model is taken through ONNX after quantisation and calibrati
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from models.batches import TicketArrays
 from models.predictions import Predictions, Predictor, inputs_of
 from models.quality import best_ranks, contact_type_quality, template_quality
-from models.release import Release
+from models.release import Release, served_megabytes
 from models.templates import TemplateMatrix
 from models.training.data import TrainingData
 
@@ -85,14 +87,41 @@ def timed_rows(data: TrainingData) -> list[pa.Table]:
     return [rows.slice(row, 1) for row in range(min(_TIMED, len(rows)))]
 
 
+def model_cost(
+    release_folder: Path, predictor: Predictor, data: TrainingData, train_seconds: float
+) -> dict[str, float]:
+    """What the model in a directory costs, as every rung of the ladder tells it."""
+    return {
+        "train_seconds": train_seconds,
+        "ms_per_ticket": milliseconds(predictor.predict, [inputs_of(row) for row in timed_rows(data)]),
+        "megabytes": served_megabytes(release_folder),
+    }
+
+
 def milliseconds(predict: Callable[[Any], object], singles: Sequence[Any]) -> float:
-    """The median over single tickets, after one to warm up; 0 without tickets."""
+    """The median over single tickets on one thread, after one to warm up; 0 without tickets."""
     if not singles:
         return 0.0
-    predict(singles[0])
     seconds = []
-    for single in singles:
-        started = time.perf_counter()
-        predict(single)
-        seconds.append(time.perf_counter() - started)
+    with one_thread():
+        predict(singles[0])
+        for single in singles:
+            started = time.perf_counter()
+            predict(single)
+            seconds.append(time.perf_counter() - started)
     return 1000.0 * float(np.median(seconds))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Numeric libraries use one thread inside, as a service that answers several agents at once does."""
+    import torch
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn brings it
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)

@@ -62,6 +62,7 @@ class Release:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data_hash: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
+    started_from: str | None = None  # the version whose weights training went on from
     hashes: Mapping[str, str] = field(default_factory=dict)
 
     def path(self, name: str) -> Path:
@@ -113,6 +114,7 @@ def open_release(folder: Path, *, verify: bool = True) -> Release:
             metrics=facts["metrics"],
             data_hash=str(facts["data_hash"]),
             config=facts["config"],
+            started_from=facts.get("started_from"),
             hashes=dict(facts["hashes"]),
         )
     except (KeyError, TypeError, ValueError) as error:

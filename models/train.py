@@ -22,7 +22,7 @@ from models.confidence.fitting import fit_calibration
 from models.config import TrainConfig
 from models.directory import parity_inputs, write_findings, write_network, write_vectors
 from models.encoder import load_tokenizer
-from models.evaluate import Figures, evaluate_model, milliseconds, splits, timed_rows
+from models.evaluate import Figures, evaluate_model, model_cost, splits
 from models.experiments.recording import recorded
 from models.experiments.sinks import DEFAULT_SINKS, open_sinks
 from models.experiments.trainings import conclude, training_start
@@ -97,7 +97,15 @@ def train(
         workers.leave()
         with workspace.aside("model") as folder:
             release = package(
-                fitted, data, config, folder, encoder=encoder, languages=languages, report=report, ladder=ladder
+                fitted,
+                data,
+                config,
+                folder,
+                encoder=encoder,
+                languages=languages,
+                report=report,
+                ladder=ladder,
+                started_from=initial.name if initial else None,
             )
             workspace.replace_folder(folder, workspace.models / release.version)
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -160,8 +168,10 @@ def package(
     languages: tuple[str, ...],
     report: Callable[[str], None],
     ladder: Mapping[str, Rung] = BESIDE_TRAINING,
+    started_from: str | None = None,
 ) -> Release:
-    """Everything after the fit: make `folder` a complete model directory. `encoder` is where its tokenizer came from.
+    """Everything after the fit: make `folder` a complete model directory. `encoder` is where its tokenizer came from,
+    `started_from` the version that training went on from.
 
     Raises ReleaseError when int8 is not the model that was trained, MachineError without `onnx` and `onnxruntime`.
     """
@@ -179,7 +189,7 @@ def package(
     predictions = {split: interpret(raw, data.index, calibration, neighbours) for split, raw in outputs.items()}
     figures = evaluate_model(data, predictions, templates)
     served = OnnxModel.load(folder, max_tokens=config.max_tokens)  # one thread, as the service runs it
-    figures["cost"] = _cost(folder, Predictor(served, data.index, calibration, neighbours), data, fitted.seconds)
+    figures["cost"] = model_cost(folder, Predictor(served, data.index, calibration, neighbours), data, fitted.seconds)
     metrics = {"model": figures, **evaluate_baselines(data, config, report=report, ladder=ladder)}
     write_findings(data, predictions, metrics, folder)
     now, data_hash = datetime.now(UTC), hash_of(data)
@@ -195,6 +205,7 @@ def package(
         metrics=metrics,
         data_hash=data_hash,
         config=dataclasses.asdict(config),
+        started_from=started_from,
     )
     write_text(folder / names.CARD, model_card(release))
     return seal(release)
@@ -218,14 +229,6 @@ def version_name(data_hash: str, config: TrainConfig, now: datetime) -> str:
     """`20260131-093000-4f1c2a`: sortable by time, and telling data and settings apart."""
     settings = json.dumps(dataclasses.asdict(config), sort_keys=True)
     return f"{now:%Y%m%d-%H%M%S}-{hashlib.sha256((data_hash + settings).encode()).hexdigest()[:6]}"
-
-
-def _cost(folder: Path, predictor: Predictor, data: TrainingData, train_seconds: float) -> dict[str, float]:
-    return {
-        "train_seconds": train_seconds,
-        "ms_per_ticket": milliseconds(predictor.predict, [inputs_of(row) for row in timed_rows(data)]),
-        "megabytes": names.served_megabytes(folder),
-    }
 
 
 def _windows(data: TrainingData) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -78,7 +79,9 @@ def retrain(
     run_pipeline(workspace, as_of=as_of, spark=spark, plan=plan, report=report)
     initial = starting_point(champion, validation_from)
     if initial is None:
-        report("the champion learned from days now held out, so the challenger starts afresh")
+        report(f"the champion learned from days now held out, so the challenger starts afresh from {config.encoder}")
+    else:  # whose encoder it keeps, whatever the preset names
+        config = dataclasses.replace(config, encoder=champion.config.get("encoder", config.encoder))
     challenger = train_model(
         workspace,
         config,

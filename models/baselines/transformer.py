@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from models import release as names
-from models.evaluate import evaluate_model, milliseconds, splits, timed_rows
-from models.ladder.rungs import Measured, one_thread
+from models.evaluate import evaluate_model, model_cost, splits
+from models.ladder.rungs import Measured
 from models.predictions import Predictor, inputs_of
 from models.release import Release, open_release, versions
 from models.templates import template_matrix
@@ -22,12 +22,14 @@ _WHERE = {"device", "precision", "compile", "state_cache_gb", "checkpoint_every"
 def find_model(workspace: Workspace, data_hash: str, knobs: Mapping[str, Any]) -> Release | None:
     """The newest model that learned from exactly this data and with these knobs, whatever its others; None without.
 
-    Knobs of the machine do not count. A directory that is damaged or of another format is passed over.
+    One that went on from an earlier model is passed over: its seconds are not those of a training. Knobs of the machine
+    do not count. A directory that is damaged or of another format is passed over.
     """
     for version in reversed(versions(workspace)):
         with contextlib.suppress(ReleaseError):
             release = open_release(workspace.models / version)
-            if release.data_hash == data_hash and _trained_with(release, knobs):
+            afresh = release.started_from is None
+            if afresh and release.data_hash == data_hash and _trained_with(release, knobs):
                 return release
     return None
 
@@ -43,14 +45,8 @@ def measure_release(release: Release, data: TrainingData) -> Measured:
     made = {split: predictor.predict(inputs_of(tickets.rows)) for split, tickets in splits(data).items()}
     templates = template_matrix(data.templates, data.tree, data.index, load_file(release.path(names.VECTORS)))
     figures = evaluate_model(data, made, templates)
-    with one_thread():
-        single = milliseconds(predictor.predict, [inputs_of(row) for row in timed_rows(data)])
     seconds = release.metrics.get("model", {}).get("cost", {}).get("train_seconds", 0.0)
-    figures["cost"] = {
-        "train_seconds": seconds,
-        "ms_per_ticket": single,
-        "megabytes": names.served_megabytes(release.folder),
-    }
+    figures["cost"] = model_cost(release.folder, predictor, data, seconds)
     leaves = {split: each.node_probabilities[:, data.index.leaves] for split, each in made.items()}
     return Measured(figures, leaves)
 

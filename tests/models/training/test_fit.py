@@ -17,9 +17,11 @@ from models.batches import batch_of, evaluation_batches
 from models.config import TrainConfig
 from models.heads import load_heads, save_heads
 from models.network import TriageNetwork
+from models.templates import TemplateMatrix
 from models.training.checkpoint import BEST, CHECKPOINT, read_checkpoint
 from models.training.data import TrainingData, template_text
 from models.training.fit import FitResult, fit
+from models.training.objective import Candidates, losses
 from models.training.run import start_network, start_run, take_step, tensors_of, validate
 from models.training.state_cache import cache_states
 from models.tree_index import path_probabilities, top_leaves
@@ -292,6 +294,36 @@ def test_a_new_node_is_found_by_its_words_before_its_first_example(
     money = data.test.node[:40] == data.index.position("refund")
     assert probabilities[money, new].mean() > 2 * probabilities[~money, new].mean()
     assert top_leaves(network.index, probabilities, 1).shape == (40, 1)
+
+
+def test_training_scores_templates_as_serving_does(load_tiny: Load, tiny_config: TrainConfig) -> None:
+    data = load_tiny()
+    templates = tuple(
+        dataclasses.replace(template, contact_types=(template.template_id.removeprefix("reply-"),))
+        for template in data.templates
+    )
+    data = dataclasses.replace(data, templates=templates)
+    run = start_run(data, tiny_config)
+    network, part = run.network.eval(), batch_of(data.train, np.arange(8))
+    with torch.no_grad():
+        output = network(*tensors_of(part, CPU))
+        matrix = TemplateMatrix(
+            templates,
+            network.ranker.template_vectors(run.template_texts).numpy(),
+            run.serves.numpy(),
+            network.decoder.usual_leaves()[0].numpy(),
+            scale=network.ranker.log_scale.exp().item(),
+            type_weight=network.ranker.type_weight.item(),
+        )
+        leaves = network.decoder.leaf_probabilities(output.node_logits).numpy()
+        _, served = matrix.rank(output.template_query.numpy(), leaves, ["en"] * 8)
+        every = Candidates(np.arange(len(templates)), run.template_texts, torch.zeros(len(templates)), run.serves)
+        trained = losses(network, output, part, tiny_config, candidates=every, lessons=None, mix=None).template
+    expected = torch.nn.functional.cross_entropy(torch.from_numpy(served), torch.from_numpy(part.template))
+    assert float(trained) == pytest.approx(float(expected), rel=1e-4)
+    text_alone = dataclasses.replace(matrix, type_weight=0.0)
+    _, without = text_alone.rank(output.template_query.numpy(), leaves, ["en"] * 8)
+    assert not np.allclose(without, served, atol=1e-3)
 
 
 def test_one_step_changes_only_what_may_learn(load_tiny: Load, tiny_config: TrainConfig) -> None:
