@@ -26,7 +26,7 @@ from tickets.workspace import write_text
 MISSING, UNSEEN, FIRST_VALUE = 0, 1, 2  # indices of every vocabulary
 _MOST_VALUES = 500  # the rarest beyond these share UNSEEN
 _FEWEST_TICKETS = 2  # a value seen once says nothing
-_FURTHEST = 3.0  # standard deviations; neither one typed-in billion nor one shout must drown the rest
+FURTHEST = 3.0  # standard deviations; neither one typed-in billion nor one shout must drown the rest
 
 Source = Literal["ticket", "attribute", "statistic"]
 
@@ -111,7 +111,7 @@ def encode_attributes(spec: AttributeSpec, rows: Sequence[AttributeRow]) -> Enco
     for column, number in enumerate(spec.numbers):
         values = np.array([_number(_value(row, number.name, number.source)) for row in rows], dtype=np.float64)
         missing[:, column] = np.isnan(values)
-        standard = np.clip((values - number.mean) / number.deviation, -_FURTHEST, _FURTHEST)
+        standard = np.clip((values - number.mean) / number.deviation, -FURTHEST, FURTHEST)
         numbers[:, column] = np.nan_to_num(standard, nan=0.0)
     return EncodedAttributes(categories, numbers, missing)
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import structlog
 
-from models.experiments.recording import RunEnd, RunStart, one_line
+from models.experiments.recording import RunEnd, RunStart, one_line, without_user
 from tickets.workspace import Workspace
 
 log = structlog.get_logger()
@@ -38,11 +38,11 @@ class MlflowSink:
     """Records one run in MLflow, its curves while it goes on; a training that finished becomes the challenger.
 
     A killed process leaves its run open. Only one run holds a workspace at a time, so the next one that starts ends
-    what it finds open there as failed.
+    what it finds open there as failed. On a server that several workspaces share, each finds its own runs alone.
     """
 
     def __init__(self, workspace: Workspace, tracking_uri: str) -> None:
-        self.name = f"MLflow at {tracking_uri}"
+        self.name = f"MLflow at {without_user(tracking_uri)}"
         self._uri, self._workspace = tracking_uri, workspace
         self._client: Any = None
         self._run: RunStart | None = None
@@ -67,7 +67,7 @@ class MlflowSink:
             **{name: str(value) for name, value in run.origin.facts().items() if value is not None},
             **({"mlflow.source.git.commit": run.origin.git_hash} if run.origin.git_hash else {}),
             **({"mlflow.parentRunId": parent} if parent else {}),
-            **{_RUN: run.run_id, _WORKSPACE: str(self._workspace.root), "kind": run.kind},
+            **{_RUN: run.run_id, _WORKSPACE: self._workspace.identity(), "kind": run.kind},
         }
         self._run_id = self._client.create_run(experiment, run_name=run.name, tags=tags).info.run_id
         self._log_parameters({**run.knobs, **run.context, **_counts(run)})
@@ -119,37 +119,44 @@ class MlflowSink:
             self._client.log_batch(self._run_id, params=written[first : first + _MOST_PARAMETERS])
 
     def _find(self, experiment: str, run_id: str) -> str | None:
-        found = self._client.search_runs([experiment], f"tags.`{_RUN}` = {_quoted(run_id)}", max_results=1)
+        query = f"tags.`{_RUN}` = {_quoted(run_id)} and {self._ours()}"
+        found = self._client.search_runs([experiment], query, max_results=1)
         return str(found[0].info.run_id) if found else None
 
     def _end_what_was_killed(self, run: RunStart) -> None:
         known = [self._client.get_experiment_by_name(name) for name in (EXPERIMENT, TUNING)]
-        query = f"attributes.status = 'RUNNING' and tags.`{_WORKSPACE}` = {_quoted(str(self._workspace.root))}"
+        query = f"attributes.status = 'RUNNING' and {self._ours()}"
         for left in self._client.search_runs([one.experiment_id for one in known if one is not None], query):
             if left.data.tags.get(_RUN) != run.run_id:
                 self._client.set_tag(left.info.run_id, "reason", "killed")
                 self._client.set_terminated(left.info.run_id, "FAILED")
 
+    def _ours(self) -> str:
+        return f"tags.`{_WORKSPACE}` = {_quoted(self._workspace.identity())}"
+
 
 def set_alias(version: str, alias: Alias, *, tracking_uri: str) -> None:
     """Point the alias at a trained version; one that was trained without MLflow is left alone.
 
-    A tracking server that is away changes nothing of what is served: a warning says that nothing was recorded, and
-    the same call sets the alias later.
+    A tracking server that is away, or MLflow that is not installed, changes nothing of what is served: a warning says
+    that nothing was recorded, and the same call sets the alias later.
     """
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
+    told = {"tracking_uri": without_user(tracking_uri), "version": version, "alias": alias}
+    try:
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+    except ImportError as error:
+        log.warning("nothing was recorded in MLflow", **told, why=one_line(error))
+        return
     try:
         client = _client(tracking_uri)
         number = _number(client, version)
         if number is None:
-            log.warning("version is not in the registry", version=version, alias=alias)
+            log.warning("version is not in the registry", **told)
             return
         client.set_registered_model_alias(MODEL, alias, number)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        told = one_line(error)
-        log.warning("nothing was recorded in MLflow", tracking_uri=tracking_uri, version=version, alias=alias, why=told)
+        log.warning("nothing was recorded in MLflow", **told, why=one_line(error))
 
 
 def _client(tracking_uri: str) -> Any:

@@ -81,13 +81,23 @@ def _run_of(line: bytes) -> ExperimentRun | None:
         facts["started"] = started if started.tzinfo else started.replace(tzinfo=UTC)
         facts["seconds"] = float(facts["seconds"])
         facts["figures"] = _finite(facts.get("figures", {}))
-        facts["knobs"] = dict(facts.get("knobs", {}))
         run = ExperimentRun(**facts)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
+    return run if _is_whole(run) else None
+
+
+def _is_whole(run: ExperimentRun) -> bool:
+    """Whether a line that was read has the words and the kinds of values that readers count on."""
     texts = (run.id, run.name, run.data_hash, run.validation_hash, run.reason)
-    known_words = run.kind in ("training", "trial") and run.status in ("finished", "pruned", "failed")
-    return run if known_words and all(isinstance(text, str) for text in texts) else None
+    unset_or_texts = (run.git_hash, run.study)
+    return (
+        run.kind in ("training", "trial")
+        and run.status in ("finished", "pruned", "failed")
+        and all(isinstance(text, str) for text in texts)
+        and all(text is None or isinstance(text, str) for text in unset_or_texts)
+        and isinstance(run.knobs, dict)
+    )
 
 
 def _finite(figures: Mapping[str, Any]) -> dict[str, float]:

@@ -50,7 +50,7 @@ class Workspace:
             ):
                 folder.mkdir(parents=True, exist_ok=True)
             if not (workspace.root / _MARKER).exists():
-                write_text(workspace.root / _MARKER, json.dumps({"format": 1}))
+                write_text(workspace.root / _MARKER, json.dumps({"format": 1, "id": uuid.uuid4().hex}))
         except OSError as error:
             raise MachineError(f"cannot make the workspace {root}: {error.strerror}.", hint=_RIGHTS) from error
         return workspace
@@ -63,6 +63,16 @@ class Workspace:
                 f"{root} is not a workspace.", hint="Start with `triage import`, or set TRIAGE_WORKSPACE."
             )
         return cls(root.resolve())
+
+    def identity(self) -> str:
+        """What tells this workspace from others wherever it lies; a copy of the folder shares it. A workspace made
+        before there was one is given it now, so call this under the lock. Raises OSError when it cannot be written."""
+        marker = self.root / _MARKER
+        told = json.loads(marker.read_text(encoding="utf-8") or "{}")
+        if "id" not in told:
+            told["id"] = uuid.uuid4().hex
+            write_text(marker, json.dumps(told))
+        return str(told["id"])
 
     @property
     def lake(self) -> Path:

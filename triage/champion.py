@@ -7,7 +7,7 @@ and the same command sets the alias later.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,7 +27,8 @@ def promote(
     tracking_uri: str,
     at: dt.datetime | None = None,
 ) -> None:
-    """Serve models/<version>; alarms about the champion before it are closed. Raises ReleaseError."""
+    """Serve models/<version>; alarms about the champion before it are closed. Without a `tracking_uri` (""), MLflow is
+    left alone. Raises ReleaseError."""
     with workspace.releases_lock():
         changed = release.current_version(workspace) != version
         release.promote(workspace, version)
@@ -35,16 +36,24 @@ def promote(
         at = at or dt.datetime.now(dt.UTC)
         close_alarms(engine, at=at)
         record_event(engine, "promoted", at=at, model_version=version, details=details)
-    set_alias(version, "champion", tracking_uri=tracking_uri)
+    if tracking_uri:
+        set_alias(version, "champion", tracking_uri=tracking_uri)
 
 
 def roll_back(workspace: Workspace, engine: sa.Engine, *, tracking_uri: str) -> str:
-    """Serve the previous champion again; its version. Raises ReleaseError when there was none."""
+    """Serve the previous champion again; its version. `tracking_uri` as in `promote`. Raises ReleaseError when there
+    was none."""
     with workspace.releases_lock():
         left = release.current_version(workspace)
         version = release.roll_back(workspace)
     at = dt.datetime.now(dt.UTC)
     close_alarms(engine, at=at)
     record_event(engine, "rolled back", at=at, model_version=version, details={"from": left})
-    set_alias(version, "champion", tracking_uri=tracking_uri)
+    if tracking_uri:
+        set_alias(version, "champion", tracking_uri=tracking_uri)
     return version
+
+
+def alias_uri(tracking_uri: str, sinks: Sequence[str]) -> str:
+    """Where the alias is kept; "" when MLflow is none of the sinks."""
+    return tracking_uri if "mlflow" in sinks else ""

@@ -150,7 +150,8 @@ def show_errors(found: ErrorReport, files: Sequence[Path]) -> None:
     for heading in ("contact type", "tickets", "missed", "recall", "most often taken for"):
         table.add_column(heading, justify="right" if heading in ("tickets", "missed") else "left")
     for row in found.types[:_WORST_TYPES]:
-        cells = (row.contact_type, f"{row.tickets}", f"{row.missed}", f"{row.recall}", row.taken_for or "")
+        mine, other = (found.paths.get(name or "", name or "") for name in (row.contact_type, row.taken_for))
+        cells = (mine, f"{row.tickets}", f"{row.missed}", f"{row.recall}", other)
         table.add_row(*map(escape, cells))
     console.print(table)
     worse = [one for one in found.slices if one.worse]

@@ -17,7 +17,7 @@ def add_debug_command(app: typer.Typer) -> None:
 
 def debug(
     workspace: Folder = None,
-    preset: Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: what is to be trained.")] = "cpu-quick",
+    preset: Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: what is to be trained.")] = "cpu",
     bias_variance: Annotated[
         bool, typer.Option("--bias-variance", help="Instead: where errors come from, and what to do next.")
     ] = False,

@@ -73,7 +73,9 @@ def tune(
     workspace: Folder = None,
     preset: Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: where the search begins.")] = "cpu",
     trials: Annotated[int, typer.Option(help="In all: a study that was stopped goes on to so many.")] = 20,
-    minutes: Annotated[float | None, typer.Option(help="Begin no trial after these.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Begin no trial after these; one under way then ends at its next look.")
+    ] = None,
     max_train_tickets: Annotated[int | None, typer.Option(help="Train each trial on the newest so many.")] = None,
     knob: Annotated[
         list[str] | None, typer.Option(help="Search this knob alone, or some: --knob epochs --knob warmup.")

@@ -43,7 +43,7 @@ def tune(
             tracking_uri=tracking_uri(settings, workspace),
             sinks=sinks or settings.tracking.names(),
         )
-        file = workspace.experiments / f"{outcome.study}.json"
+        file = workspace.experiments / "studies" / f"{outcome.study}.json"  # apart, so that any study name is free
         write_knobs(file, outcome.config, train_config(preset, {}))
     return outcome, file
 

@@ -126,7 +126,8 @@ def train(
         now = dt.datetime.now(dt.UTC)
         record_event(engine, "trained", at=now, model_version=trained.version, details={"preset": preset})
         if promote_it:
-            champion.promote(workspace, engine, trained.version, details=BY_HAND, tracking_uri=uri)
+            told = champion.alias_uri(uri, sinks or settings.tracking.names())
+            champion.promote(workspace, engine, trained.version, details=BY_HAND, tracking_uri=told)
     return trained
 
 
@@ -192,7 +193,7 @@ def promote(settings: Settings, version: str) -> None:
     from triage import champion
 
     with opened(settings, "promote") as (workspace, engine):
-        uri = tracking_uri(settings, workspace)
+        uri = champion.alias_uri(tracking_uri(settings, workspace), settings.tracking.names())
         champion.promote(workspace, engine, version, details=BY_HAND, tracking_uri=uri)
 
 
@@ -205,7 +206,8 @@ def rollback(settings: Settings) -> str:
 
     workspace = Workspace.open(settings.workspace)
     with database(settings, workspace) as engine:
-        return champion.roll_back(workspace, engine, tracking_uri=tracking_uri(settings, workspace))
+        uri = champion.alias_uri(tracking_uri(settings, workspace), settings.tracking.names())
+        return champion.roll_back(workspace, engine, tracking_uri=uri)
 
 
 def serve(settings: Settings) -> None:
@@ -248,9 +250,11 @@ def challenge(
     settings: Settings, workspace: Workspace, engine: sa.Engine, spark: SparkSession, config: TrainConfig
 ) -> Callable[..., RetrainOutcome]:
     """`triage.retrain.retrain` with all but the day and those who are told."""
+    from triage.champion import alias_uri
     from triage.retrain import retrain as meet
 
-    uri, sinks = tracking_uri(settings, workspace), settings.tracking.names()
+    sinks = settings.tracking.names()
+    uri = alias_uri(tracking_uri(settings, workspace), sinks)
     return partial(meet, workspace, engine, spark=spark, config=config, tracking_uri=uri, sinks=sinks)
 
 

@@ -17,7 +17,7 @@ from models.baselines import RungData, spread, tfidf
 from models.baselines.frozen import INVERSE_PENALTY
 from models.batches import TicketArrays, evaluation_batches
 from models.config import TrainConfig
-from models.predictions import ModelInputs, inputs_of
+from models.predictions import ModelInputs, Predictor, inputs_of
 from models.quality import best_ranks, leaf_columns
 from models.training.data import TrainingData
 from models.tree_index import TreeIndex
@@ -120,11 +120,32 @@ def network_rung(data: TrainingData, config: TrainConfig, *, report: Report, pro
     return learn
 
 
-def release_judge(release: Release) -> Judge:
-    """A trained model as it is served: ONNX, int8."""
-    from models.evaluate import score_release
+def release_judge(release: Release, data: TrainingData) -> Judge:
+    """A trained model as it is served: ONNX, int8. Tickets of `data.train`, which it learned from, are judged without
+    the votes of training tickets: the nearest one of such a ticket is itself.
 
-    return lambda tickets: ~score_release(release, tickets.rows).correct
+    What the model says counts for what it means in the tree of `data`. Raises ReleaseError.
+    """
+    predictor = Predictor.load(release)
+    alone, learned = predictor.alone(), frozenset(data.train.ticket_ids)
+    right = _right_today(predictor.index, data)
+
+    def judge(tickets: TicketArrays) -> NDArray[np.bool_]:
+        heard = predictor if learned.isdisjoint(tickets.ticket_ids) else alone
+        return np.asarray(~right[heard.predict(inputs_of(tickets.rows)).predicted, tickets.node])
+
+    return judge
+
+
+def _right_today(known: TreeIndex, data: TrainingData) -> NDArray[np.bool_]:
+    """(nodes of `known`, nodes of `data`) whether the first is right where the second is the contact type: all that it
+    means in today's tree lies there or under it."""
+    right = np.zeros((len(known.ids), len(data.index.ids)), np.bool_)
+    for row, contact_type in enumerate(known.ids):
+        meant = [data.index.position(current) for current in data.tree.migrate(contact_type)]
+        if meant:
+            right[row] = (data.index.ancestors[:, meant] > 0).all(axis=1)
+    return right
 
 
 def _judge(index: TreeIndex, answer: Callable[[TicketArrays], NDArray[np.float32]]) -> Judge:

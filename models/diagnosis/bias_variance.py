@@ -7,6 +7,10 @@ and each step from one to the next is one cause.
     training           tickets it learned from          -> avoidable bias
     same period        tickets held out beside them     -> variance
     validation, test   tickets of later periods         -> shift
+
+One limit: a network that knows the label mix answers tickets of any age with that of the last weeks. Where the mix has
+moved, errors on old tickets, and avoidable bias with them, come out larger than they are: at the expense of shift, or
+of variance where shift is taken from TF-IDF.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import NormalDist
 from zlib import crc32
 
 import numpy as np
@@ -25,7 +30,9 @@ from models.config import TrainConfig
 from models.diagnosis.answers import Judge, Learn, Report, tfidf_rung
 from models.diagnosis.label_noise import LabelNoise
 from models.diagnosis.same_period import hold_out
+from models.intervals import CONFIDENCE, share_of
 from models.training.data import TrainingData
+from tickets.errors import TrainingDataError
 
 IRREDUCIBLE, TRAINING, SAME_PERIOD, VALIDATION, TEST = "irreducible", "training", "same period", "validation", "test"
 LABELS, BIAS, VARIANCE, SHIFT, FURTHER = "labels", "avoidable bias", "variance", "shift", "further shift"
@@ -34,6 +41,10 @@ _DRAWS = 1_000
 _MOST = 2_000  # tickets of a split that are judged
 _QUICK = 20_000  # tickets that TF-IDF learns from, where it only tells shift from variance
 _SMALL = 0.01  # a gap below a point is no cause to work on
+
+# training, validation, test -> (n,) a number for each group of its tickets that near-duplicates or customers link; in a
+# split that is missing each ticket stands alone
+Groups = Mapping[str, NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,22 +94,52 @@ class Decomposition:
         return max(self.gaps, key=lambda gap: gap.size)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Tickets to judge or to learn from, with the group of each."""
+
+    tickets: TicketArrays
+    groups: NDArray[np.int64]  # (n,)
+
+    def take(self, rows: NDArray[np.int64]) -> Part:
+        return Part(self.tickets.take(rows), self.groups[rows])
+
+    def some(self) -> Part:
+        """At most so many, over the whole period."""
+        return self.take(np.linspace(0, len(self.groups) - 1, min(len(self.groups), _MOST)).astype(np.int64))
+
+
 def measured(name: str, mistakes: NDArray[np.bool_], *, groups: NDArray[np.int64] | None = None, seed: int) -> Level:
     """From (n,) mistakes, one or more. Tickets of one group are drawn together: near-duplicates are one witness."""
     random = np.random.default_rng([seed, crc32(name.encode())])  # one set of samples a name, whoever is judged
     place = np.arange(len(mistakes)) if groups is None else np.unique(groups, return_inverse=True)[1]
     sums, sizes = np.bincount(place, weights=mistakes), np.bincount(place)
+    error = float(mistakes.mean())
     draws = np.empty(_DRAWS)
     for draw in range(_DRAWS):  # all at once would be draws times groups numbers
         times = np.bincount(random.integers(0, len(sums), len(sums)), minlength=len(sums))
         draws[draw] = float(times @ sums) / float(times @ sizes)
-    return Level(name=name, error=float(mistakes.mean()), draws=draws, tickets=len(mistakes))
+    if error in (0.0, 1.0):
+        draws = _of_one_mind(error, len(sums), random)
+    return Level(name=name, error=error, draws=draws, tickets=len(mistakes))
+
+
+def _of_one_mind(error: float, witnesses: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """Draws where none, or all, of the witnesses are wrong, and to draw them again tells nothing: their 95 % interval
+    is Wilson's."""
+    share = share_of(round(error * witnesses), witnesses)
+    reach = max(error - share.low, share.high - error)
+    deviation = reach / NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+    return np.clip(random.normal(error, deviation, _DRAWS), 0.0, 1.0)
 
 
 def irreducible(noise: LabelNoise) -> Level | None:
     if noise.share is None:
         return None
-    return Level(name=IRREDUCIBLE, error=noise.share, draws=noise.draws, tickets=noise.sample, how=noise.words)
+    draws = noise.draws
+    if noise.share == 0.0:
+        draws = _of_one_mind(0.0, noise.sample, np.random.default_rng(crc32(IRREDUCIBLE.encode())))
+    return Level(name=IRREDUCIBLE, error=noise.share, draws=draws, tickets=noise.sample, how=noise.words)
 
 
 def decompose(
@@ -127,18 +168,20 @@ def by_fitting(
     data: TrainingData,
     config: TrainConfig,
     learn: Learn,
-    groups: NDArray[np.int64],
+    groups: Groups,
     noise: LabelNoise,
     *,
     judged: str,
 ) -> Decomposition:
-    """Learn from the training tickets but for a slice, and judge on all. Raises TrainingDataError."""
-    kept, held = hold_out(data.train, groups, seed=config.seed)
-    learned = data.train.take(kept)
-    judge = learn(learned, config.seed)
-    later = {VALIDATION: some(data.validation), TEST: some(data.test)}
-    parts = {TRAINING: some(learned), SAME_PERIOD: data.train.take(held), **later}
-    levels = _judged(judge, parts, {SAME_PERIOD: groups[held]}, seed=config.seed)
+    """Learn from the training tickets but for a slice, and judge on all. Raises TrainingDataError, also when no
+    validation ticket has an outcome."""
+    parts = _parts(data, groups)
+    kept, held = hold_out(data.train, parts[TRAINING].groups, seed=config.seed)
+    learned = parts[TRAINING].take(kept)
+    judge = learn(learned.tickets, config.seed)
+    later = {VALIDATION: parts[VALIDATION].some(), TEST: parts[TEST].some()}
+    asked = {TRAINING: learned.some(), SAME_PERIOD: parts[TRAINING].take(held), **later}
+    levels = _with_limit(_judged(judge, asked, seed=config.seed), config, smaller=SHIFT)
     return decompose(levels, noise, judged=judged, config=config, figures=_new_types(data))
 
 
@@ -146,7 +189,7 @@ def by_model(
     data: TrainingData,
     config: TrainConfig,
     judge: Judge,
-    groups: NDArray[np.int64],
+    groups: Groups,
     noise: LabelNoise,
     *,
     judged: str,
@@ -155,43 +198,58 @@ def by_model(
     """Judge a model that learned from all training tickets, so that none of that period is left to hold out.
 
     How much of its step to the validation period is shift is taken from TF-IDF, which is fitted with a slice held out
-    and meets the same shift. Raises TrainingDataError.
+    and meets the same shift. `config` is what the model was trained with: advice names its values. Raises
+    TrainingDataError, also when no validation ticket has an outcome.
     """
-    own = {TRAINING: some(data.train), VALIDATION: some(data.validation), TEST: some(data.test)}
-    levels = _judged(judge, own, {}, seed=config.seed)
+    parts = _parts(data, groups)
+    own = _judged(judge, {name: part.some() for name, part in parts.items()}, seed=config.seed)
+    training, validation, *last = _with_limit(own, config, smaller=VARIANCE)
     report("TF-IDF with a slice held out, to tell shift from variance.")
-    newest = np.arange(max(0, len(data.train) - _QUICK), len(data.train))
-    recent, of_recent = data.train.take(newest), groups[newest]
-    kept, held = hold_out(recent, of_recent, seed=config.seed)
-    quick = tfidf_rung(data, config)(recent.take(kept), config.seed)
-    both = {SAME_PERIOD: recent.take(held), VALIDATION: some(data.validation)}
-    beside = _judged(quick, both, {SAME_PERIOD: of_recent[held]}, seed=config.seed)
-    if len(levels) > 1 and len(beside) == 2:
-        shift = beside[1].error - beside[0].error
-        training, later = levels[0], levels[1]
-        estimated = Level(
-            name=SAME_PERIOD,
-            error=later.error - shift,
-            draws=later.draws - (beside[1].draws - beside[0].draws),
-            tickets=beside[0].tickets,
-            how=f"estimated: TF-IDF's error grows by {100 * shift:.1f} points from there to the validation period",
-        )
-        levels = [training, estimated, *levels[1:]]
+    recent = parts[TRAINING].take(np.arange(max(0, len(data.train) - _QUICK), len(data.train)))
+    kept, held = hold_out(recent.tickets, recent.groups, seed=config.seed)
+    quick = tfidf_rung(data, config)(recent.tickets.take(kept), config.seed)
+    both = {SAME_PERIOD: recent.take(held), VALIDATION: parts[VALIDATION].some()}
+    before, after = _judged(quick, both, seed=config.seed)
+    shift = after.error - before.error
+    estimated = Level(
+        name=SAME_PERIOD,
+        error=validation.error - shift,
+        draws=validation.draws - (after.draws - before.draws),
+        tickets=before.tickets,
+        how=f"estimated: TF-IDF's error grows by {100 * shift:.1f} points from there to the validation period",
+    )
+    levels = [training, estimated, validation, *last]
     return decompose(levels, noise, judged=judged, config=config, figures=_new_types(data))
 
 
-def some(tickets: TicketArrays) -> TicketArrays:
-    """At most so many, over the whole period."""
-    rows = np.linspace(0, len(tickets) - 1, min(len(tickets), _MOST)).astype(np.int64)
-    return tickets.take(rows)
+def _parts(data: TrainingData, groups: Groups) -> dict[str, Part]:
+    """The three splits. Raises TrainingDataError without validation tickets: nothing would tell shift from variance."""
+    if not len(data.validation):
+        raise TrainingDataError(
+            "no ticket of the validation split has an outcome; without them shift cannot be told from variance.",
+            hint="Move the split's dates so that validation has tickets, then run `triage features`.",
+        )
+    tickets = {TRAINING: data.train, VALIDATION: data.validation, TEST: data.test}
+    return {name: Part(part, groups.get(name, np.arange(len(part)))) for name, part in tickets.items()}
 
 
-def _judged(
-    judge: Judge, parts: Mapping[str, TicketArrays], groups: Mapping[str, NDArray[np.int64]], *, seed: int
-) -> list[Level]:
+def _judged(judge: Judge, parts: Mapping[str, Part], *, seed: int) -> list[Level]:
     return [
-        measured(name, judge(part), groups=groups.get(name), seed=seed) for name, part in parts.items() if len(part)
+        measured(name, judge(part.tickets), groups=part.groups, seed=seed)
+        for name, part in parts.items()
+        if len(part.groups)
     ]
+
+
+def _with_limit(levels: Sequence[Level], config: TrainConfig, *, smaller: str) -> list[Level]:
+    """The levels of the training period told how the label mix bears on them; `smaller` is the cause that shrinks."""
+    if not config.label_mix:
+        return list(levels)
+    how = (
+        "judged with the label mix of the last weeks, not of each ticket's own; where the mix has moved, this error "
+        f"and {BIAS} come out too large, {smaller} too small"
+    )
+    return [dataclasses.replace(one, how=how) if one.name in (TRAINING, SAME_PERIOD) else one for one in levels]
 
 
 def _gap(before: Level | None, after: Level) -> Gap:

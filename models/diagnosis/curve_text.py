@@ -43,10 +43,10 @@ def _on_target(curve: LearningCurve, target: Target, error: float) -> str:
             f"{FARTHEST:g} times the history.{chance}"
         )
     high = f"{_rounded(target.high):,}" if target.high <= FARTHEST * history else "more than anyone can tell"
-    return (
-        f"The target of {wanted} takes about {_rounded(target.tickets):,} tickets ({_rounded(target.low):,} to "
-        f"{high}), {target.tickets / history:.1f} times the history."
-    )
+    takes = f"about {_rounded(target.tickets):,} tickets ({_rounded(target.low):,} to {high})"
+    if target.tickets < history:
+        return f"The target of {wanted} is reached within the history: by the curve it takes {takes} of {history:,}."
+    return f"The target of {wanted} takes {takes}, {target.tickets / history:.1f} times the history."
 
 
 def _on_age(curve: LearningCurve) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from models.config import TrainConfig
 from models.diagnosis.answers import Progress, Report, frozen_rung, network_rung, pretrained, release_judge
-from models.diagnosis.bias_variance import Decomposition, by_fitting, by_model
+from models.diagnosis.bias_variance import TEST, TRAINING, VALIDATION, Decomposition, Groups, by_fitting, by_model
 from models.diagnosis.checklist import check_training
 from models.diagnosis.curve_text import curve_text
 from models.diagnosis.findings import Finding
@@ -52,8 +52,8 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What `triage debug` is asked for. Raises InputError for a target that is no accuracy, and for what no wanted part
-    would read."""
+    """What `triage debug` is asked for. Raises InputError for a target that is no accuracy, for what no wanted part
+    would read, and for two models to be judged."""
 
     parts: Sequence[Part] = ("checklist",)
     version: str | None = None  # the model to look at; None is the current release, where there is one
@@ -73,6 +73,11 @@ class Wanted:
                 raise InputError(
                     f"{option} was given, and nothing that reads it.", hint=f"Add --{' or --'.join(parts)}, or --all."
                 )
+        if self.version is not None and self.with_model and "learning-curve" not in self.parts:
+            raise InputError(
+                f"--version {self.version} judges a model that is there, and --with-model would train another one.",
+                hint="Leave out one of the two, or add --learning-curve.",
+            )
 
 
 def diagnose(
@@ -121,18 +126,18 @@ def _bias_variance(
     report: Report,
     progress: Progress,
 ) -> Decomposition:
-    groups, noise = by_cluster_and_customer(workspace, data.train.ticket_ids), label_noise(workspace, data)
+    groups, noise = _groups(workspace, data), label_noise(workspace, data)
     report(f"Label noise: {noise.words}.")
     if release is not None and (trained_on := _tickets_of(release, data)) is not None:
         report(f"Judging the model {release.version} on tickets of each period.")
-        judged = f"model {release.version}, as it is served"
+        learned = dataclasses.replace(data, train=data.train.take(trained_on))
         return by_model(
-            dataclasses.replace(data, train=data.train.take(trained_on)),
-            config,
-            release_judge(release),
-            groups[trained_on],
+            learned,
+            _config_of(release, config),
+            release_judge(release, learned),
+            {**groups, TRAINING: groups[TRAINING][trained_on]},
             noise,
-            judged=judged,
+            judged=f"model {release.version}, as it is served",
             report=report,
         )
     if release is not None:
@@ -140,6 +145,18 @@ def _bias_variance(
     report("Training without a slice of the training period, to be judged on it.")
     learn = network_rung(data, config, report=report, progress=progress)
     return by_fitting(data, config, learn, groups, noise, judged="trained for this, without a slice of its period")
+
+
+def _groups(workspace: Workspace, data: TrainingData) -> Groups:
+    parts = {TRAINING: data.train, VALIDATION: data.validation, TEST: data.test}
+    return {name: by_cluster_and_customer(workspace, part.ticket_ids) for name, part in parts.items() if len(part)}
+
+
+def _config_of(release: Release, asked: TrainConfig) -> TrainConfig:
+    """What the model was trained with; what its record does not tell is as it was asked for."""
+    names = {field.name for field in dataclasses.fields(TrainConfig)} & release.config.keys()
+    kept = {name: release.config[name] for name in names}
+    return dataclasses.replace(asked, **{**kept, "max_tokens": release.max_tokens})
 
 
 def _tickets_of(release: Release, data: TrainingData) -> np.ndarray[Any, np.dtype[np.int64]] | None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +36,7 @@ from models.predictions import Predictor, inputs_of
 from models.quality import leaf_columns
 from models.release import Release
 from models.words import word_weights
+from tickets.catalogue import load_tree
 from tickets.errors import InputError, TrainingDataError
 from tickets.examples import read_examples
 from tickets.tables import SPLITS
@@ -75,6 +77,7 @@ class ErrorReport:
     bands: tuple[BandShare, ...]
     slices: tuple[Slice, ...]
     labels: tuple[SuspectLabels, ...]
+    paths: Mapping[str, str]  # contact type -> its path, of those among `types`
 
 
 def report_errors(
@@ -89,7 +92,7 @@ def report_errors(
         raise InputError(f"the split is {split!r}.", hint=f"It may be {' or '.join(JUDGED)}.")
     examples = _labelled(workspace, (split, "train"))
     train = examples.filter(pc.field("split") == "train")
-    rows, left_out = _unseen(release, examples.filter(pc.field("split") == split), split)
+    rows, left_out = _unseen(release, examples, split)
     report(f"Asking model {release.version} about {len(rows):,} {split} tickets.")
     predictor = Predictor.load(release, threads=os.cpu_count() or 1)
     answers = _answers(predictor, rows)
@@ -118,7 +121,14 @@ def report_errors(
             _suspects_judged(answers, types, split),
             _suspects_trained(workspace, predictor, train, report),
         ),
+        paths=_paths(release, types),
     )
+
+
+def _paths(release: Release, types: Sequence[wrong.TypeErrors]) -> dict[str, str]:
+    tree = load_tree(release.path(names.TREE))
+    named = {name for row in types for name in (row.contact_type, row.taken_for) if name is not None}
+    return {contact_type: tree.path(contact_type) for contact_type in sorted(named)}
 
 
 def _labelled(workspace: Workspace, splits: Sequence[str]) -> pa.Table:
@@ -126,11 +136,12 @@ def _labelled(workspace: Workspace, splits: Sequence[str]) -> pa.Table:
     return examples.sort_by([("created_at", "ascending"), ("ticket_id", "ascending")])
 
 
-def _unseen(release: Release, rows: pa.Table, split: str) -> tuple[pa.Table, int]:
-    """The rows that this very release did not learn from, nor was calibrated on when they are test tickets: the split
-    may have been drawn anew since it was trained. And how many others there were."""
-    known = pq.ParquetFile(release.path(names.NEIGHBOURS)).read(["ticket_id"])["ticket_id"]
-    seen = pc.is_in(rows["ticket_id"], value_set=known.combine_chunks())
+def _unseen(release: Release, examples: pa.Table, split: str) -> tuple[pa.Table, int]:
+    """The split's rows that this very release did not learn from, nor was calibrated on when they are test tickets: the
+    split may have been drawn anew since it was trained. And how many others there were."""
+    rows = examples.filter(pc.field("split") == split)
+    known = pq.ParquetFile(release.path(names.NEIGHBOURS)).read(["ticket_id"])["ticket_id"].combine_chunks()
+    seen = pc.or_(pc.is_in(rows["ticket_id"], value_set=known), _forgotten(release, examples, rows, known))
     if split == "test":
         chosen_on = pq.ParquetFile(release.path(names.REFERENCE)).read(["ticket_id"])["ticket_id"]
         seen = pc.or_(seen, pc.is_in(rows["ticket_id"], value_set=chosen_on.combine_chunks()))
@@ -141,6 +152,18 @@ def _unseen(release: Release, rows: pa.Table, split: str) -> tuple[pa.Table, int
             hint="Import later tickets, or move the split's dates, then run `triage features`.",
         )
     return unseen, len(rows) - len(unseen)
+
+
+def _forgotten(release: Release, examples: pa.Table, rows: pa.Table, known: pa.Array) -> pa.ChunkedArray:
+    """(n,) which rows the release may have learned from and no longer names: it keeps the newest training tickets, and
+    of the time before them only the dates are known."""
+    window = release.windows.get("train")
+    if window is None or window["tickets"] <= len(known):
+        return pa.chunked_array([pa.array([False] * len(rows), pa.bool_())])
+    kept = examples.filter(pc.is_in(examples["ticket_id"], value_set=known))["created_at"]
+    oldest = pc.min(kept).as_py() or datetime.fromisoformat(window["to"])
+    created = rows["created_at"]
+    return pc.and_(pc.greater_equal(created, datetime.fromisoformat(window["from"])), pc.less(created, oldest))
 
 
 def _answers(predictor: Predictor, rows: pa.Table) -> wrong.Answers:

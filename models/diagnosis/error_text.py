@@ -108,8 +108,8 @@ def _types(found: ErrorReport, name: _Names) -> Iterable[str]:
     ]
     yield "## Contact types that cost most"
     yield (
-        "By missed tickets. ** marks those whose recall surely lies below that of all tickets. Taken: tickets of "
-        "others that were given this type."
+        "By missed tickets. ** marks those that are missed more often than the rest (Fisher's exact test, one-sided; "
+        "Benjamini and Hochberg over all contact types). Taken: tickets of others that were given this type."
     )
     yield _table(
         ("contact type", "tickets", "missed", "of all errors", "taken", "recall", "precision", "most often taken for"),

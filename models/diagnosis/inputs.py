@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.attributes import MISSING, UNSEEN
+from models.attributes import FURTHEST, MISSING, UNSEEN
 from models.batches import TicketArrays, tokenise
 from models.config import TrainConfig
 from models.diagnosis.findings import Finding
@@ -18,7 +18,6 @@ from models.quality import node_at
 from models.training.data import TrainingData
 
 _FURTHEST_MEAN, _DEVIATIONS = 0.25, (0.5, 2.0)  # a standardised column is at 0 and 1; clipping moves it a little
-_CUT_OFF = 5.0  # deviations, where models.attributes cuts
 _MOVED = 1.0  # deviations between training and validation that are worth a remark
 _MOSTLY, _RARELY = 0.95, 0.5  # shares of tickets without an attribute
 _UNSEEN = 0.2  # share of values that training did not have
@@ -40,7 +39,7 @@ def numbers_are_standardised(data: TrainingData) -> Finding:
             broken.append(number.name)
         elif len(values) >= _FEWEST:
             mean, deviation = float(values.mean()), float(values.std())
-            cut = float(np.abs(values).max()) >= _CUT_OFF  # so rare that cutting it off leaves hardly any deviation
+            cut = float(np.abs(values).max()) >= FURTHEST  # so rare that cutting it off leaves hardly any deviation
             if abs(mean) > _FURTHEST_MEAN or deviation > _DEVIATIONS[1]:
                 off.append(f"{number.name} (mean {mean:.2f}, deviation {deviation:.2f})")
             elif deviation < 1e-6:

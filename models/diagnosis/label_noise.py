@@ -7,8 +7,9 @@ answered again: how often the first word was overruled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 import numpy as np
@@ -76,13 +77,18 @@ def disagreement(index: TreeIndex, tickets: TicketArrays, groups: NDArray[np.int
 
 def overruled(workspace: Workspace, tree: ContactTypeTree, index: TreeIndex, *, seed: int = 17) -> LabelNoise:
     """From tickets that a labeler answered after an agent or the import had. Those drawn at random alone when they are
-    enough, since the others were asked about because they looked odd."""
-    before = {**_last_words(workspace, IMPORTED_OUTCOMES), **_last_words(workspace, FEEDBACK)}
-    after = _last_words(workspace, LABELS)
+    enough, since the others were asked about because they looked odd. What an agent said after the labeler overrules
+    nobody."""
+    after = {ticket_id: (label, at) for ticket_id, label, at in _words(workspace, LABELS, "at") if at is not None}
+    before = {
+        ticket_id: contact_type
+        for table, time in ((IMPORTED_OUTCOMES, "resolved_at"), (FEEDBACK, "at"))
+        for ticket_id, contact_type, at in _words(workspace, table, time)
+        if ticket_id in after and (at is None or at < after[ticket_id][1])
+    }
     nodes = {
-        ticket_id: (_node(tree, index, before[ticket_id]), _node(tree, index, label))
-        for ticket_id, label in after.items()
-        if ticket_id in before
+        ticket_id: (_node(tree, index, contact_type), _node(tree, index, after[ticket_id][0]))
+        for ticket_id, contact_type in before.items()
     }
     known = {ticket_id: not _agree(index, *pair) for ticket_id, pair in nodes.items() if NONE not in pair}
     chosen = [known[ticket_id] for ticket_id in known.keys() & _drawn_at_random(workspace)]
@@ -131,15 +137,18 @@ def _agree(index: TreeIndex, one: int, other: int) -> bool:
     return bool(index.ancestors[one, other] or index.ancestors[other, one])
 
 
-def _last_words(workspace: Workspace, table: Table) -> Mapping[str, str]:
-    """Ticket id -> the last contact type that the table gives it; empty where there is no such table."""
+def _words(workspace: Workspace, table: Table, time: str) -> Iterator[tuple[str, str, datetime | None]]:
+    """Ticket id, contact type and when it was said (None: unknown), the last word last; nothing where there is no such
+    table."""
     try:
-        rows = workspace.read(table, ["ticket_id", "contact_type", "arrived"])
+        rows = workspace.read(table, ["ticket_id", "contact_type", time, "arrived"])
     except MissingStepError:
-        return {}
-    rows = rows.sort_by("arrived")
-    pairs = zip(rows["ticket_id"].to_pylist(), rows["contact_type"].to_pylist(), strict=True)
-    return {ticket_id: contact_type for ticket_id, contact_type in pairs if contact_type is not None}
+        return
+    rows = rows.sort_by([("arrived", "ascending"), (time, "ascending")])
+    columns = (rows[name].to_pylist() for name in ("ticket_id", "contact_type", time))
+    for ticket_id, contact_type, at in zip(*columns, strict=True):
+        if contact_type is not None:
+            yield ticket_id, contact_type, at
 
 
 def _drawn_at_random(workspace: Workspace) -> set[str]:

@@ -164,7 +164,7 @@ def curve_of(
         _forecast(law, drawn, history, times, backtest.miss)
         for times in (*([1.0] if history > sizes[-1] else []), *_FURTHER)
     )
-    aim = None if target is None else _target(law, drawn, history, target, backtest.miss)
+    aim = None if target is None else _target(law, drawn, target, history=history, miss=backtest.miss, sizes=sizes)
     points = [
         Point(order=RANDOM, tickets=int(size), seed=seed, error=float(random[s, z].mean()))
         for s, seed in enumerate(seeds)
@@ -270,16 +270,20 @@ def _forecast(law: PowerLaw, drawn: Sequence[PowerLaw], history: int, times: flo
     )
 
 
-def _target(law: PowerLaw, drawn: Sequence[PowerLaw], history: int, accuracy: float, miss: float) -> Target:
-    """The interval is where that of the forecasts crosses the target; it holds `tickets`."""
+def _target(
+    law: PowerLaw, drawn: Sequence[PowerLaw], accuracy: float, *, history: int, miss: float, sizes: NDArray[np.int64]
+) -> Target:
+    """The interval is where that of the forecasts crosses the target; it holds `tickets`, and begins at the largest
+    size learned, up to which errors were measured."""
     places = [round(share * (len(drawn) - 1)) for share in (0.025, 0.975)]
     low = sorted(one.tickets_for(1 - accuracy + miss) for one in drawn)[places[0]]
     high = sorted(one.tickets_for(1 - accuracy - miss) for one in drawn)[places[1]]
-    best = law.tickets_for(1 - accuracy)
+    learned = float(sizes[-1])
+    best = max(learned, law.tickets_for(1 - accuracy))
     return Target(
         accuracy=accuracy,
         tickets=best if best <= FARTHEST * history else None,
-        low=max(float(history), min(low, best)),
+        low=max(learned, min(low, best)),
         high=max(high, best),
         chance=float(np.mean([one.tickets_for(1 - accuracy) <= FARTHEST * history for one in drawn])),
     )

@@ -79,8 +79,8 @@ def compare_slices(
         if value != _OTHER
     ]
     large = [entry for entry in masks if LEAST <= entry[2].sum() <= len(wrong) - LEAST]
-    p_values = np.array([_worse_by_chance(mask, wrong) for _, _, mask in large])
-    worse = _discoveries(p_values)
+    p_values = np.array([worse_by_chance(mask, wrong) for _, _, mask in large])
+    worse = discoveries(p_values)
     slices = [
         Slice(
             name=name,
@@ -117,14 +117,15 @@ def _common_values(codes: NDArray[np.int64], values: Sequence[str]) -> list[str]
     return [keep.get(int(code), _OTHER) for code in codes]
 
 
-def _worse_by_chance(mask: NDArray[np.bool_], wrong: NDArray[np.bool_]) -> float:
-    """Chance of as many errors or more in the slice, were they dealt out among all tickets blindly."""
+def worse_by_chance(mask: NDArray[np.bool_], wrong: NDArray[np.bool_]) -> float:
+    """Chance of as many errors or more in the slice, were they dealt out among all tickets blindly. Both are (n,)."""
     from scipy.stats import hypergeom
 
     return float(hypergeom.sf(int(wrong[mask].sum()) - 1, len(wrong), int(wrong.sum()), int(mask.sum())))
 
 
-def _discoveries(p_values: NDArray[np.float64]) -> NDArray[np.bool_]:
+def discoveries(p_values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of these tests found something, all of them together having FALSE_ALARMS (Benjamini and Hochberg)."""
     if not len(p_values):
         return np.zeros(0, np.bool_)
     from scipy.stats import false_discovery_control

@@ -6,6 +6,7 @@ A sink is whatever keeps runs: MLflow (models/registry.py), TensorBoard, Weights
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 
 _POINTS = 200  # of a curve, however many steps the run has
 _LONGEST_REASON = 300  # characters
+_USER = re.compile(r"(?<=://)[^/\s]*@")
 JUDGED_BY = "validation_mrr"  # the figure that a run's best look is chosen by, as `fit` chooses the weights it keeps
 
 
@@ -95,7 +97,7 @@ class Recording:
     def step(self, step: int, total: int, figures: Mapping[str, float]) -> None:
         """A training step: mean loss since the last point of the curve, and the rate."""
         self._losses.append(figures["loss"])
-        if step % max(1, total // _POINTS) == 0 or step == total:
+        if step % max(1, -(-total // _POINTS)) == 0 or step == total:
             mean = sum(self._losses) / len(self._losses)
             self._losses.clear()
             self._log(step, {f"step/{name}": value for name, value in {**figures, "loss": mean}.items()})
@@ -159,10 +161,15 @@ def recorded(run: RunStart, sinks: Sequence[Sink], *, report: Callable[[str], No
 
 
 def one_line(error: BaseException) -> str:
-    """An exception in one line that a person can read."""
-    text = " ".join(str(error).split()).rstrip(".")[:_LONGEST_REASON]
+    """An exception in one line that a person can read, without the passwords of addresses."""
+    text = without_user(" ".join(str(error).split())).rstrip(".")[:_LONGEST_REASON]
     if isinstance(error, TriageError):
         return text
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def without_user(text: str) -> str:
+    """The text with `user:password@` taken out of every address in it."""
+    return _USER.sub("", text)

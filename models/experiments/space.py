@@ -12,7 +12,8 @@ from tickets.errors import InputError
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-_DIGITS = 3  # that are kept of a number, so that knobs can be read and written down
+EXACT = "exact"  # the trial's attribute: which of its knobs were given, not drawn
+_DIGITS = 3  # that are kept of a number that was drawn, so that knobs can be read and written down
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Real:
 
     def suggest(self, trial: Trial, name: str) -> float:
         value = trial.suggest_float(name, self.low, self.high, log=self.log)
+        if name in trial.user_attrs.get(EXACT, ()):
+            return value
         return min(max(_rounded(value), self.low), self.high)
 
     def holds(self, value: Any) -> bool:
@@ -89,7 +92,7 @@ def part_of(space: Space, names: Sequence[str]) -> Space:
 
 
 def suggest(space: Space, trial: Trial) -> dict[str, Any]:
-    """One value a knob, drawn by the trial's sampler."""
+    """One value a knob, drawn by the trial's sampler unless it was given."""
     return {name: within.suggest(trial, name) for name, within in space.items()}
 
 

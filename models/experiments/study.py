@@ -2,6 +2,9 @@
 
 Optuna proposes (TPE, Bergstra et al. 2011), the looks of each trial are compared with those of the others (median
 rule, or Hyperband, Li et al. 2018), and fANOVA (Hutter et al. 2014) says which knobs mattered.
+
+Trials of different lengths are compared at the same share of their schedules: the rate of each falls to zero over its
+own length, so that a short trial is nearly done where a long one has hardly begun.
 """
 
 from __future__ import annotations
@@ -9,12 +12,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from models.config import TrainConfig
-from models.experiments.space import Space, Whole
+from models.experiments.space import EXACT, Space, Whole
 from tickets.errors import InputError
 from tickets.experiment_log import Status
 from tickets.workspace import Workspace
@@ -27,7 +31,9 @@ if TYPE_CHECKING:
 STUDIES = "tune.db"
 KILLED = "its process was killed"
 _LEAST_FOR_IMPORTANCE = 4  # finished trials
-_WARM_LOOKS = 2  # no trial is ended before this look: at the first, rates have hardly risen
+SHARES = 20  # parts of a trial's own schedule; looks are reported to Optuna by how many of them are done
+_WARM_SHARES = 8  # no trial is ended before them: warmup may take up to six
+_STUDY_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")  # it becomes the name of files and folders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,11 @@ class StudyPlan:
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise InputError(f"{name} is {getattr(self, name)!r}.", hint=f"Choose one of: {', '.join(known)}.")
+        if self.study is not None and not _STUDY_NAME.fullmatch(self.study):
+            raise InputError(
+                f"study is {self.study!r}, which cannot name a file.",
+                hint="Up to 100 letters from A to Z, digits, `.`, `_` and `-`, the first of them no dot.",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +95,7 @@ def open_study(workspace: Workspace, config: TrainConfig, plan: StudyPlan, space
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     settings = json.dumps(dataclasses.asdict(config), sort_keys=True)
-    about = "\n".join((data_hash, settings, repr(dict(space)), plan.objective))
+    about = "\n".join((data_hash, settings, repr(dict(space)), plan.objective, f"looks by {SHARES} shares"))
     fingerprint = hashlib.sha256(about.encode()).hexdigest()
     name = plan.study or f"{plan.objective}-{fingerprint[:8]}"
     workspace.experiments.mkdir(exist_ok=True)
@@ -103,20 +114,24 @@ def open_study(workspace: Workspace, config: TrainConfig, plan: StudyPlan, space
     # A sampler that began anew with the same seed would propose its first trials once more.
     study.sampler = optuna.samplers.TPESampler(seed=plan.seed + len(study.trials), multivariate=True)
     if not study.trials:
-        study.enqueue_trial({name: getattr(config, name) for name in space if space[name].holds(getattr(config, name))})
+        begun = {name: getattr(config, name) for name in space if space[name].holds(getattr(config, name))}
+        study.enqueue_trial(begun, user_attrs={EXACT: list(begun)})
     return study
 
 
 def _pruner(plan: StudyPlan, space: Space, config: TrainConfig) -> BasePruner:
-    """Looks come once an epoch, so that a step of every trial means the same."""
+    """Its steps are shares of a trial's schedule, so that one of every trial means the same."""
     from optuna import pruners
 
     if plan.pruner == "median":
-        return pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=_WARM_LOOKS)
+        return pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=_WARM_SHARES)
     if plan.pruner == "hyperband":
         epochs = space.get("epochs")
-        most = epochs.high if isinstance(epochs, Whole) else config.epochs
-        return pruners.HyperbandPruner(min_resource=1, max_resource=most, reduction_factor=3)
+        fewest = epochs.low if isinstance(epochs, Whole) else config.epochs
+        # Below the first look of the shortest trial, which is half-way at the latest, a long trial would meet values
+        # that short ones reached far later in their schedules.
+        first = max(1, round(SHARES / max(2, fewest)))
+        return pruners.HyperbandPruner(min_resource=first, max_resource=SHARES, reduction_factor=3)
     return pruners.NopPruner()
 
 

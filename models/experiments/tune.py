@@ -21,6 +21,7 @@ from models.experiments.sinks import DEFAULT_SINKS, open_sinks
 from models.experiments.space import SPACE, Space, part_of, suggest
 from models.experiments.study import (
     KILLED,
+    SHARES,
     StudyOutcome,
     StudyPlan,
     TrialResult,
@@ -79,16 +80,16 @@ def tune(
     """Search around `config` until the study has `plan.trials` trials or the minutes are over.
 
     A study is kept in experiments/tune.db after each trial: the same call goes on with it, also after a kill. Its
-    first trial is `config` itself, as far as the space holds it. All are looked at once an epoch, so that trials of
-    any batch size can be compared. A trial that fails is kept with its reason, and the next one begins. Raises
-    InputError, TrainingDataError, MissingStepError, MachineError.
+    first trial is `config` itself, as far as the space holds it. All are looked at once an epoch and compared at the
+    same share of their schedules, so that trials of any batch size and length can be compared. A trial that fails is
+    kept with its reason, and the next one begins. Raises InputError, TrainingDataError, MissingStepError, MachineError.
     """
     config = dataclasses.replace(config, validation_every=0)
     space = part_of(space, plan.knobs)
     recorders = open_sinks(sinks, workspace, tracking_uri)
     load = _loader(workspace, report)
-    data, origin = load(config)
-    if not len(data.validation):
+    origin = load(config)[1]  # the data is held by `load` alone, which lets go of it for a trial that reads others
+    if not origin.tickets["validation"]:
         raise TrainingDataError(
             "no ticket of the validation split has an outcome; without them trials cannot be compared.",
             hint="Move the split's dates so that validation has tickets, then run `triage features`.",
@@ -185,32 +186,51 @@ def _fit_trial(search: _Search, trial: Trial) -> float:
             report=lambda _line: None,
             progress=search.progress,
             on_step=run.step,
-            on_look=_judge(search, trial, run),
+            on_look=_judge(search, trial, run, config.epochs),
         )
         run.figures |= {**kept_look(fitted.history), "train_seconds": fitted.seconds}
         trial.set_user_attr("seconds", fitted.seconds)  # should the process die before Optuna is told
     return run.figures[f"validation_{search.plan.objective}"]
 
 
-def _judge(search: _Search, trial: Trial, run: Recording) -> Callable[[Mapping[str, float]], None]:
-    """What is done with each look: record it, and end a trial that is not worth its time."""
-    began, looks = time.perf_counter(), 0
+def _judge(search: _Search, trial: Trial, run: Recording, epochs: int) -> Callable[[Mapping[str, float]], None]:
+    """What is done with each look: record it, and end a trial that is not worth its time. At its last look a trial has
+    cost all it will, so it counts as finished."""
+    began, looks, compared = time.perf_counter(), 0, _compared(trial)
 
     def look(figures: Mapping[str, float]) -> None:
         nonlocal looks
         looks += 1
         run.look(figures)
         run.figures["train_seconds"] = time.perf_counter() - began
-        if not math.isfinite(figures["loss"]):
-            raise ArithmeticError(f"the loss is {figures['loss']} at step {figures['step']:.0f}")
         value = figures[f"validation_{search.plan.objective}"]
-        trial.report(value, step=looks)
+        done = round(SHARES * figures["epoch"] / epochs)
+        compared(value, done)
+        if done == SHARES:
+            return
         if trial.should_prune():
             raise Pruned(f"{value:.3f} at look {looks}, behind other trials")
         if time.monotonic() > search.deadline and best_of(results(search.study)) is not None:
             raise Pruned(f"{value:.3f} at look {looks}, when the minutes were over")
 
     return look
+
+
+def _compared(trial: Trial) -> Callable[[float, int], None]:
+    """Reports the value of a look when `done` shares of the schedule are over. Between two looks the earlier one's
+    value holds: Optuna compares trials at equal shares alone, and those of other lengths have their looks elsewhere."""
+    before: tuple[float, int] | None = None
+
+    def report(value: float, done: int) -> None:
+        nonlocal before
+        if before is not None:
+            for between in range(before[1] + 1, done):
+                trial.report(before[0], step=between)
+        if before is None or done > before[1]:  # of two looks within a share, Optuna would refuse the second
+            trial.report(value, step=done)
+        before = value, done
+
+    return report
 
 
 def _loader(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.dashboard.experiments import FIGURES, Shown
+from service.dashboard.experiments import FIGURES, Row, Shown
 from tickets.monitor_log import DetectorResult, MonitorRun
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -123,19 +123,13 @@ def drift(runs: Sequence[MonitorRun], results: Mapping[str, Sequence[DetectorRes
 
 
 def quality_beside_cost(shown: Shown) -> Chart:
-    """How good each run became, beside the seconds it took; a line joins the runs that nothing beats at their cost."""
-    rows: list[dict[str, Any]] = [
-        {
-            "run": row.run.name,
-            "kind": row.run.kind,
-            "seconds": row.run.figures["train_seconds"],
-            "quality": row.quality,
-            "status": row.run.status,
-        }
-        for row in shown.rows
-        if row.quality is not None and row.run.figures.get("train_seconds", 0) > 0
-    ]
-    rows.sort(key=lambda row: row["seconds"])
+    """How good each run became, beside the seconds it took. Where all were judged on the same tickets, a line joins the
+    runs that nothing beats at their cost.
+    """
+    costed = [row for row in shown.rows if row.quality is not None and row.run.figures.get("train_seconds", 0) > 0]
+    costed.sort(key=lambda row: row.run.figures["train_seconds"])
+    rows = [_cost_row(row) for row in costed]
+    best = [_cost_row(row) for row in costed if row.best]
     wide = bool(rows) and rows[-1]["seconds"] > 20 * rows[0]["seconds"]
     scale = {"zero": False, "padding": 12}
     spec = {
@@ -159,9 +153,19 @@ def quality_beside_cost(shown: Shown) -> Chart:
                 "axis": {"tickCount": 6},
             },
         },
-        "layer": _cost_layers(rows, _front(rows), best=shown.best is not None),
+        "layer": _cost_layers(rows, _front(rows) if shown.one_group else [], best),
     }
     return Chart(spec, rows)
+
+
+def _cost_row(row: Row) -> dict[str, Any]:
+    return {
+        "run": row.run.name,
+        "kind": row.run.kind,
+        "seconds": row.run.figures["train_seconds"],
+        "quality": row.quality,
+        "status": row.run.status,
+    }
 
 
 def _front(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -174,7 +178,7 @@ def _front(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _cost_layers(
-    rows: Sequence[Mapping[str, Any]], front: Sequence[Mapping[str, Any]], *, best: bool
+    rows: Sequence[Mapping[str, Any]], front: Sequence[Mapping[str, Any]], best: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     color = {
         "field": "kind",
@@ -200,7 +204,7 @@ def _cost_layers(
             "encoding": {"color": color, "opacity": opacity},
         },
         {
-            "data": {"values": front[-1:] if best else []},
+            "data": {"values": best},
             "mark": {"type": "text", "align": "right", "dx": -9, "dy": -9, "text": "best", "color": "#8a94a3"},
         },
     ]

@@ -18,6 +18,9 @@ from tickets.experiment_log import ExperimentRun
 
 MOST_RUNS = 500  # the newest that are drawn
 ALL = "all"
+UNKNOWN = (
+    "unknown"  # asks for the runs whose tickets are not known: their hash is empty, as is a query that asks nothing
+)
 FIGURES = {
     "validation_mrr": "validation MRR",
     "validation_accuracy": "validation accuracy",
@@ -28,6 +31,7 @@ _ALWAYS = ("validation_mrr", "validation_accuracy", "train_seconds")  # of the o
 # A scale is logarithmic when its largest number is so many times its smallest, and most lie near the smallest.
 _LOG_FROM, _NEAR = 20.0, 0.3
 _LONGEST_WORD = 24  # characters of a value that is no number
+_NOT_LIMITED = "all"  # how a knob that is None is drawn: TrainConfig's are numbers of layers or tickets, None is all
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,11 @@ class Shown:
     def best(self) -> Row | None:
         return next((row for row in self.rows if row.best), None)
 
+    @property
+    def one_group(self) -> bool:
+        """Whether the rows were all judged on the same tickets. Quality on others cannot be compared."""
+        return len({row.run.validation_hash for row in self.rows}) < 2
+
     def drawing(self) -> dict[str, Any]:
         """What parallel.js draws, as JSON data."""
         return {
@@ -96,15 +105,12 @@ class Shown:
 
 
 def show(runs: Sequence[ExperimentRun], *, group: str | None = None, quality: str = "validation_mrr") -> Shown:
-    """`runs` oldest first. `group` is a validation_hash or ALL; the newest run's when it names none."""
+    """`runs` oldest first. `group` is a validation_hash, UNKNOWN or ALL; the newest run's when it names none."""
     groups = _groups(runs)
-    known = {one.validation_hash for one in groups}
-    if group != ALL and group not in known:
-        group = groups[0].validation_hash if groups else ALL
+    group = _group_asked(group, groups)
     chosen = [run for run in runs if group in (ALL, run.validation_hash)][-MOST_RUNS:]
     axes = [*_axes_of_origin(chosen), *_axes_of_figures(chosen), *_axes_of_knobs(chosen)]
     finished = [run for run in chosen if run.status == "finished" and quality in run.figures]
-    # Quality on other tickets cannot be compared, so among all runs none is the best.
     one_group = len({run.validation_hash for run in chosen}) == 1
     best = max(finished, key=lambda run: run.figures[quality], default=None) if one_group else None
     rows = [
@@ -117,7 +123,7 @@ def show(runs: Sequence[ExperimentRun], *, group: str | None = None, quality: st
         for run in chosen
     ]
     rows.sort(key=lambda row: (row.quality is None, -(row.quality or 0.0)))
-    return Shown(rows, axes, groups, group or ALL, quality, len(runs))
+    return Shown(rows, axes, groups, group, quality, len(runs))
 
 
 def runs_as_csv(runs: Iterable[ExperimentRun]) -> str:
@@ -139,6 +145,15 @@ def runs_as_csv(runs: Iterable[ExperimentRun]) -> str:
             ]
         )
     return text.getvalue()
+
+
+def _group_asked(asked: str | None, groups: Sequence[Group]) -> str:
+    known = {group.validation_hash for group in groups}
+    if asked == ALL or not groups:
+        return ALL
+    if asked == UNKNOWN and "" in known:
+        return ""
+    return asked if asked and asked in known else groups[0].validation_hash
 
 
 def _groups(runs: Sequence[ExperimentRun]) -> list[Group]:
@@ -176,16 +191,17 @@ def _axes_of_figures(runs: Sequence[ExperimentRun]) -> list[Axis]:
 
 
 def _axis(name: str, label: str, values: Sequence[Any]) -> Axis:
-    numbers = [value for value in values if _is_number(value)]
-    if not numbers or any(value is not None and not _is_number(value) for value in values):
+    if not all(_is_number(value) for value in values):
         return Axis(name, label, "category")
-    low, high = min(numbers), max(numbers)
-    log = low > 0 and high >= _LOG_FROM * low and statistics.median(numbers) < low + _NEAR * (high - low)
+    low, high = min(values), max(values)
+    log = low > 0 and high >= _LOG_FROM * low and statistics.median(values) < low + _NEAR * (high - low)
     return Axis(name, label, "number", log=log)
 
 
 def _place(run: ExperimentRun, axis: Axis) -> float | str | None:
     word, _, name = axis.name.partition(" ")
+    if word == "knob" and name in run.knobs and run.knobs[name] is None:
+        return _NOT_LIMITED
     value = run.knobs.get(name) if word == "knob" else run.figures.get(name) if word == "figure" else getattr(run, word)
     if value is None or axis.kind == "number":
         return value

@@ -27,7 +27,7 @@
   function scaleOf(axis, runs) {
     const values = runs.map((run) => run.values[axis.name]).filter((value) => value !== undefined);
     if (axis.kind === "category") {
-      const words = [...new Set(values)].sort();
+      const words = [...new Set(values)].sort((one, other) => Number(one) - Number(other) || one.localeCompare(other));
       return { words, place: (word) => (words.length === 1 ? 0.5 : words.indexOf(word) / (words.length - 1)) };
     }
     const [low, high] = [Math.min(...values), Math.max(...values)];
@@ -82,7 +82,7 @@
     const filters = new Map(); // axis -> [low, high], or the set of words that stay
     const judged = runs.map((run) => run.values[`figure ${quality}`]).filter((value) => value !== undefined).sort((a, b) => a - b);
     const fifth = (value) => 1 + Math.min(4, Math.floor((5 * judged.filter((one) => one < value).length) / judged.length));
-    let axes = every, paths = new Map(), named = null, places = [];
+    let axes = every, paths = new Map(), named = null, places = [], stop = null;
 
     const said = html("p", { class: "said", "aria-live": "polite" });
     const count = html("span", { class: "count", role: "status" });
@@ -173,7 +173,7 @@
         const points = axes.map((axis, at) => `${places[at].toFixed(1)} ${yOfRun(run, axis).toFixed(1)}`);
         const path = svg("path", {
           class: `run ${kind}${run.status === "finished" ? "" : " ended"}${run.best ? " best" : ""}`,
-          d: `M${points.join("L")}`, "data-run": run.id,
+          d: points.length ? `M${points.join("L")}` : "", "data-run": run.id,
         });
         paths.set(run.id, path);
         lines.append(path);
@@ -253,7 +253,7 @@
         const spots = [...kept].map(scale.place);
         return spots.length ? [Math.max(0, Math.min(...spots) - 0.04), Math.min(1, Math.max(...spots) + 0.04)] : null;
       }
-      return [scale.place(Math.max(kept[0], scale.low)), scale.place(Math.min(kept[1], scale.high))];
+      return kept.map((end) => scale.place(Math.min(scale.high, Math.max(scale.low, end)))); // below it a logarithm may not be
     }
 
     function apply(typing = null) {
@@ -267,6 +267,7 @@
       }
       count.textContent = filters.size ? `${staying} of ${runs.length} runs stay.` : `${runs.length} runs.`;
       clear.disabled = !filters.size;
+      if (!stop || stop.hidden) stopAt(reachable()[0] ?? null);
       for (const axis of every) {
         const span = spanOf(axis), scale = scales.get(axis.name), kept = filters.get(axis.name);
         const brush = plot.querySelector(`g[data-axis="${CSS.escape(axis.name)}"] .brush`);
@@ -324,10 +325,31 @@
         values.map((axis) => `${axis.label} ${shown(run.values[axis.name])}`).join(", "));
     }
 
+    // Tab reaches one row of the table, arrow keys the others: hundreds of stops would bar the way to the end of the page.
+    function reachable() {
+      return [...rows.values()].filter((row) => !row.hidden);
+    }
+
+    function stopAt(row) {
+      stop?.setAttribute("tabindex", "-1");
+      stop = row;
+      stop?.setAttribute("tabindex", "0");
+    }
+
+    function walk(event) {
+      const all = reachable(), at = all.indexOf(event.currentTarget);
+      const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      all[to]?.focus();
+    }
+
     clear.addEventListener("click", () => { filters.clear(); apply(); });
     for (const run of runs) {
       const row = rows.get(run.id);
-      row?.setAttribute("tabindex", "0");
+      row?.setAttribute("tabindex", "-1");
+      row?.addEventListener("keydown", walk);
+      row?.addEventListener("focus", () => stopAt(row));
       for (const event of ["pointerenter", "focus"]) row?.addEventListener(event, () => name(run));
       for (const event of ["pointerleave", "blur"]) row?.addEventListener(event, () => name(null));
     }

@@ -54,7 +54,17 @@ def test_a_figure_that_is_no_number_is_left_out(workspace: Workspace) -> None:
         b'{"id": "x"}',
         json.dumps({**dataclasses.asdict(run_of()), "started": "yesterday"}).encode(),
         json.dumps({**dataclasses.asdict(run_of()), "started": AT.isoformat(), "status": "sideways"}).encode(),
-        json.dumps({**dataclasses.asdict(run_of()), "started": AT.isoformat(), "figures": {"a": "b"}}).encode(),
+        *(
+            json.dumps({**dataclasses.asdict(run_of()), "started": AT.isoformat(), **wrong}).encode()
+            for wrong in (
+                {"figures": {"a": "b"}},
+                {"figures": {"a": 10**400}},
+                {"study": []},
+                {"git_hash": 7},
+                {"knobs": [[1, 2]]},
+                {"kind": ["trial"]},
+            )
+        ),
     ],
 )
 def test_a_damaged_line_is_counted_and_the_others_are_read(workspace: Workspace, damage: bytes) -> None:

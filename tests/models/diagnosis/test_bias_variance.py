@@ -31,7 +31,9 @@ from models.diagnosis.bias_variance import (
 )
 from models.diagnosis.label_noise import LabelNoise
 from models.diagnosis.pictures import waterfall
+from models.intervals import share_of
 from models.training.data import TrainingData
+from tickets.errors import TrainingDataError
 
 Load = Callable[..., TrainingData]
 Put = Callable[[str, list[dict[str, Any]]], None]
@@ -50,11 +52,6 @@ def levels(*shares: float, count: int = 2_000) -> list[Level]:
 def noise(share: float, count: int = 2_000) -> LabelNoise:
     draws = np.random.default_rng(0).binomial(count, share, 1_000) / count
     return LabelNoise(source="near-duplicates", share=share, draws=draws, sample=count, words="told by duplicates")
-
-
-def singly(data: TrainingData) -> NDArray[np.int64]:
-    """Each training ticket is a group of its own."""
-    return np.arange(len(data.train))
 
 
 def test_gaps_are_the_steps_between_errors_and_add_up(tiny_config: TrainConfig) -> None:
@@ -120,6 +117,70 @@ def test_tickets_of_one_group_are_one_witness() -> None:
     assert together.error == alone.error == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("error", [0.0, 1.0])
+def test_no_mistake_among_a_few_tickets_is_no_proof_that_there_is_none(error: float) -> None:
+    few, many = (measured(TRAINING, np.full(count, error == 1), seed=1).interval for count in (40, 4_000))
+    known = share_of(round(40 * error), 40)
+    assert few == pytest.approx((known.low, known.high), abs=0.01)
+    assert many == pytest.approx((error, error), abs=0.002)
+    letters = measured(TRAINING, np.full(4_000, error == 1), groups=np.repeat(np.arange(40), 100), seed=1).interval
+    assert letters == few
+
+
+def test_labels_that_never_disagreed_may_still_disagree(tiny_config: TrainConfig) -> None:
+    found = decompose(levels(0.1, 0.2, 0.22, 0.25), noise(0.0, 40), judged="x", config=tiny_config)
+    assert found.gaps[0].high == pytest.approx(share_of(0, 40).high, abs=0.01)
+
+
+def test_each_period_is_drawn_again_by_its_groups(load_tiny: Load, tiny_config: TrainConfig) -> None:
+    """Every second ticket is wrong, in groups of ten that are alike."""
+    data = load_tiny()
+    judge = by_place(data, lambda place: place // 10 % 2 == 0)
+    tens = {name: np.arange(1_000) // 10 for name in (TRAINING, VALIDATION, TEST)}
+    groups = {TRAINING: tens[TRAINING][:120], VALIDATION: tens[VALIDATION][:40], TEST: tens[TEST][:40]}
+    alone, together = (
+        by_model(data, tiny_config, judge, known, UNKNOWN, judged="", report=lambda _line: None)
+        for known in ({}, groups)
+    )
+    for name in (TRAINING, VALIDATION, TEST):
+        single, grouped = (next(one for one in found.levels if one.name == name) for found in (alone, together))
+        assert single.error == grouped.error
+        widths = [one.interval[1] - one.interval[0] for one in (single, grouped)]
+        assert widths[1] > 2 * widths[0]
+
+
+def by_place(data: TrainingData, wrong_at: Callable[[NDArray[np.int64]], NDArray[np.bool_]]) -> Judge:
+    """A judge that goes by where a ticket stands in its split."""
+    place = {
+        ticket_id: number
+        for part in (data.train, data.validation, data.test)
+        for number, ticket_id in enumerate(part.ticket_ids)
+    }
+    return lambda tickets: wrong_at(np.array([place[ticket_id] for ticket_id in tickets.ticket_ids]))
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_without_validation_tickets_it_says_what_to_do(
+    load_tiny: Load, tiny_config: TrainConfig, put_features: Put, fitted: bool
+) -> None:
+    put_features("validation", [])
+    data = load_tiny()
+    with pytest.raises(TrainingDataError, match=r"validation split has an outcome.*triage features"):
+        if fitted:
+            by_fitting(data, tiny_config, tfidf_rung(data, tiny_config), {}, UNKNOWN, judged="")
+        else:
+            judge = by_place(data, lambda place: place < 0)
+            by_model(data, tiny_config, judge, {}, UNKNOWN, judged="", report=lambda _line: None)
+
+
+def test_the_label_mix_of_the_last_weeks_is_named_as_a_limit(load_tiny: Load, tiny_config: TrainConfig) -> None:
+    data = load_tiny()
+    without = dataclasses.replace(tiny_config, label_mix=False)
+    for config, said in ((tiny_config, True), (without, False)):
+        found = by_fitting(data, config, tfidf_rung(data, config), {}, UNKNOWN, judged="")
+        assert ["last weeks" in level.how for level in found.levels] == [said, said, False, False]
+
+
 def test_an_interval_holds_the_true_error_nineteen_times_in_twenty() -> None:
     random = np.random.default_rng(8)
     inside = 0
@@ -138,7 +199,7 @@ def test_a_model_that_learns_all_but_the_future_shows_shift(
         rows = [make_row(first + n, names[n % 5], f"order {names[(n + 1) % 5]} today") for n in range(60)]
         put_features(split, rows)
     data = load_tiny()
-    found = by_fitting(data, tiny_config, tfidf_rung(data, tiny_config), singly(data), UNKNOWN, judged="TF-IDF")
+    found = by_fitting(data, tiny_config, tfidf_rung(data, tiny_config), {}, UNKNOWN, judged="TF-IDF")
     assert found.largest.cause == SHIFT
     assert found.largest.clear
     assert [level.name for level in found.levels] == [TRAINING, SAME_PERIOD, VALIDATION, TEST]
@@ -150,7 +211,7 @@ def test_new_contact_types_are_part_of_the_shift(
 ) -> None:
     put_features("train", [row for row in tiny_examples["train"] if row["contact_type"] != "lost"])
     data = load_tiny()
-    found = by_fitting(data, tiny_config, tfidf_rung(data, tiny_config), singly(data), UNKNOWN, judged="TF-IDF")
+    found = by_fitting(data, tiny_config, tfidf_rung(data, tiny_config), {}, UNKNOWN, judged="TF-IDF")
     new = float((data.validation.node == data.index.position("lost")).mean())
     assert found.figures["new_types_validation"] == pytest.approx(new)
     assert any("training never saw" in line for line in found.advice)
@@ -160,7 +221,7 @@ def test_the_network_is_judged_on_the_slice_it_did_not_see(load_tiny: Load, tiny
     data = load_tiny()
     config = dataclasses.replace(tiny_config, epochs=6, patience=6)
     learn = network_rung(data, config, report=lambda _line: None, progress=lambda _step, _total, _loss: None)
-    found = by_fitting(data, config, learn, singly(data), UNKNOWN, judged="network")
+    found = by_fitting(data, config, learn, {}, UNKNOWN, judged="network")
     assert found.levels[0].error < 0.2
     assert found.levels[1].tickets == 18
     assert sum(gap.size for gap in found.gaps) == pytest.approx(found.levels[-1].error)
@@ -181,7 +242,7 @@ def test_a_model_without_a_slice_borrows_the_shift_of_tfidf(
         return wrong(0.1 if tickets.ticket_ids[0] == data.train.ticket_ids[0] else 0.5, len(tickets))
 
     model: Judge = judge
-    found = by_model(data, tiny_config, model, singly(data), UNKNOWN, judged="model", report=lambda _line: None)
+    found = by_model(data, tiny_config, model, {}, UNKNOWN, judged="model", report=lambda _line: None)
     sizes = {gap.cause: gap.size for gap in found.gaps}
     assert sizes[SHIFT] > 0.5 > sizes[VARIANCE]
     assert sizes[SHIFT] + sizes[VARIANCE] == pytest.approx(0.4)

@@ -101,8 +101,13 @@ def test_a_model_that_was_never_trained_is_named(tiny_workspace: Workspace, tiny
         ({"target": 0.9}, "--target was given.* Add --learning-curve, or --all"),
         ({"parts": ("learning-curve",), "version": "v1"}, "--version was given.* Add --bias-variance, or --all"),
         ({"with_model": True}, "Add --bias-variance or --learning-curve, or --all"),
+        ({"parts": ("bias-variance",), "version": "v1", "with_model": True}, "--version v1 judges.* Leave out one"),
     ],
 )
 def test_what_no_wanted_part_would_read_is_refused(asked: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):
         Wanted(**asked)
+
+
+def test_the_curve_may_train_where_another_model_is_judged() -> None:
+    assert Wanted(parts=("bias-variance", "learning-curve"), version="v1", with_model=True).with_model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from models.diagnosis.label_noise import disagreement, label_noise, least_error,
 from models.diagnosis.same_period import by_cluster_and_customer, hold_out, linked
 from models.training.data import TrainingData
 from tickets.errors import TrainingDataError
-from tickets.tables import IMPORTED_OUTCOMES, LABELS, SPLITS, TICKETS, Table
+from tickets.tables import FEEDBACK, IMPORTED_OUTCOMES, LABELS, SPLITS, TICKETS, Table
 from tickets.workspace import Workspace
 
 Load = Callable[..., TrainingData]
@@ -116,6 +116,38 @@ def test_labelers_who_overrule_are_counted_at_random(tiny_workspace: Workspace, 
     assert (fewer.sample, fewer.share) == (100, pytest.approx(0.6))
     put(tiny_workspace, LABELS, answers[:30])
     assert overruled(tiny_workspace, data.tree, data.index).share is None
+
+
+def test_what_was_said_after_the_labeler_overrules_nobody(tiny_workspace: Workspace, load_tiny: Load) -> None:
+    """Sixty agents before the labeler, of whom six were overruled; sixty after, who all said something else."""
+    data = load_tiny()
+    hour = timedelta(hours=1)
+    answers = [
+        {
+            "label_id": f"l{n}",
+            "ticket_id": f"t{n}",
+            "contact_type": "refund",
+            "labeler": "ada",
+            "at": NOW,
+            "share": "random",
+        }
+        for n in range(120)
+    ]
+    said = [
+        {
+            "feedback_id": f"f{n}",
+            "suggestion_id": f"s{n}",
+            "ticket_id": f"t{n}",
+            "action": "accept",
+            "at": NOW - hour if n < 60 else NOW + hour,
+            "contact_type": "refund" if 6 <= n < 60 else "lost",
+        }
+        for n in range(120)
+    ]
+    put(tiny_workspace, LABELS, answers)
+    put(tiny_workspace, FEEDBACK, said)
+    found = overruled(tiny_workspace, data.tree, data.index)
+    assert (found.sample, found.share) == (60, pytest.approx(0.1))
 
 
 def test_customers_and_near_duplicates_are_held_out_together(tiny_workspace: Workspace, load_tiny: Load) -> None:

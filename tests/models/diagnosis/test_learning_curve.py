@@ -23,7 +23,9 @@ Load = Callable[..., TrainingData]
 SIZES = np.array(growing_sizes(8_000, types=10), np.int64)
 
 
-def mistakes(law: PowerLaw, *, seeds: int = 3, judged: int = 2_000, newest: float = 0.0) -> LearningCurve:
+def mistakes(
+    law: PowerLaw, *, seeds: int = 3, judged: int = 2_000, newest: float = 0.0, history: int = 8_000
+) -> LearningCurve:
     """The curve of a learner that errs as `law` says, its newest few tickets by so much less. A ticket is as hard for
     each."""
     random = np.random.default_rng(1)
@@ -32,7 +34,7 @@ def mistakes(law: PowerLaw, *, seeds: int = 3, judged: int = 2_000, newest: floa
     drawn = hardness < (errors + random.normal(0, 0.003, (seeds, len(SIZES))))[:, :, None]
     latest: NDArray[np.bool_] = hardness < (errors - newest * (1 - SIZES / 8_000))[:, None]
     latest[-1] = drawn[0, -1]
-    return curve_of(SIZES, drawn, latest, learner="made up", seeds=range(seeds), target=0.85, history=8_000)
+    return curve_of(SIZES, drawn, latest, learner="made up", seeds=range(seeds), target=0.85, history=history)
 
 
 def test_sizes_grow_by_one_factor_and_leave_the_beginning_behind() -> None:
@@ -64,6 +66,21 @@ def test_a_target_is_told_in_tickets() -> None:
     needed = law.tickets_for(0.15)
     assert curve.target.low <= needed <= curve.target.high
     assert any("The target of 85.0% takes about" in line for line in curve_text(curve))
+
+
+def test_a_target_within_a_history_longer_than_what_was_learned_is_called_so() -> None:
+    """The quick curve learns from a part of the history: what the target takes may lie between the two."""
+    law = PowerLaw(a=0.05, b=6.0, c=0.4)
+    needed = law.tickets_for(0.15)
+    curve = mistakes(law, history=100_000)
+    assert SIZES[-1] < needed < curve.history
+    assert curve.target is not None
+    assert curve.target.tickets is not None
+    assert SIZES[-1] <= curve.target.low <= curve.target.tickets <= curve.target.high < curve.history
+    assert curve.target.low <= needed <= curve.target.high
+    (line,) = [line for line in curve_text(curve) if line.startswith("The target")]
+    assert line.startswith("The target of 85.0% is reached within the history: by the curve it takes about ")
+    assert line.endswith(" of 100,000.")
 
 
 def test_a_target_beyond_the_end_of_the_curve_is_called_out_of_reach() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from models.experiments.origin import Origin, git_state
-from models.experiments.recording import Pruned, RunEnd, RunStart, recorded
+from models.experiments.recording import Pruned, RunEnd, RunStart, one_line, recorded
 from models.experiments.sinks import JournalSink, TensorBoardSink, open_sinks
 from tickets.errors import InputError, MachineError
 from tickets.experiment_log import read_runs
@@ -70,6 +70,28 @@ def test_a_long_curve_is_thinned_and_keeps_its_mean() -> None:
     assert len(points) == 200
     assert points[0] == (10, {"step/loss": 5.5, "step/rate": 0.5})
     assert points[-1][0] == 2000
+
+
+@pytest.mark.parametrize(("steps", "points"), [(199, 199), (200, 200), (399, 200), (401, 134)])
+def test_no_curve_has_more_than_two_hundred_points(steps: int, points: int) -> None:
+    sink = Notebook()
+    with recorded(start_of(), [sink], report=print) as run:
+        for step in range(1, steps + 1):
+            run.step(step, steps, {"loss": 1.0})
+    assert len(sink.points()) == points
+    assert sink.points()[-1][0] == steps
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("request to https://me:pass@word@host:5000/api failed", "request to https://host:5000/api failed"),
+        ("postgresql+psycopg://me@host/db and http://a:b@c", "postgresql+psycopg://host/db and http://c"),
+        ("https://host/a@b, mail to me@host", "https://host/a@b, mail to me@host"),
+    ],
+)
+def test_what_an_error_says_is_told_without_passwords(said: str, kept: str) -> None:
+    assert one_line(RuntimeError(said)) == f"RuntimeError: {kept}"
 
 
 def test_the_figures_of_the_best_look_are_those_of_the_run() -> None:

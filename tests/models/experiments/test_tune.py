@@ -22,6 +22,8 @@ from tickets.workspace import Workspace
 
 SPACE = {"head_learning_rate": Real(1e-4, 1e-2, log=True), "epochs": Whole(1, 3), "batch_size": Choice((8, 16))}
 
+HOPELESS = {"head_learning_rate": Choice((5e-3, 1e-9)), "learning_rate": Choice((1e-3, 1e-12))}
+
 Tune = Callable[..., StudyOutcome]
 
 
@@ -124,8 +126,7 @@ def test_without_any_finished_trial_the_last_reason_is_told(search: Tune) -> Non
 
 
 def test_a_hopeless_trial_is_ended_early(search: Tune, tiny_workspace: Workspace) -> None:
-    space = {"head_learning_rate": Choice((5e-3, 1e-9)), "learning_rate": Choice((1e-3, 1e-12))}
-    outcome = search(trials=8, space=space, seed=1)
+    outcome = search(trials=8, space=HOPELESS, seed=1)
     pruned = [trial for trial in outcome.trials if trial.status == "pruned"]
     assert pruned
     best = outcome.best
@@ -138,11 +139,48 @@ def test_a_hopeless_trial_is_ended_early(search: Tune, tiny_workspace: Workspace
     assert {runs[f"{outcome.study}-{trial.number:04d}"].status for trial in pruned} == {"pruned"}
 
 
-@pytest.mark.parametrize("pruner", ["hyperband", "none"])
-def test_other_ways_to_end_trials(search: Tune, pruner: str) -> None:
-    outcome = search(trials=2, pruner=pruner, objective="accuracy")
-    assert len(outcome.trials) == 2
+def test_hyperband_ends_trials_before_there_are_enough_for_a_median(search: Tune) -> None:
+    outcome = search(trials=4, space=HOPELESS, seed=1, pruner="hyperband", study="by-hyperband")
+    assert "pruned" in {trial.status for trial in outcome.trials}
+    assert outcome.best.status == "finished"
+
+
+def test_without_a_pruner_the_hopeless_go_on_to_their_end(search: Tune) -> None:
+    outcome = search(trials=8, space=HOPELESS, seed=1, pruner="none", objective="accuracy")
+    assert {trial.status for trial in outcome.trials} == {"finished"}
+    assert {trial.knobs["learning_rate"] for trial in outcome.trials} == {1e-3, 1e-12}
     assert outcome.study.startswith("accuracy-")
+
+
+def test_trials_of_all_lengths_are_compared_at_the_same_share_of_their_schedules(
+    search: Tune, tiny_workspace: Workspace
+) -> None:
+    import optuna
+
+    outcome = search(trials=6, space={"epochs": Whole(1, 3)}, pruner="none")
+    storage = f"sqlite:///{tiny_workspace.experiments / STUDIES}"
+    trials = optuna.load_study(study_name=outcome.study, storage=storage).get_trials()
+    looks = {1: [20], 2: [10, 20], 3: [7, 13, 20]}
+    assert {trial.params["epochs"] for trial in trials} == set(looks)
+    for trial in trials:
+        told, at = trial.intermediate_values, looks[trial.params["epochs"]]
+        assert sorted(told) == list(range(at[0], 21))  # from the first look on, at every share
+        for here, after in zip(at, [*at[1:], 21], strict=True):
+            assert {told[share] for share in range(here, after)} == {told[here]}
+
+
+def test_a_trial_of_one_epoch_has_cost_all_it_will_at_its_only_look(search: Tune, tiny_config: TrainConfig) -> None:
+    outcome = search(dataclasses.replace(tiny_config, epochs=1), trials=8, space=HOPELESS, seed=1)
+    assert {trial.status for trial in outcome.trials} == {"finished"}
+
+
+def test_the_first_trial_is_the_settings_to_the_last_digit(search: Tune, tiny_config: TrainConfig) -> None:
+    exact = dataclasses.replace(tiny_config, head_learning_rate=0.00123456, epochs=1)
+    outcome = search(exact, trials=2, space={"head_learning_rate": Real(1e-4, 1e-2, log=True)})
+    first, second = (trial.knobs["head_learning_rate"] for trial in outcome.trials)
+    assert first == 0.00123456
+    assert outcome.unsearched == outcome.trials[0].value
+    assert second == float(f"{second:.3g}")  # of those drawn a person can read and write down all
 
 
 def test_a_person_who_stops_a_study_loses_one_trial(search: Tune, tiny_workspace: Workspace) -> None:
@@ -257,6 +295,7 @@ def test_the_study_is_one_sqlite_file(search: Tune, tiny_workspace: Workspace) -
         ({"objective": "loss"}, "objective is 'loss'. Choose one of: mrr, accuracy"),
         ({"pruner": "random"}, "pruner is 'random'"),
         ({"knobs": ("epoch",)}, "'epoch' is not in the search space"),
+        *(({"study": name}, "cannot name a file") for name in ("", "..", "a/b", "../up", "with space", "x" * 101)),
     ],
 )
 def test_a_plan_that_cannot_be_is_told(search: Tune, plan: dict[str, Any], told: str) -> None:

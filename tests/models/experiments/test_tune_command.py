@@ -76,7 +76,7 @@ def test_a_study_that_was_killed_goes_on_and_its_best_knobs_can_be_trained_with(
     assert "warmup" in output
     assert "s a trial" in output
     file = Path(output.strip().splitlines()[-1].split(" --knobs ")[1])
-    assert file == tiny_workspace.experiments / f"{runs[0].study}.json"
+    assert file == tiny_workspace.experiments / "studies" / f"{runs[0].study}.json"
     best = json.loads(file.read_text())
     assert {"warmup", "node_dropout", "encoder", "epochs"} <= set(best)
     said(triage("train", "-w", tiny_workspace.root, "--preset", "cpu", "--knobs", file, "--sink", "tensorboard"))
@@ -95,6 +95,7 @@ def test_a_study_that_was_killed_goes_on_and_its_best_knobs_can_be_trained_with(
         (("tune", "--knob", "colour"), 2, "the knob 'colour' is not in the search space. Knobs: learning_rate, "),
         (("tune", "--objective", "loss"), 2, "objective is 'loss'. Choose one of: mrr, accuracy."),
         (("tune", "--trials", "0"), 2, "trials is 0"),
+        (("tune", "--study", "../debug"), 2, "study is '../debug', which cannot name a file. Up to 100 letters"),
         (("tune", "--knobs", "nowhere.toml"), 2, "nowhere.toml cannot be read"),
     ],
 )

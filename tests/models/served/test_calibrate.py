@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from models.attributes import AttributeRow
 from models.calibrate import Calibration, Targets, calibration_from_json
@@ -19,10 +20,11 @@ from models.confidence.votes import Votes
 from models.inference import Outputs
 from models.neighbours import Neighbours
 from models.predictions import ModelInputs, Predictor, interpret
-from models.release import FACTS, open_release
+from models.release import FACTS, VECTORS, open_release
 from models.suggest import Suggester
 from models.tree_index import index_tree, path_probabilities
 from tickets.contact_types import ContactType, ContactTypeTree
+from tickets.manifests import file_hash
 from tickets.records import Ticket
 
 INDEX = index_tree(
@@ -215,11 +217,16 @@ def test_a_release_of_format_1_still_serves(trained, tmp_path: Path):
     folder = tmp_path / "old"
     shutil.copytree(trained.model.folder, folder)
     facts = json.loads((folder / FACTS).read_text())
-    for name in ("votes", "bend", "scope", "sets", "type_limits"):
+    for name in ("votes", "bend", "scope", "sets", "type_limits", "welcome"):
         del facts["calibration"][name]
+    vectors = load_file(folder / VECTORS)
+    save_file({name: vectors[name] for name in ("templates", "neighbours")}, folder / VECTORS)
+    facts["hashes"][VECTORS] = file_hash(folder / VECTORS)
     (folder / FACTS).write_text(json.dumps({**facts, "format": 1}))
     suggester = Suggester.load(open_release(folder))
     ticket = Ticket(ticket_id="t", created_at=datetime(2026, 3, 1, tzinfo=UTC), body="refund my money")
     (suggestion,) = suggester.suggest([ticket])
     assert suggestion.answer_set is None
     assert suggestion.contact_types
+    assert all(-1 <= template.score <= 1 for template in suggestion.templates)  # cosines, as they were then
+    assert suggestion.templates

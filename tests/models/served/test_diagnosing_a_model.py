@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
 import pytest
 
 from models.config import TrainConfig
 from models.diagnosis.diagnose import Diagnosis, Wanted, diagnose
 from models.evaluate import score_release
-from models.release import open_release, promote
+from models.predictions import Predictor, inputs_of
+from models.release import Release, open_release, promote
+from tickets.catalogue import read_tree, write_tree
 from tickets.examples import read_examples
 from tickets.workspace import Workspace
 
@@ -71,4 +75,66 @@ def test_the_real_thing_is_trained_when_it_is_asked_for(look: Callable[..., Diag
     found = look([], with_model=True).decomposition
     assert found is not None
     assert found.judged.startswith("trained for this")
-    assert found.levels[1].how == ""
+    assert "estimated" not in found.levels[1].how
+
+
+@pytest.fixture
+def outvoted(two_models: Workspace) -> Release:
+    """A model whose nearest training tickets have nearly all the say."""
+    path = two_models.models / "first" / "release.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    facts["calibration"]["votes"] = {"share": 0.95, "width": 0.01}
+    path.write_text(json.dumps(facts), encoding="utf-8")
+    return open_release(two_models.models / "first")
+
+
+def test_a_training_ticket_has_no_vote_on_itself(
+    look: Callable[..., Diagnosis], two_models: Workspace, outvoted: Release
+) -> None:
+    """One label in ten is wrong: a ticket that votes for itself has its own label, whatever that is."""
+    found = look([], version="first").decomposition
+    assert found is not None
+    predictor = Predictor.load(outvoted)
+    expected = []
+    for split, heard in (("train", predictor.alone()), ("validation", predictor), ("test", predictor)):
+        rows = read_examples(two_models, splits=[split])
+        said = [predictor.index.ids[node] for node in heard.predict(inputs_of(rows)).predicted]
+        expected.append(np.mean(np.array(said) != np.array(rows["contact_type"].to_pylist())))
+    errors = {level.name: level.error for level in found.levels}
+    assert [errors[name] for name in ("training", "validation", "test")] == pytest.approx(expected)
+    assert errors["training"] > 0.02 > float(score_release_errors(outvoted, two_models))
+
+
+def score_release_errors(release: Release, workspace: Workspace) -> float:
+    """On training tickets, each with its own vote."""
+    return 1 - float(score_release(release, read_examples(workspace, splits=["train"])).correct.mean())
+
+
+def test_a_contact_type_that_was_renamed_since_is_no_mistake(
+    look: Callable[..., Diagnosis], two_models: Workspace, made_up: Workspace
+) -> None:
+    """The model says `lost`, the catalogue by now `missing`; the tickets count for what they are today."""
+    promote(two_models, "second")
+    before = look([]).decomposition
+    (two_models.root / "catalogue").unlink()
+    shutil.copytree(made_up.root / "catalogue", two_models.root / "catalogue")
+    tree = read_tree(two_models)
+    nodes = tuple(dataclasses.replace(node, id="missing" if node.id == "lost" else node.id) for node in tree.nodes)
+    write_tree(two_models, dataclasses.replace(tree, nodes=nodes, mapping={"lost": ("missing",)}))
+    after = look([]).decomposition
+    assert before is not None
+    assert after is not None
+    assert [level.error for level in after.levels] == pytest.approx([level.error for level in before.levels])
+
+
+def test_advice_names_the_settings_of_the_model_that_is_judged(
+    look: Callable[..., Diagnosis], two_models: Workspace
+) -> None:
+    path = two_models.models / "first" / "release.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    facts["config"] |= {"epochs": 23}
+    path.write_text(json.dumps({**facts, "max_tokens": 8}), encoding="utf-8")
+    found = look([], version="first").decomposition
+    assert found is not None
+    assert found.largest.cause == "avoidable bias and labels"
+    assert "23 epochs, read more than 8 tokens" in found.advice[1]

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from models.diagnosis.error_report import ErrorReport, report_errors
 from models.diagnosis.error_text import report_paths, to_json, to_markdown, write_report
 from models.evaluate import score_release
-from models.release import Release, open_release
+from models.release import NEIGHBOURS, VECTORS, Release, open_release
 from tickets.catalogue import read_tree
 from tickets.contact_types import ContactTypeTree
 from tickets.errors import InputError, TrainingDataError
@@ -154,6 +155,18 @@ def test_tickets_that_the_model_learned_from_are_left_out(copied: Workspace, rel
     assert (again.tickets, again.left_out) == (60, 340)
 
 
+def test_tickets_too_old_to_be_remembered_are_left_out_by_their_dates(copied: Workspace, release: Release):
+    """The model keeps the newest of the tickets it learned from; here 100 of 260."""
+    folder = copied.models / release.version
+    rows = pq.read_table(folder / NEIGHBOURS)
+    pq.write_table(rows.slice(len(rows) - 100), folder / NEIGHBOURS)
+    vectors = load_file(folder / VECTORS)
+    save_file({**vectors, "neighbours": vectors["neighbours"][-100:].copy()}, folder / VECTORS)
+    place(copied, lambda split: "test" if split in ("train", "validation") else split)
+    again = report_errors(copied, replace(release, folder=folder), split="test", report=silent)
+    assert (again.tickets, again.left_out) == (60, 340)
+
+
 def test_a_split_with_nothing_new_says_so(copied: Workspace, release: Release):
     place(copied, lambda split: "leak" if split == "test" else split)
     with pytest.raises(TrainingDataError, match="test has no labelled ticket that is new to model"):
@@ -183,12 +196,13 @@ def test_near_duplicates_of_what_was_learned_are_a_slice_of_their_own(copied: Wo
 
 def test_the_command_writes_the_report_and_says_where(copied: Workspace, trained):
     command = ["evaluate", "--errors", "--workspace", str(copied.root), "--version", trained.model.version]
-    result = CliRunner().invoke(app, command)
+    result = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
     paths = report_paths(copied, trained.model.version, "test")
     assert all(path.is_file() for path in paths)
     assert all(path.name in result.output for path in paths)
     assert "Contact types that cost most" in result.output
+    assert "Payments::Refund" in result.output
 
 
 def test_the_command_without_the_option_shows_the_figures(copied: Workspace, trained):

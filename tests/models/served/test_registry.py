@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +23,8 @@ from models.registry import EXPERIMENT, MODEL, TUNING, MlflowSink, set_alias
 from models.train import train
 from tickets.experiment_log import read_runs
 from tickets.workspace import Workspace
+from triage import steps
+from triage.settings import Settings, TrackingSettings
 
 ORIGIN = Origin(
     data_hash="d" * 64,
@@ -96,8 +100,8 @@ def test_the_curve_of_a_training_has_loss_and_rate_at_every_few_steps(trained, t
     loss, rate = (client.get_metric_history(run.info.run_id, f"step/{name}") for name in ("loss", "rate"))
     steps = -(-260 // 16) * tiny_config.epochs
     assert [point.step for point in loss] == [point.step for point in rate]
-    assert (loss[0].step, loss[-1].step) == (1, steps)
-    assert 100 < len(loss) <= 240
+    assert (loss[0].step, loss[-1].step) == (-(-steps // 200), steps)
+    assert 100 < len(loss) <= 200
     assert loss[-1].value < loss[0].value
     assert max(point.value for point in rate) == pytest.approx(tiny_config.head_learning_rate, rel=0.05)
     assert loss[0].timestamp < loss[-1].timestamp  # they were taken as they came
@@ -194,6 +198,41 @@ def test_a_run_that_was_killed_is_ended_by_the_next_one(workspace, store, tmp_pa
     }
 
 
+def test_a_workspace_keeps_its_runs_when_it_moves_and_the_next_one_at_its_path_has_none_of_them(store, tmp_path):
+    first = Workspace.create(tmp_path / "workspace")
+    for run_id, kind in (("s1", "study"), ("s1-0", "trial")):
+        MlflowSink(first, store).start(start_of(run_id, kind, parent="s1" if kind == "trial" else None))
+    first.root.rename(tmp_path / "moved")
+    second = Workspace.create(tmp_path / "workspace")
+    for run_id, kind in (("s1", "study"), ("s1-0", "trial")):
+        MlflowSink(second, store).start(start_of(run_id, kind, parent="s1" if kind == "trial" else None))
+    runs = runs_of(store, TUNING)
+    studies = {run.info.run_id for run in runs if run.data.tags["kind"] == "study"}
+    assert len(runs) == 4
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs if run.data.tags["kind"] == "trial"} == studies
+    assert {run.info.status for run in runs} == {"RUNNING"}
+    MlflowSink(Workspace.open(tmp_path / "moved"), store).start(start_of("next"))
+    ended = [run for run in runs_of(store, TUNING) if run.info.status == "FAILED"]
+    assert {run.data.tags["triage.workspace"] for run in ended} == {Workspace.open(tmp_path / "moved").identity()}
+    assert len(ended) == 2
+
+
+def test_a_workspace_of_an_earlier_version_is_given_an_identity_once(workspace, tmp_path):
+    (workspace.root / "workspace.json").write_text('{"format": 1}', encoding="utf-8")
+    given = Workspace.open(workspace.root).identity()
+    assert Workspace.create(workspace.root).identity() == given
+    assert json.loads((workspace.root / "workspace.json").read_text()) == {"format": 1, "id": given}
+    assert Workspace.create(tmp_path / "elsewhere").identity() != given
+
+
+def test_a_password_in_the_address_of_the_store_is_told_nobody(workspace):
+    assert MlflowSink(workspace, "https://me:secret@mlflow.example/x").name == "MLflow at https://mlflow.example/x"
+    with capture_logs() as said:
+        set_alias("v1", "champion", tracking_uri="http://me:secret@127.0.0.1:9")
+    assert said[0]["tracking_uri"] == "http://127.0.0.1:9"
+    assert "secret" not in str(said)
+
+
 def test_a_quote_in_a_path_or_a_name_is_part_of_it(store, tmp_path):
     place = Workspace.create(tmp_path / "o'neill")
     for run_id, kind in (("it's mine", "study"), ("it's mine", "study"), ("a trial", "trial")):
@@ -257,6 +296,22 @@ def test_a_tracking_server_that_is_away_costs_a_promotion_one_line():
         set_alias("v1", "champion", tracking_uri=AWAY)
     (line,) = said
     assert (line["event"], line["log_level"], line["version"]) == ("nothing was recorded in MLflow", "warning", "v1")
+
+
+def test_where_mlflow_is_not_installed_a_promotion_costs_one_line(monkeypatch, store):
+    monkeypatch.setitem(sys.modules, "mlflow.exceptions", None)
+    with capture_logs() as said:
+        set_alias("v1", "champion", tracking_uri=store)
+    (line,) = said
+    assert (line["event"], line["log_level"]) == ("nothing was recorded in MLflow", "warning")
+
+
+def test_where_mlflow_is_no_sink_a_change_of_champion_makes_no_store(two_models):
+    settings = Settings(workspace=two_models.root, tracking=TrackingSettings(sinks="none"))
+    steps.promote(settings, "first")
+    steps.promote(settings, "second")
+    assert steps.rollback(settings) == "first"
+    assert not (two_models.root / "mlflow.db").exists()
 
 
 @pytest.fixture

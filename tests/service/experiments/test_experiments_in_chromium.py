@@ -113,6 +113,40 @@ def test_pointing_at_a_line_or_reaching_a_row_names_the_run(opened: Page) -> Non
     expect(opened.locator('path.run[data-run="s1-0004"]')).to_have_class("run unjudged ended named")
 
 
+def test_tab_reaches_one_row_and_arrows_the_others(opened: Page) -> None:
+    said, rows = opened.locator("#parallel .said"), opened.locator("tr[data-run]")
+    expect(opened.locator('tr[data-run][tabindex="0"]')).to_have_attribute("data-run", "s1-0002")
+    rows.first.focus()
+    opened.keyboard.press("ArrowDown")
+    expect(said).to_contain_text("s1-0005 training")
+    opened.keyboard.press("End")
+    expect(said).to_contain_text("s1-0004 trial")
+    opened.keyboard.press("ArrowDown")  # there is no further row
+    opened.keyboard.press("ArrowUp")
+    expect(said).to_contain_text("s1-0000 trial")
+    expect(opened.locator('tr[data-run][tabindex="0"]')).to_have_attribute("data-run", "s1-0000")
+    grip(opened, "figure validation_mrr").scroll_into_view_if_needed()
+    drag(opened, "figure validation_mrr", 0.0, 0.6)  # the row that Tab reached is not shown any more
+    expect(opened.locator('tr[data-run][tabindex="0"]')).to_have_attribute("data-run", "s1-0002")
+
+
+def test_what_lies_outside_an_axis_or_without_any_is_drawn_all_the_same(opened: Page, study: Young) -> None:
+    faults: list[str] = []
+    opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    opened.locator("summary", has_text="Filters and axes").click()
+    opened.get_by_label("learning rate, at most").fill("0")  # a logarithmic axis
+    assert staying(opened) == set()
+    marked = opened.locator('g[data-axis="knob learning_rate"] .brush')
+    expect(marked).to_have_attribute("height", "2")
+    assert float(marked.get_attribute("y") or "nan") > 0
+    opened.get_by_role("button", name="Clear all").click()
+    for tick in opened.get_by_label("Show the axis").all():
+        tick.uncheck()
+    expect(opened.locator("#parallel g[data-axis]")).to_have_count(0)
+    assert staying(opened) == names(0, 1, 2, 3, 4, 5)
+    assert faults == []
+
+
 def test_the_best_is_marked_and_cost_is_drawn(opened: Page) -> None:
     expect(opened.locator("path.run.best[data-run]")).to_have_attribute("data-run", "s1-0002")
     expect(opened.locator("#chart-cost.drawn svg")).to_be_visible()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service.dashboard.charts import quality_beside_cost
-from service.dashboard.experiments import ALL, MOST_RUNS, show
+from service.dashboard.experiments import ALL, MOST_RUNS, UNKNOWN, show
 from tickets.experiment_log import ExperimentRun, append_run, runs_path
 
 if TYPE_CHECKING:
@@ -84,6 +84,22 @@ def test_runs_judged_on_other_tickets_are_another_group(study: Young, run_of: Ru
     assert "1 run of 7." in study.client.get("/dashboard/experiments?validation=unknown").text
 
 
+def test_runs_of_unknown_tickets_are_a_group_that_must_be_asked_for(study: Young, run_of: RunOf) -> None:
+    append_run(study.workspace, run_of(-1, 0.9375, validation_hash=""))
+    assert "6 runs of 7." in study.client.get("/dashboard/experiments").text
+    assert "6 runs of 7." in study.client.get("/dashboard/experiments?validation=").text
+    unknown = study.client.get(f"/dashboard/experiments?validation={UNKNOWN}").text
+    assert "1 run of 7." in unknown
+    assert '<option value="unknown" selected>' in unknown
+
+
+def test_runs_of_one_group_none_of_which_finished_are_not_said_to_differ(service: Young, run_of: RunOf) -> None:
+    append_run(service.workspace, run_of(0, None, status="failed"))
+    page = service.client.get("/dashboard/experiments?validation=all").text
+    assert "1 run." in page
+    assert "judged on different tickets" not in page
+
+
 def test_damaged_lines_are_counted_and_leave_the_page_standing(study: Young) -> None:
     with open(runs_path(study.workspace), "a", encoding="utf-8") as file:
         file.write('{"id": "torn", "kin\nnothing at all\n')
@@ -126,7 +142,7 @@ def test_figures_of_test_tickets_are_no_axis(run_of: RunOf) -> None:
         ((1e-5, 3e-5, 1e-4, 1e-3), "number", True),
         ((0.01, 0.2, 0.25, 0.3), "number", False),
         ((0.0, 0.001, 1.0), "number", False),
-        ((3, None, 6), "number", False),
+        ((3, None, 6), "category", False),
         ((True, False), "category", False),
         (("auto", "bf16"), "category", False),
         ((1, "all"), "category", False),
@@ -159,3 +175,23 @@ def test_the_line_of_the_cost_chart_joins_what_nothing_beats_at_its_cost(run_of:
     assert [row["quality"] for row in front] == [0.5, 0.75, 0.875]
     assert points == chart.rows
     assert [row["run"] for row in best] == ["s1-0004"]
+
+
+def test_the_best_of_equals_is_the_same_in_chart_and_table(run_of: RunOf) -> None:
+    shown = show([run_of(0, 0.5), run_of(2, 0.75), run_of(1, 0.75)])
+    assert shown.best is not None
+    best = quality_beside_cost(shown).spec["layer"][2]["data"]["values"]
+    assert [row["run"] for row in best] == [shown.best.run.name] == ["s1-0002"]
+
+
+def test_no_line_joins_runs_that_were_judged_on_different_tickets(run_of: RunOf) -> None:
+    chart = quality_beside_cost(show([run_of(0, 0.5), run_of(1, 0.75, validation_hash="b" * 64)], group=ALL))
+    front, points, best = (layer["data"]["values"] for layer in chart.spec["layer"])
+    assert (front, len(points), best) == ([], 2, [])
+
+
+def test_a_knob_without_a_limit_stands_on_its_axis_as_all(run_of: RunOf) -> None:
+    runs = [run_of(n, 0.5, {"trainable_layers": layers}) for n, layers in enumerate((2, None, 6))]
+    shown = show([*runs, run_of(3, 0.5)])
+    placed = {row.run.id: row.values.get("knob trainable_layers") for row in shown.rows}
+    assert placed == {"s1-0000": "2", "s1-0001": "all", "s1-0002": "6", "s1-0003": None}
