@@ -57,7 +57,7 @@ SEEDS = (17, 18, 19)
 
 SHORT = TrainConfig(
     max_tokens=64,
-    epochs=6,
+    epochs=5,
     batch_size=64,
     trainable_layers=6,
     learning_rate=2e-4,
@@ -215,7 +215,7 @@ def reply(quick: bool) -> Figures:
     config = dataclasses.replace(REPLIES, epochs=1) if quick else REPLIES
     figures: Figures = {}
     with _folder() as folder:
-        workspace, truth = replies.company(folder, days=14 if quick else 50, tickets_per_day=150, seed=11)
+        workspace, truth = replies.company(folder, days=14 if quick else 40, tickets_per_day=150, seed=11)
         data = replies.data_of(workspace, _tokenizer(config), config)
         best = replies.achievable(data, truth)
         cota1 = _cota1(data, config)
