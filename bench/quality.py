@@ -53,7 +53,7 @@ from models.training.lessons import taught
 from models.training.run import validate
 
 Figures = dict[str, float | str]
-SEEDS = (17, 18, 19)
+SEEDS = (17, 18)
 
 SHORT = TrainConfig(
     max_tokens=64,
@@ -84,7 +84,7 @@ def banking(quick: bool) -> Figures:
     made: dict[str, list[float]] = {"accuracy": [], "hits_at_3": [], "ece": [], "loss": []}
     with ExitStack() as stack:
         teachers = []
-        for seed in SEEDS[: 2 if quick else None]:
+        for seed in SEEDS:
             config = dataclasses.replace(SHORT, seed=seed, epochs=2 if quick else SHORT.epochs)
             validation, train = _split(asked, 1_000, seed)
             data = banking77.data_of(train, validation, test, _tokenizer(config), config)
@@ -117,7 +117,7 @@ def few_shot(quick: bool) -> Figures:
     from it what the other questions of the train split, told without their labels, are about."""
     asked, test = _questions(quick)
     labelled, found = [], []
-    for seed in SEEDS[: 1 if quick else 2]:
+    for seed in SEEDS[: 1 if quick else None]:
         config = dataclasses.replace(FEW, seed=seed, epochs=3 if quick else FEW.epochs)
         train, rest = banking77.drawn(asked, 10, seed=seed)
         validation, unlabelled = banking77.drawn(rest, 5, seed=seed)
@@ -144,7 +144,7 @@ def out_of_scope(quick: bool) -> Figures:
 
     asked, test = _questions(quick)
     found = []
-    for seed in SEEDS[: 1 if quick else 2]:
+    for seed in SEEDS[: 1 if quick else None]:
         config = dataclasses.replace(SHORT, seed=seed, epochs=2 if quick else 4)
         unknown = banking77.held_out_intents(asked, 10, seed=seed)
         known = [row for row in asked if row[1] not in unknown]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from tickets.database import feedback, labels
+from tickets.feedback_log import log_suggestions, new_id
 from tickets.label_queue import LabelRequest, counts, enqueue
-from tickets.records import Ticket, suggestion_from_json
+from tickets.records import AnswerSet, Ticket, suggestion_from_json
 
 if TYPE_CHECKING:
     from tests.service.conftest import Service
@@ -53,6 +56,35 @@ def test_a_ticket_is_shown_as_text(service: Service) -> None:
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "49" not in re.findall(r"<dd>.*?</dd>", page)[0]
+
+
+def test_an_agent_reads_among_which_types_the_answer_is(service: Service) -> None:
+    made = suggestion_from_json(suggest(service))
+    first, *others = [ranked.contact_type for ranked in made.contact_types]
+    paths = {ranked.contact_type: ranked.path for ranked in made.contact_types}
+    one_shown = replace(made, contact_types=made.contact_types[:1])
+    cases = (
+        (made, AnswerSet(coverage=0.9, contact_types=(first,)), "90% sure: it is the first of these."),
+        (
+            made,
+            AnswerSet(coverage=0.9, contact_types=(first, others[0])),
+            "90% sure: it is among the first 2 of these.",
+        ),
+        (one_shown, AnswerSet(coverage=0.8, contact_types=(first, others[0])), f"one of these, or {paths[others[0]]}."),
+        (made, AnswerSet(coverage=0.9, under=first), f"it is something under {paths[first]}."),
+        (made, AnswerSet(coverage=0.9), "More contact types may be right than can be named here."),
+    )
+    ticket = Ticket(ticket_id="t", created_at=made.created_at, body="please refund my ride")
+    for shown, answer_set, said in cases:
+        kept = replace(shown, suggestion_id=new_id(), ticket_id="t", answer_set=answer_set)
+        log_suggestions(service.engine, [(ticket, kept)])
+        page = service.client.get(f"/console/suggestions/{kept.suggestion_id}").text
+        (among,) = re.findall(r'<p class="soft" id="among">(.*?)</p>', page, re.DOTALL)
+        told = " ".join(html.unescape(re.sub(r"<[^>]+>", "", among)).replace("›", "::").split())
+        assert said.replace(" ", "") in told.replace(" ", ""), told
+    without = replace(made, suggestion_id=new_id(), answer_set=None)
+    log_suggestions(service.engine, [(ticket, without)])
+    assert 'id="among"' not in service.client.get(f"/console/suggestions/{without.suggestion_id}").text
 
 
 def test_what_the_agent_sends_is_kept_like_feedback_of_the_api(service: Service) -> None:

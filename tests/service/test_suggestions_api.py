@@ -28,6 +28,8 @@ def test_a_ticket_gets_its_contact_type_templates_similar_tickets_and_words(serv
     assert [ranked.template_id for ranked in suggestion.templates] == ["t-refund"]
     assert suggestion.similar
     assert suggestion.words
+    assert suggestion.answer_set is not None
+    assert suggestion.answer_set.coverage == 0.9
 
 
 def test_what_is_shown_is_kept_with_the_cleaned_and_masked_ticket(service: Service) -> None:

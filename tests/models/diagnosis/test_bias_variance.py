@@ -207,9 +207,15 @@ def test_a_model_that_learns_all_but_the_future_shows_shift(
 
 
 def test_new_contact_types_are_part_of_the_shift(
-    load_tiny: Load, tiny_config: TrainConfig, put_features: Put, tiny_examples: dict[str, list[dict[str, Any]]]
+    load_tiny: Load,
+    tiny_config: TrainConfig,
+    put_features: Put,
+    make_row: Callable[..., dict[str, Any]],
+    tiny_examples: dict[str, list[dict[str, Any]]],
 ) -> None:
     put_features("train", [row for row in tiny_examples["train"] if row["contact_type"] != "lost"])
+    names = ("lost", "late")
+    put_features("validation", [make_row(400 + n, names[n % 2], f"order {names[n % 2]} today") for n in range(40)])
     data = load_tiny()
     found = by_fitting(data, tiny_config, tfidf_rung(data, tiny_config), {}, UNKNOWN, judged="TF-IDF")
     new = float((data.validation.node == data.index.position("lost")).mean())

@@ -189,7 +189,7 @@ def test_permuted_labels_notice_a_training_that_has_the_true_ones(data: Training
 
     honest = permuted_labels(data, tiny_config)
     assert honest.verdict == "passed", honest
-    assert honest.figures["by_heart"] > 0.8
+    assert honest.figures["by_heart"] > 0.5
     finding = permuted_labels(data, tiny_config, train=cheat)
     assert not finding.passed
     assert finding.figures["accuracy"] > finding.figures["limit"]
