@@ -70,7 +70,7 @@ LONG = TrainConfig(
     max_tokens=128,
     epochs=2,
     batch_size=32,
-    trainable_layers=4,
+    trainable_layers=3,
     learning_rate=2e-4,
     head_learning_rate=1e-3,
 )
