@@ -1,4 +1,5 @@
-"""CFPB complaints as training data: through the pipeline, trained on all before June 2023, judged on ten weeks after.
+"""CFPB complaints as training data: through the pipeline, trained on all before June 2023, judged on ten weeks after;
+and TF-IDF on the same rows.
 
 The split leaves out of the test period every complaint whose near-duplicate stands in an earlier split, so figures are
 lower than on all rows of the period.
@@ -6,6 +7,7 @@ lower than on all rows of the period.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from pathlib import Path
 
@@ -14,9 +16,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from models.baselines import tfidf
 from models.config import TrainConfig
 from models.label_mix import days_of, label_mix
-from models.quality import leaf_columns
+from models.ladder.rungs import rung_data
+from models.predictions import ModelInputs, inputs_of
+from models.quality import leaf_columns, true_ranks
 from models.training.data import TrainingData, training_data
 from models.tree_index import path_probabilities
 from pipeline.datasets import ready_dataset
@@ -72,6 +77,21 @@ def data_of(
     )
 
 
+def tfidf_ranks(data: TrainingData, *, with_attributes: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of the true leaf of each test ticket that ends in one; then the same with the label mix of the last weeks.
+    Attributes are told as words of their own."""
+    learned = rung_data(data, TrainConfig())
+    unseen = inputs_of(data.test.rows)
+    if with_attributes:
+        learned = dataclasses.replace(learned, inputs=_as_words(learned.inputs))
+        unseen = _as_words(unseen)
+    leaves = tfidf.fit(learned).predict(unseen)
+    truth = leaf_columns(data.index, data.test.node)
+    known = truth >= 0
+    mixed = with_mix(data, leaves)
+    return true_ranks(leaves[known], truth[known]), true_ranks(mixed[known], truth[known])
+
+
 def with_mix(data: TrainingData, leaves: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities (n, L) of a model that knows no label mix, given that of the last weeks by Bayes' rule: each leaf
     times its share now over its share in all of training."""
@@ -81,6 +101,14 @@ def with_mix(data: TrainingData, leaves: NDArray[np.float32]) -> NDArray[np.floa
     mixed = leaves * now / np.maximum(counts / counts.sum(), 1e-6)
     shares: NDArray[np.float32] = (mixed / mixed.sum(axis=1, keepdims=True)).astype(np.float32)
     return shares
+
+
+def _as_words(inputs: ModelInputs) -> ModelInputs:
+    said = [
+        " ".join([text, *(f"{name}_{value}".replace(" ", "_") for name, value in row.attributes.items() if value)])
+        for text, row in zip(inputs.texts, inputs.rows, strict=True)
+    ]
+    return inputs._replace(texts=said)
 
 
 def _quiet(_line: str) -> None:

@@ -36,15 +36,14 @@ import complaints
 import replies
 from bench_record import OUT, record
 
-from models.baselines import tfidf
 from models.comparison import difference
 from models.config import TrainConfig
 from models.encoder import load_tokenizer
 from models.experiments.origin import git_state
 from models.intervals import share_of
-from models.ladder.rungs import LADDER, lay_out, measure_rung, rung_data
-from models.predictions import ModelInputs, Predictor, inputs_of
-from models.quality import best_ranks, leaf_columns, true_ranks
+from models.ladder.rungs import LADDER, lay_out, measure_rung
+from models.predictions import Predictor, inputs_of
+from models.quality import best_ranks, leaf_columns
 from models.release import Release
 from models.train import package
 from models.training.data import TrainingData
@@ -179,7 +178,7 @@ def complaint(quick: bool) -> Figures:
             with _trained(data, config) as (release, _):
                 leaves = Predictor.load(release, threads=2).predict(inputs_of(data.test.rows)).node_probabilities
             ranks = best_ranks(data.index, leaves[:, data.index.leaves], data.test.node)[known]
-            simple, mixed = _tfidf_ranks(data, with_attributes=told == "attributes")
+            simple, mixed = complaints.tfidf_ranks(data, with_attributes=told == "attributes")
             right[told] = ranks == 1
             test = release.metrics["model"]["test"]
             prefix = "cfpb_issue" if told == "attributes" else "cfpb_issue_text"
@@ -322,29 +321,6 @@ def _cota1(data: TrainingData, config: TrainConfig) -> Mapping[str, float]:
     """Test figures of COTA v1 on the same tickets, text and attributes; templates by how often they were sent for the
     contact types it expects."""
     return measure_rung(LADDER["cota1"], lay_out(data, config)).figures["test"]
-
-
-def _tfidf_ranks(data: TrainingData, *, with_attributes: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of the true leaf of each test ticket that ends in one; then the same with the label mix of the last weeks.
-    Attributes are told as words of their own."""
-    learned = rung_data(data, TrainConfig())
-    unseen = inputs_of(data.test.rows)
-    if with_attributes:
-        learned = dataclasses.replace(learned, inputs=_as_words(learned.inputs))
-        unseen = _as_words(unseen)
-    leaves = tfidf.fit(learned).predict(unseen)
-    truth = leaf_columns(data.index, data.test.node)
-    known = truth >= 0
-    mixed = complaints.with_mix(data, leaves)
-    return true_ranks(leaves[known], truth[known]), true_ranks(mixed[known], truth[known])
-
-
-def _as_words(inputs: ModelInputs) -> ModelInputs:
-    said = [
-        " ".join([text, *(f"{name}_{value}".replace(" ", "_") for name, value in row.attributes.items() if value)])
-        for text, row in zip(inputs.texts, inputs.rows, strict=True)
-    ]
-    return inputs._replace(texts=said)
 
 
 def _mean(values: list[float]) -> float:
