@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    set up, then run the whole loop on simulated tickets (about ten minutes)"
+	@echo "make demo    set up, then run the whole loop on simulated tickets (a quarter to half an hour)"
 	@echo "make test    set up, then run every test"
 	@echo "make check   what CI runs: format, lint, types, import rules, tests"
 	@echo "make bench   measure; figures go to bench/out/"

@@ -366,11 +366,11 @@ def main() -> None:
     if figures.get("quick", chosen.quick) != chosen.quick or set(parts) == set(PARTS):
         figures = {}
     for name in parts:
-        begun = time.perf_counter()
+        begun, commit = time.perf_counter(), git_state()[0]
         print(f"{name} ...", file=sys.stderr, flush=True)
         figures |= PARTS[name](chosen.quick)
         figures |= {"quick": chosen.quick, f"{name}_seconds": round(time.perf_counter() - begun, 1)}
-        figures[f"{name}_commit"] = git_state()[0] or "unknown"
+        figures[f"{name}_commit"] = commit or "unknown"
         taken = sum(float(figures.get(f"{part}_seconds", 0.0)) for part in PARTS)
         record("quality", figures, seconds=taken)
 
