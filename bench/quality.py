@@ -208,8 +208,8 @@ def complaint(quick: bool) -> Figures:
 def reply(quick: bool) -> Figures:
     """All templates; some never seen in training; a ranker that is told the contact type in neither query nor score.
 
-    Only English has several sentences for most contact types, so the figures of English tickets alone are those of
-    wording that nobody used before; in other languages some test tickets repeat history's sentence.
+    In English every contact type has several sentences, so the figures of English tickets alone are those of wording
+    that nobody used before; in other languages most have one, and test tickets repeat it.
     """
     config = dataclasses.replace(REPLIES, epochs=1) if quick else REPLIES
     figures: Figures = {}

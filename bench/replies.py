@@ -1,6 +1,6 @@
 """Reply templates at the simulated company, judged on tickets worded as no training ticket is: from the test period on,
 customers say what troubles them in sentences that nobody used before, where a contact type has several in a language.
-In English nearly all have; in the other languages one in about sixteen test tickets of the bench repeats a sentence.
+In English every type has three or more; in the other languages most have one, which is then repeated.
 
 `achievable` is what a clairvoyant reaches who puts the template that fits first and then those most often sent for
 the true contact type in that language: agents send another reply now and then, and nobody can foresee that.

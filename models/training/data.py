@@ -220,8 +220,8 @@ def _refuse_unteachable(node: NDArray[np.int64], index: TreeIndex) -> None:
 
 
 def _hard_negatives(workspace: Workspace, templates: Sequence[ReplyTemplate]) -> dict[str, list[int]]:
-    """Training ticket id -> templates of its contact type that it was not answered with, or any others where that has
-    no others. {} without PAIRS."""
+    """Training ticket id -> templates of its contact type that it was not answered with; of other types where its own
+    has no other template. {} without PAIRS."""
     if not templates or not workspace.table_path(PAIRS).is_dir():
         return {}
     place = {template.template_id: number for number, template in enumerate(templates)}

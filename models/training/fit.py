@@ -72,10 +72,11 @@ def fit(
     """Train on `data.learned`, keep what is best on `data.validation` (mean reciprocal rank of the right leaf).
 
     Checkpoints go into `folder`; when one of the same data and settings is there, training goes on from it and ends
-    as if it had never stopped. `initial` is an earlier model directory (encoder/, heads.safetensors) to start from.
-    `progress` gets step, steps in all, and the last loss; `on_step` also the highest rate of the step, `on_look` the
-    figures of each look. What they raise ends the training. Of several `workers` (distributed.py) every one calls
-    this with the same data and folder; only the first writes there, and has the best weights at the end. Raises
+    as if it had never stopped (bit for bit on one process). `initial` is an earlier model directory (encoder/,
+    heads.safetensors) to start from. `progress` gets step, steps in all, and the last loss; `on_step` also the highest
+    rate of the step, `on_look` the figures of each look. What they raise ends the training. Of several `workers`
+    (distributed.py) every one calls this with the same data and folder; only the first writes there, and has the best
+    weights at the end. Raises
     InputError, MachineError, ReleaseError, WorkspaceError.
     """
     run = start_run(data, config, initial, workers=workers)

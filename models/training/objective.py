@@ -58,11 +58,11 @@ def losses(
     if candidates is None or not len(answered):
         return Losses(contact_type, zero, contrastive)
     vectors = network.ranker.template_vectors(candidates.texts)
-    queries = output.template_query.index_select(0, sent(answered, device))
+    rows = sent(answered, device)
+    queries = output.template_query.index_select(0, rows)
     target = sent(np.searchsorted(candidates.templates, part.template[answered]), device)
-    log_lift = _log_lift(network, output.node_logits, mix, candidates.serves)
-    if log_lift is not None:
-        log_lift = log_lift.index_select(0, sent(answered, device))
+    logits, own_mix = output.node_logits.index_select(0, rows), None if mix is None else mix.index_select(0, rows)
+    log_lift = _log_lift(network, logits, own_mix, candidates.serves)
     template = network.ranker.loss(queries, vectors, target, candidates.log_chance, log_lift)
     return Losses(contact_type, template, contrastive)
 

@@ -18,9 +18,8 @@ from tickets.experiment_log import ExperimentRun
 
 MOST_RUNS = 500  # the newest that are drawn
 ALL = "all"
-UNKNOWN = (
-    "unknown"  # asks for the runs whose tickets are not known: their hash is empty, as is a query that asks nothing
-)
+# Asks for the runs whose tickets are not known: their hash is empty, as is a query that asks nothing.
+UNKNOWN = "unknown"
 FIGURES = {
     "validation_mrr": "validation MRR",
     "validation_accuracy": "validation accuracy",

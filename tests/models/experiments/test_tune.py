@@ -208,7 +208,7 @@ def test_no_trial_begins_when_the_minutes_are_over(search: Tune, tiny_config: Tr
         time.sleep(0.005)
 
     outcome = search(trials=1000, minutes=0.02, report=lines.append, progress=slowly)
-    assert 1 <= len(outcome.trials) < 50
+    assert 0 < len(outcome.trials) < 50
     assert lines[-1].startswith(f"The minutes are over after {len(outcome.trials)} of 1000 trials")
 
 
