@@ -1,4 +1,4 @@
-"""The operational database: suggestions, feedback, labels, monitoring runs. SQLite embedded, PostgreSQL in production.
+"""The operational database: suggestions, feedback, labels, keys, monitoring runs. SQLite embedded, PostgreSQL in production.
 
 The tables are declared here once; `migrations/` holds the one history that brings either database to them.
 """
@@ -77,6 +77,18 @@ feedback = sa.Table(
     sa.Column("edit_distance", sa.Float),
     sa.Column("handle_seconds", sa.Float),
     _text("agent", nullable=True),
+    _time("withdrawn_at", nullable=True),  # taken back by the agent; the row stays, readers pass it over
+)
+challenger_answers = sa.Table(  # what a shadow said of a ticket that the champion answered
+    "challenger_answers",
+    metadata,
+    sa.Column("suggestion_id", sa.String(200), sa.ForeignKey("suggestions.suggestion_id"), primary_key=True),
+    sa.Column("model_version", sa.String(200), primary_key=True),
+    _time("at", index=True),
+    _text("contact_type", nullable=True),  # the first; None where it had none
+    sa.Column("probability", sa.Float),
+    sa.Column("abstained", sa.Boolean, nullable=False),
+    sa.Column("agreed", sa.Boolean, nullable=False),  # its first contact type is the champion's
 )
 label_queue = sa.Table(  # tickets that people are asked to label
     "label_queue",
@@ -150,6 +162,39 @@ model_events = sa.Table(  # the model's timeline
     _text("kind"),  # trained | promoted | rejected | rolled back | retrain decided
     _text("model_version", nullable=True),
     sa.Column("details", sa.JSON, nullable=False),
+)
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    _key("key_id"),
+    sa.Column("name", sa.String(200), nullable=False, index=True),
+    sa.Column("role", sa.String(20), nullable=False),  # agent | labeler | admin
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),  # SHA-256 of the key, hexadecimal
+    _time("created_at"),
+    _time("expires_at", nullable=True),
+    _time("revoked_at", nullable=True),
+    _time("last_used_at", nullable=True),
+)
+audit_log = sa.Table(  # what administrators did, and what was refused to whom
+    "audit_log",
+    metadata,
+    _key("event_id"),
+    _time("at", index=True),
+    _text("actor"),
+    _text("action"),
+    _text("target", nullable=True),
+    _text("request_id", nullable=True),
+    sa.Column("details", sa.JSON, nullable=False),
+)
+webhook_deliveries = sa.Table(  # each is taken once, however often it arrives
+    "webhook_deliveries",
+    metadata,
+    sa.Column("helpdesk", sa.String(40), primary_key=True),
+    _key("delivery_id"),
+    _time("at", index=True),
+    _text("ticket_id", nullable=True),
+    _text("status"),  # taken | written back | failed
+    _text("suggestion_id", nullable=True),
 )
 
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from tickets.database import feedback, suggestions
 from tickets.records import Feedback, Suggestion, Ticket, suggestion_from_json, ticket_from_json, to_json
 
 
 def log_suggestions(engine: sa.Engine, pairs: Sequence[tuple[Ticket, Suggestion]]) -> None:
-    """Commit suggestions with the (cleaned, masked) tickets they were made for."""
+    """Commit suggestions with the (cleaned, masked) tickets they were made for; one that is there already stays."""
     if not pairs:
         return
     rows = [
@@ -35,7 +36,14 @@ def log_suggestions(engine: sa.Engine, pairs: Sequence[tuple[Ticket, Suggestion]
         for ticket, suggestion in pairs
     ]
     with engine.begin() as connection:
-        connection.execute(sa.insert(suggestions), rows)
+        connection.execute(insert_new(engine, suggestions), rows)
+
+
+def insert_new(engine: sa.Engine, table: sa.Table) -> sa.Insert:
+    """An insert that passes over rows whose primary key is there already, so that it can be sent again."""
+    if engine.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 def find_suggestion(engine: sa.Engine, suggestion_id: str) -> tuple[Ticket, Suggestion] | None:
@@ -57,16 +65,28 @@ def record_feedback(engine: sa.Engine, given: Feedback) -> bool:
 
 
 def find_feedback(engine: sa.Engine, feedback_id: str) -> Feedback | None:
+    """Also one that was withdrawn."""
     with engine.connect() as connection:
-        row = connection.execute(sa.select(feedback).where(feedback.c.feedback_id == feedback_id)).first()
+        row = connection.execute(sa.select(*_FEEDBACK_COLUMNS).where(feedback.c.feedback_id == feedback_id)).first()
     return Feedback(**row._mapping) if row else None
+
+
+def withdraw_feedback(engine: sa.Engine, feedback_id: str, *, at: datetime, within: timedelta) -> bool:
+    """Take a feedback back: it stays in the table and counts for nothing. False when there is none under this id, or
+    none given in the time `within`. Withdrawing again changes nothing."""
+    known = sa.and_(feedback.c.feedback_id == feedback_id, feedback.c.at >= at - within)
+    with engine.begin() as connection:
+        connection.execute(
+            sa.update(feedback).where(known, feedback.c.withdrawn_at.is_(None)).values(withdrawn_at=at)
+        )
+        return connection.execute(sa.select(feedback.c.feedback_id).where(known)).first() is not None
 
 
 def open_suggestions(engine: sa.Engine, *, limit: int = 50, offset: int = 0) -> list[tuple[Ticket, Suggestion]]:
     """The newest suggestion of each ticket that no feedback was given for, newest ticket first: the console's queue."""
     newest = (
         sa.select(suggestions.c.ticket_id, sa.func.max(suggestions.c.created_at).label("created_at"))
-        .where(~sa.exists().where(feedback.c.ticket_id == suggestions.c.ticket_id))
+        .where(~sa.exists().where(feedback.c.ticket_id == suggestions.c.ticket_id, feedback.c.withdrawn_at.is_(None)))
         .group_by(suggestions.c.ticket_id)
         .subquery()
     )
@@ -87,21 +107,22 @@ def open_suggestions(engine: sa.Engine, *, limit: int = 50, offset: int = 0) -> 
 
 def suggestions_between(engine: sa.Engine, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
     """Rows of the suggestions table with start <= created_at < end, oldest first, streamed."""
-    return _between(engine, suggestions, suggestions.c.created_at, start, end)
+    return _between(engine, sa.select(suggestions), suggestions.c.created_at, start, end)
 
 
 def feedback_between(engine: sa.Engine, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
-    """Rows of the feedback table with start <= at < end, oldest first, streamed."""
-    return _between(engine, feedback, feedback.c.at, start, end)
+    """Feedback with start <= at < end that was not withdrawn, oldest first, streamed."""
+    stands = sa.select(*_FEEDBACK_COLUMNS).where(feedback.c.withdrawn_at.is_(None))
+    return _between(engine, stands, feedback.c.at, start, end)
 
 
 def feedback_with_suggestions(engine: sa.Engine, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
-    """Feedback with start <= at < end, oldest first, streamed, each beside what it judged: the feedback's columns, and
+    """Feedback as `feedback_between` gives it, each beside what it judged: the feedback's columns, and
     `model_version`, `ticket` and `suggestion` (JSON) of its suggestion."""
     query = (
-        sa.select(feedback, suggestions.c.model_version, suggestions.c.ticket, suggestions.c.suggestion)
+        sa.select(*_FEEDBACK_COLUMNS, suggestions.c.model_version, suggestions.c.ticket, suggestions.c.suggestion)
         .join(suggestions, feedback.c.suggestion_id == suggestions.c.suggestion_id)
-        .where(feedback.c.at >= start, feedback.c.at < end)
+        .where(feedback.c.at >= start, feedback.c.at < end, feedback.c.withdrawn_at.is_(None))
         .order_by(feedback.c.at, feedback.c.feedback_id)
     )
     with engine.connect().execution_options(yield_per=1000) as connection:
@@ -122,11 +143,12 @@ def new_id() -> str:
 
 
 def _between(
-    engine: sa.Engine, table: sa.Table, time: sa.Column[datetime], start: datetime, end: datetime
+    engine: sa.Engine, rows: sa.Select[Any], time: sa.Column[datetime], start: datetime, end: datetime
 ) -> Iterator[Mapping[str, Any]]:
-    query = sa.select(table).where(time >= start, time < end).order_by(time)
+    query = rows.where(time >= start, time < end).order_by(time)
     with engine.connect().execution_options(yield_per=1000) as connection:
         yield from (dict(row._mapping) for row in connection.execute(query))
 
 
-_FEEDBACK = tuple(column.name for column in feedback.columns)
+_FEEDBACK_COLUMNS = tuple(column for column in feedback.columns if column is not feedback.c.withdrawn_at)
+_FEEDBACK = tuple(column.name for column in _FEEDBACK_COLUMNS)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 AttributeValue = str | float | bool | None
 Band = Literal["high", "medium", "low"]
 FeedbackAction = Literal["accepted", "corrected", "ignored"]
+Arm = Literal["champion", "canary", "holdout"]
 OutcomeSource = Literal["agent", "labeler", "import"]
 
 
@@ -104,7 +105,11 @@ class AnswerSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
-    """What the model says of one ticket, best first. `abstained` means: show the list, pre-select nothing."""
+    """What the model says of one ticket, best first. `abstained` means: show the list, pre-select nothing.
+
+    `arm` is the part of the traffic that the ticket fell into: `canary` was answered by a challenger; in `holdout`, what
+    the model says is kept and shown to nobody.
+    """
 
     suggestion_id: str
     ticket_id: str
@@ -118,6 +123,7 @@ class Suggestion:
     answer_set: AnswerSet | None = None  # None: made before there were any, or by a release without them
     similar: tuple[SimilarTicket, ...] = ()
     words: tuple[WordWeight, ...] = ()
+    arm: Arm = "champion"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
