@@ -8,10 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse
 
+from service.answering import find_kept
 from service.problems import FieldError, Problem, documented
 from service.schemas import FeedbackRequest
 from service.serving import Held, Serving
-from tickets.feedback_log import find_feedback, find_suggestion, new_id, record_feedback
+from tickets.feedback_log import find_feedback, new_id, record_feedback
 from tickets.records import Feedback, Suggestion, to_json
 
 router = APIRouter(prefix="/v1", tags=["feedback"])
@@ -46,7 +47,7 @@ def give_feedback(held: Serving, given: FeedbackRequest, *, feedback_id: str) ->
     Raises Problem: 404 for an unknown suggestion; 422 for a contact type or template nobody knows, for an action that
     does not fit its contact type, and for an id that was used with another content.
     """
-    found = find_suggestion(held.engine, given.suggestion_id)
+    found = find_kept(held, given.suggestion_id)
     if found is None:
         raise Problem(
             404,

@@ -1,4 +1,4 @@
-"""The operational database: suggestions, feedback, labels, keys, monitoring runs. SQLite embedded, PostgreSQL in production.
+"""The operational database: suggestions, feedback, labels, keys, monitoring runs. SQLite or, in production, PostgreSQL.
 
 The tables are declared here once; `migrations/` holds the one history that brings either database to them.
 """

@@ -76,9 +76,7 @@ def withdraw_feedback(engine: sa.Engine, feedback_id: str, *, at: datetime, with
     none given in the time `within`. Withdrawing again changes nothing."""
     known = sa.and_(feedback.c.feedback_id == feedback_id, feedback.c.at >= at - within)
     with engine.begin() as connection:
-        connection.execute(
-            sa.update(feedback).where(known, feedback.c.withdrawn_at.is_(None)).values(withdrawn_at=at)
-        )
+        connection.execute(sa.update(feedback).where(known, feedback.c.withdrawn_at.is_(None)).values(withdrawn_at=at))
         return connection.execute(sa.select(feedback.c.feedback_id).where(known)).first() is not None
 
 

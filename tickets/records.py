@@ -107,8 +107,8 @@ class AnswerSet:
 class Suggestion:
     """What the model says of one ticket, best first. `abstained` means: show the list, pre-select nothing.
 
-    `arm` is the part of the traffic that the ticket fell into: `canary` was answered by a challenger; in `holdout`, what
-    the model says is kept and shown to nobody.
+    `arm` is the part of the traffic that the ticket fell into: `canary` was answered by a challenger; in `holdout`,
+    what the model says is kept and shown to nobody.
     """
 
     suggestion_id: str

@@ -12,14 +12,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field, ValidationError
 
+from service.answering import Wanted, answer, find_kept
 from service.feedback import give_feedback
 from service.pages import render
 from service.pages.person import person_of
 from service.problems import Problem
 from service.schemas import MAX_TEXT, FeedbackRequest
 from service.serving import Held
-from service.suggestions import answer
-from tickets.feedback_log import find_suggestion, new_id, open_suggestions
+from tickets.feedback_log import new_id, open_suggestions
 from tickets.records import FeedbackAction, Suggestion, Ticket
 
 PAGE = 25
@@ -88,19 +88,19 @@ async def paste_ticket(
         channel=channel.replace("\x00", ""),
     )
     try:
-        made = await answer(held, [ticket], ["/body"])
+        (made,) = await answer(held, [Wanted(ticket=ticket, pointer="/body")])
     except Problem as problem:
         if problem.status_code != 422:
             raise
         # The form again, with what was written and what is wrong with it.
         return render(request, "new_ticket.html", status_code=problem.status_code, problem=problem, ticket=ticket)
-    return RedirectResponse(f"/console/suggestions/{made[0].suggestion_id}", status_code=303)
+    return RedirectResponse(f"/console/suggestions/{made.suggestion_id}", status_code=303)
 
 
 @router.get("/suggestions/{suggestion_id}")
 def read_ticket(request: Request, held: Held, suggestion_id: str, done: FeedbackAction | None = None) -> HTMLResponse:
     """One ticket with what was suggested for it."""
-    found = find_suggestion(held.engine, suggestion_id) if "\x00" not in suggestion_id else None
+    found = find_kept(held, suggestion_id)
     if found is None:
         raise Problem(404, "unknown-suggestion", "there is no such suggestion.", hint="Take a ticket from the queue.")
     ticket, suggestion = found
