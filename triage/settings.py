@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Where the service listens; only this machine by default.")
     port: int = Field(default=8000, ge=0, le=65535)
-    threads: int = Field(default=1, ge=1, description="Threads of one inference.")
+    threads: int | None = Field(default=None, ge=1, description="Inferences at once; one a core when not set.")
     spark: SparkSettings = Field(default_factory=SparkSettings)
     zendesk: ZendeskSettings = Field(default_factory=ZendeskSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)

@@ -217,7 +217,7 @@ def serve(settings: Settings) -> None:
 
     workspace = Workspace.create(settings.workspace)
     with database(settings, workspace) as engine:
-        options = ServiceOptions(threads=settings.threads)
+        options = ServiceOptions() if settings.threads is None else ServiceOptions(threads=settings.threads)
         app.serve(app.create_app(workspace, engine, options), settings.host, settings.port)
 
 
