@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 
 from service.telemetry import log_as_json
 from tickets.errors import MachineError
@@ -19,7 +20,8 @@ LOOPBACK = "127.0.0.1"
 def serve(app: FastAPI, host: str = LOOPBACK, port: int = 8000) -> None:
     """Serve until SIGINT or SIGTERM, then finish the requests under way. Raises MachineError when the port is taken."""
     log_as_json()
-    with _listen(host, port) as listener:
+    # A matrix product of one ticket is done before a second thread is awake, and the second would spin beside it.
+    with threadpool_limits(1, "blas"), _listen(host, port) as listener:
         uvicorn.Server(_config(app)).run(sockets=[listener])
 
 
