@@ -71,7 +71,7 @@ class _Connection(asyncio.Protocol):
         if self._answer is not None and not self._answer.done():
             self._answer.set_result((int(head[9:12]), body))
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the protocol hands it over
         self._transport = None
         if self._answer is not None and not self._answer.done():
             self._answer.set_result((0, b""))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickets.errors import MachineError, TriageError
+from triage.challenger_commands import app as challenger_app
 from triage.debug_commands import add_debug_command
 from triage.experiment_commands import add_experiment_commands
 from triage.lake_commands import pipeline_app, quarantine_app
@@ -30,6 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(challenger_app, name="challenger")
 app.add_typer(pipeline_app, name="pipeline")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(sources_app, name="sources")
