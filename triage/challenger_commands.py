@@ -75,9 +75,8 @@ def _show(report: ArmsReport) -> None:
     if report.canary:
         print(f"The canary's tickets take {_seconds(report.canary)} more to handle than the champion's.")
     for shadow in report.shadows:
-        print(
-            f"{shadow.version} in shadow agrees with the champion on {shadow.agreed} of {shadow.agreed.tickets:,} tickets."
-        )
+        of = f"of {shadow.agreed.tickets:,} tickets"
+        print(f"{shadow.version} in shadow agrees with the champion on {shadow.agreed} {of}.")
         if shadow.better:
             low, high = (f"{100 * side:+.1f}" for side in (shadow.better.low, shadow.better.high))
             print(

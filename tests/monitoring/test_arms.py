@@ -18,8 +18,8 @@ AT = datetime(2026, 3, 2, tzinfo=UTC)
 WHOLE = (AT, AT + timedelta(days=1))
 
 
-def keep(
-    engine: sa.Engine, number: int, arm: Arm, action: FeedbackAction, chosen: str | None, seconds: float | None
+def keep(  # noqa: PLR0917  # reads as a row of a table
+    engine: sa.Engine, number: int, arm: Arm, action: FeedbackAction, chosen: str, seconds: float | None
 ) -> None:
     ticket = Ticket(ticket_id=f"t{number}", created_at=AT, body="Where is my refund?")
     first = RankedContactType(contact_type="refund", path="Refund", probability=0.9, band="high")
