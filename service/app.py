@@ -16,6 +16,11 @@ from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from service import console, dashboard, feedback, health, labels, problems, suggestions, taxonomy
+from service.access import login
+from service.access.described import describe_access
+from service.access.guard import Access, Guard
+from service.access.headers import SecurityHeaders
+from service.access.sessions import Sessions
 from service.boundary import Boundary
 from service.choices import Choices
 from service.options import ServiceOptions
@@ -53,8 +58,11 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
         workspace, engine, options, releases, Choices(workspace, releases), metrics, CapacityLimiter(1)
     )
     problems.register(app)
-    app.add_middleware(Boundary, metrics=metrics, max_body_bytes=options.max_body_bytes)
-    for part in (suggestions, feedback, taxonomy, health, console, labels, dashboard, person, picker):
+    app.state.access = Access(engine, options.access, Sessions(workspace, hours=options.access.session_hours))
+    app.add_middleware(Guard, access=app.state.access)
+    framed = SecurityHeaders(options.access.frame_ancestors)
+    app.add_middleware(Boundary, metrics=metrics, max_body_bytes=options.max_body_bytes, headers=framed)
+    for part in (suggestions, feedback, taxonomy, health, console, labels, dashboard, person, picker, login):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_api_route("/", _to_console, include_in_schema=False)
@@ -82,5 +90,6 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         described = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         described["components"]["schemas"]["Problem"] = dict(problems.SCHEMA)
+        describe_access(described, app.state.options.access)
         app.openapi_schema = described
     return app.openapi_schema

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from service.access.connections import limited_protocol
+from service.access.options import AccessOptions
 from service.telemetry import log_as_json
 from tickets.errors import MachineError
 
@@ -54,9 +56,18 @@ def _run(server: uvicorn.Server, listener: socket.socket, ended: threading.Event
 
 
 def _config(app: FastAPI) -> uvicorn.Config:
+    access: AccessOptions = app.state.options.access
     # The boundary writes one line a request; uvicorn's own access log would repeat it with query strings.
     return uvicorn.Config(
-        app, access_log=False, log_level="warning", server_header=False, timeout_graceful_shutdown=8, lifespan="on"
+        app,
+        http=limited_protocol(access),  # type: ignore[arg-type]  # a partial of a protocol class does as well
+        proxy_headers=bool(access.trusted_proxies),
+        forwarded_allow_ips=list(access.trusted_proxies),
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=8,
+        lifespan="on",
     )
 
 
