@@ -61,6 +61,7 @@ def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=limited_protocol(access),  # type: ignore[arg-type]  # a partial of a protocol class does as well
+        ws="none",
         proxy_headers=bool(access.trusted_proxies),
         forwarded_allow_ips=list(access.trusted_proxies),
         access_log=False,
