@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, datetime
 
+from pipeline.extract import extract
 from service.access.privacy import kept_suggestion, kept_ticket
+from tickets.database import open_database
+from tickets.feedback_log import log_suggestions
 from tickets.records import (
     RankedContactType,
     RankedTemplate,
@@ -17,6 +21,7 @@ from tickets.records import (
     ticket_from_json,
     to_json,
 )
+from tickets.workspace import Workspace
 
 AT = datetime(2026, 11, 30, 9, tzinfo=UTC)
 TICKET = Ticket(
@@ -55,3 +60,18 @@ def test_none_keeps_no_words_and_all_that_learning_needs_to_match() -> None:
     assert suggestion.similar[0].ticket_id == "T-0"
     assert ticket_from_json(to_json(ticket)) == ticket
     assert suggestion_from_json(to_json(suggestion)) == suggestion
+
+
+def test_the_night_passes_over_tickets_without_words(workspace: Workspace) -> None:
+    engine = open_database(workspace.default_database_url)
+    spoken = dataclasses.replace(TICKET, ticket_id="T-2")
+    log_suggestions(
+        engine,
+        [
+            (kept_ticket(TICKET, "none"), kept_suggestion(SUGGESTION, "none")),
+            (spoken, dataclasses.replace(SUGGESTION, suggestion_id="s-2", ticket_id="T-2")),
+        ],
+    )
+    counts = extract(workspace, engine, as_of=AT.date()).counts
+    engine.dispose()
+    assert (counts["suggestions"], counts["tickets"]) == (2, 1)
