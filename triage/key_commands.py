@@ -85,7 +85,8 @@ def add_audit_command(app: typer.Typer) -> None:
         for entry in keys.audited(settings_of(workspace), start):
             details = json.dumps(dict(entry.details), ensure_ascii=False) if entry.details else ""
             line = f"{entry.at:%Y-%m-%dT%H:%M:%SZ}  {entry.actor}  {entry.action}  {entry.target or ''}  {details}"
-            print(line.rstrip())
+            # Paths and names come from outside; a control character in one would act on the terminal.
+            print("".join(letter if letter.isprintable() else "?" for letter in line.rstrip()))
 
 
 def _when(time: dt.datetime | None) -> str:

@@ -87,6 +87,11 @@ class LimitedProtocol(HttpToolsProtocol):
             super().on_message_complete()
         self._head = 0
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._head < 0 and not self.transport.is_closing():
+            self.transport.close()  # a body that nobody waits for may never end
+
     def _wait_for_headers(self) -> None:
         self._timer = self.loop.call_later(self._limits.header_seconds, self._too_slow)
 

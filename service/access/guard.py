@@ -121,9 +121,7 @@ class Guard:
                 raise strange()
             needed = needed_for(scope["path"], metrics=options.metrics)
             if needed != "open":
-                caller = await self._let_in(scope, needed)
-                scope[CALLER] = caller
-                send = self._with_rate(send, caller)
+                send = self._with_rate(send, await self._let_in(scope, needed))
         except Problem as problem:
             await self._refuse(request, problem)(scope, receive, send)
             return
@@ -138,6 +136,7 @@ class Guard:
             if self.options.require_keys:
                 raise no_key()
             caller = ANYBODY
+        scope[CALLER] = caller
         by_cookie = caller.how == "session"
         if (by_cookie or caller is ANYBODY) and not only_reads(scope) and not comes_from_here(headers, told=by_cookie):
             raise cross_site()
@@ -186,8 +185,8 @@ class Guard:
         return _as_caller(key, "session") if key is not None else None
 
     async def _note_refusal(self, scope: Scope, caller: Caller, needed: Needed) -> None:
-        place = "/" + scope["path"].split("/")[1][:40]
-        if self.access.told.count(f"{caller.id} {place}"):
+        if self.access.told.count(f"{caller.id} {needed}"):
+            place = "/" + scope["path"].split("/")[1][:40]
             await self.access.note(
                 actor=caller.name,
                 action="role refused",

@@ -62,8 +62,9 @@ class Provider:
         if role is None:
             log.info("token refused", kind="no role")
             return None
-        name = claims.get("preferred_username") or claims.get("email") or claims["sub"]
-        caller = Caller(id=f"oidc:{claims['sub']}", name=str(name)[:100], role=role, how="oidc")
+        name = str(claims.get("preferred_username") or claims.get("email") or claims["sub"])
+        printable = "".join(letter for letter in name if letter.isprintable())[:100]
+        caller = Caller(id=f"oidc:{claims['sub']}"[:200], name=printable, role=role, how="oidc")
         if len(self._verified) >= _MOST:
             self._verified.pop(next(iter(self._verified)))
         self._verified[digest] = (caller, self._clock(), float(claims["exp"]))

@@ -226,6 +226,13 @@ def test_slow_headers_are_ended(house: House) -> None:
     assert time.monotonic() - started < 8
 
 
+def test_a_body_that_goes_on_after_the_answer_is_not_waited_for(house: House) -> None:
+    started = time.monotonic()
+    answer = house.say(b"GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel")
+    assert answer.endswith(b'{"status":"alive"}')
+    assert time.monotonic() - started < 1
+
+
 @pytest.mark.parametrize(
     "flood",
     [

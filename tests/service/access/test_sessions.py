@@ -129,3 +129,10 @@ def test_a_spoilt_secret_is_told(workspace: Workspace) -> None:
     (workspace.root / "session.secret").write_bytes(b"short")
     with pytest.raises(MachineError, match="holds 5 bytes instead of 32"):
         Sessions(workspace, hours=1).key_id("a.b.c")
+
+
+def test_a_page_that_is_refused_says_why_and_offers_the_way_out(house: House) -> None:
+    page = house.ask("GET", "/dashboard", headers=cookie_of(house, house.keys["agent"]) | PAGE)
+    assert page.status_code == 403
+    assert "asks for the role admin; the key has the role agent" in page.text
+    assert "Sign out" in page.text
