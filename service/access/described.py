@@ -34,7 +34,9 @@ def describe_access(described: dict[str, Any], options: AccessOptions) -> None:
         for method in _METHODS:
             if method not in item:
                 continue
-            statuses: tuple[int, ...] = (400, 408, 413, 503) if "requestBody" in item[method] else (404, 503)
+            statuses: tuple[int, ...] = (400, 408, 413, 503) if "requestBody" in item[method] else (503,)
+            if "{" in path:  # what stands there may make the path a strange one
+                statuses += (404,)
             if needed == "open":
                 item[method]["security"] = []
             else:
