@@ -11,6 +11,8 @@ import uvicorn
 from fastapi import FastAPI
 from threadpoolctl import threadpool_limits
 
+from service.access.connections import limited_protocol
+from service.access.options import AccessOptions
 from service.telemetry import log_as_json
 from tickets.errors import MachineError
 
@@ -56,9 +58,19 @@ def _run(server: uvicorn.Server, listener: socket.socket, ended: threading.Event
 
 
 def _config(app: FastAPI) -> uvicorn.Config:
+    access: AccessOptions = app.state.options.access
     # The boundary writes one line a request; uvicorn's own access log would repeat it with query strings.
     return uvicorn.Config(
-        app, access_log=False, log_level="warning", server_header=False, timeout_graceful_shutdown=8, lifespan="on"
+        app,
+        http=limited_protocol(access),  # type: ignore[arg-type]  # a partial of a protocol class does as well
+        ws="none",
+        proxy_headers=bool(access.trusted_proxies),
+        forwarded_allow_ips=list(access.trusted_proxies),
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=8,
+        lifespan="on",
     )
 
 

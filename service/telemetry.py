@@ -10,6 +10,7 @@ import sqlalchemy as sa
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from service.access.log_masking import mask_secrets
 from tickets.monitor_log import recent_runs, results_of
 from tickets.records import Suggestion
 from tickets.workspace import Workspace
@@ -131,6 +132,7 @@ def log_as_json() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            mask_secrets,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

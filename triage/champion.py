@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from models import challenger, release
 from models.registry import set_alias
+from tickets.audit import machine_user, record
 from tickets.monitor_log import close_alarms, record_event
 from tickets.workspace import Workspace
 from triage.settings import Settings, database
@@ -43,6 +44,8 @@ def promote(
         at = at or dt.datetime.now(dt.UTC)
         close_alarms(engine, at=at)
         record_event(engine, "promoted", at=at, model_version=version, details=details)
+        reasons = {"reasons": details["reasons"]} if "reasons" in details else {}
+        record(engine, at=at, actor=machine_user(), action="promoted", target=version, details=reasons)
     if tracking_uri:
         set_alias(version, "champion", tracking_uri=tracking_uri)
 
@@ -56,6 +59,7 @@ def roll_back(workspace: Workspace, engine: sa.Engine, *, tracking_uri: str) -> 
     at = dt.datetime.now(dt.UTC)
     close_alarms(engine, at=at)
     record_event(engine, "rolled back", at=at, model_version=version, details={"from": left})
+    record(engine, at=at, actor=machine_user(), action="rolled back", target=version, details={"from": left})
     if tracking_uri:
         set_alias(version, "champion", tracking_uri=tracking_uri)
     return version

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.service.conftest import KEY, admit
 from tests.service.durability.server_process import Desk, ServerProcess, missing_or_doubled
 from tickets.database import open_database
 from tickets.workspace import Workspace
@@ -29,8 +30,9 @@ def soon(true: Callable[[], bool], seconds: float = 30) -> bool:
 
 
 def server_of(workspace: Workspace, engine: sa.Engine, folder: Path) -> ServerProcess:
+    admit(engine)
     url = engine.url.render_as_string(hide_password=False)
-    return ServerProcess(workspace, url, key="", log=folder / "service.log")
+    return ServerProcess(workspace, url, key=KEY, log=folder / "service.log")
 
 
 @pytest.mark.slow

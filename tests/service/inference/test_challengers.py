@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 import sqlalchemy as sa
 
 from models.challenger import begin_challenge, current_challenge, end_challenge
 from models.release import ONNX, current_version, promote
 from service.app import create_app, running
-from tests.service.conftest import OPTIONS
+from tests.service.conftest import OPTIONS, admit
 from tests.service.conftest import Service as RunningService
 from tickets.database import challenger_answers
 from tickets.errors import InputError, ReleaseError
@@ -22,7 +21,7 @@ from tickets.feedback_log import find_suggestion
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tests.service.conftest import Service
+    from tests.service.conftest import Connect, Service
 
 
 def soon(true: Callable[[], bool], seconds: float = 15) -> bool:
@@ -117,10 +116,11 @@ def test_what_is_no_challenge_is_told(served: Workspace, second_version: str) ->
 
 
 @pytest.fixture
-def holding_out(served: Workspace, engine: sa.Engine) -> Iterator[Service]:
+def holding_out(connect: Connect, served: Workspace, engine: sa.Engine) -> Iterator[Service]:
     """A service that withholds half of its suggestions."""
     app = create_app(served, engine, dataclasses.replace(OPTIONS, holdout_share=0.5))
-    with running(app) as address, httpx.Client(base_url=address, timeout=30) as client:
+    admit(engine)
+    with running(app) as address, connect(address) as client:
         yield RunningService(address, served, engine, client, app)
 
 
