@@ -18,6 +18,8 @@ from fastapi.staticfiles import StaticFiles
 from service import console, dashboard, feedback, health, labels, problems, suggestions, taxonomy
 from service.boundary import Boundary
 from service.choices import Choices
+from service.helpdesks import sidebar, webhooks
+from service.helpdesks.write_backs import WriteBacks
 from service.options import ServiceOptions
 from service.pages import person, picker
 from service.releases import Releases
@@ -52,9 +54,22 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
     app.state.serving = Serving(
         workspace, engine, options, releases, Choices(workspace, releases), metrics, CapacityLimiter(1)
     )
+    app.state.write_backs = WriteBacks(app.state.serving)
     problems.register(app)
     app.add_middleware(Boundary, metrics=metrics, max_body_bytes=options.max_body_bytes)
-    for part in (suggestions, feedback, taxonomy, health, console, labels, dashboard, person, picker):
+    for part in (
+        suggestions,
+        feedback,
+        taxonomy,
+        health,
+        console,
+        labels,
+        dashboard,
+        person,
+        picker,
+        webhooks,
+        sidebar,
+    ):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_api_route("/", _to_console, include_in_schema=False)
@@ -69,7 +84,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await to_thread.run_sync(releases.refresh)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(releases.watch, app.state.options.release_check_seconds)
+        tasks.start_soon(app.state.write_backs.run)
         yield
+        await app.state.write_backs.stop()
         tasks.cancel_scope.cancel()
 
 

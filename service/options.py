@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+from service.helpdesks.options import Helpdesks
 
 
 def utc_now() -> datetime:
@@ -20,5 +22,7 @@ class ServiceOptions:
     threads: int = 1  # threads inside one inference; requests share one inference thread whatever this says
     release_check_seconds: float = 1.0  # how often releases/current is looked at
     retry_after_seconds: int = 5  # what a 503 tells the client to wait
+    helpdesks: Helpdesks = field(default_factory=Helpdesks)  # those whose webhooks are taken
+    frame_ancestors: tuple[str, ...] = ()  # the origins that may show /sidebar in a frame, and speak to it
     # The time written on suggestions and feedback; a replay of history brings its own.
     clock: Callable[[], datetime] = utc_now

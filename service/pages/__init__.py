@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from service.pages.person import person_of
 
 _SERVICE = Path(__file__).resolve().parents[1]
-_TEMPLATE_FOLDERS = ("pages", "console/templates", "labels/templates", "dashboard/templates")
+_TEMPLATE_FOLDERS = ("pages", "console/templates", "labels/templates", "dashboard/templates", "helpdesks/templates")
 _SECTIONS = ("/console", "/labels", "/dashboard")
 _BAND_WORDS = {"high": "very likely", "medium": "likely", "low": "a guess"}
 
