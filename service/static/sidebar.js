@@ -142,21 +142,32 @@ function showTemplates(made, known) {
   at("templates").hidden = !made.templates.length;
 }
 
-async function useTemplate(ranked, text) {
+function useTemplate(ranked, text) {
   suggestion.template_id = ranked.template_id;
   if (host.inserts) {
     host.source.postMessage({ event: "triage:insert", text: text.value }, host.origin);
-    say(`Inserted: ${ranked.title}`);
-    return;
+    return say(`Inserted: ${ranked.title}`);
   }
-  try {
-    await navigator.clipboard.writeText(text.value);
-  } catch {
-    text.closest("details").open = true; // a frame without the right to the clipboard copies what is selected
+  if (!copy(text.value)) {
+    text.closest("details").open = true;
     text.select();
-    if (!document.execCommand("copy")) return say("Copy the marked text with Ctrl+C.");
+    return say("Copy the marked text with Ctrl+C.");
   }
   say(`Copied: ${ranked.title}`);
+}
+
+// A frame mostly lacks the right to the clipboard API; copying at the press of a key or button is allowed everywhere.
+function copy(text) {
+  let done = false;
+  const fill = (event) => {
+    event.clipboardData.setData("text/plain", text);
+    event.preventDefault();
+    done = true;
+  };
+  document.addEventListener("copy", fill, { once: true });
+  document.execCommand("copy");
+  document.removeEventListener("copy", fill);
+  return done;
 }
 
 async function give(action, contactType) {

@@ -27,7 +27,7 @@ from pydantic import SecretStr
 from service.app import create_app, running
 from service.helpdesks.options import HelpdeskOptions, Helpdesks
 from service.options import ServiceOptions
-from tickets.database import feedback, open_database, suggestions, webhook_deliveries
+from tickets.database import feedback, metadata, open_database, suggestions, webhook_deliveries
 from tickets.workspace import Workspace
 
 PAYLOADS = Path(__file__).with_name("payloads")
@@ -60,6 +60,10 @@ class Desk:
     moods: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     slow: float = 0.0
     breaks_after_a_note: bool = False  # the request after the first note finds it out of order
+
+    def reset(self) -> None:
+        self.tickets, self.asked, self.moods = {}, [], []
+        self.slow, self.breaks_after_a_note = 0.0, False
 
     def ticket(self, number: str) -> Held:
         return self.tickets.setdefault(number, Held())
@@ -139,6 +143,7 @@ class Connected:
     client: httpx.Client
     engine: sa.Engine
     desk: Desk
+    counted: dict[str, float] = field(default_factory=dict)  # by the metric, before this test
 
     def deliveries(self) -> list[Any]:
         with self.engine.connect() as connection:
@@ -165,9 +170,12 @@ class Connected:
 
     def count(self, helpdesk: str, outcome: str) -> float:
         """The metric of deliveries."""
-        sample = f'triage_webhook_deliveries_total{{helpdesk="{helpdesk}",outcome="{outcome}"}} '
-        lines = self.client.get("/metrics").text.splitlines()
-        return next((float(line.removeprefix(sample)) for line in lines if line.startswith(sample)), 0.0)
+        sample = f'triage_webhook_deliveries_total{{helpdesk="{helpdesk}",outcome="{outcome}"}}'
+        return self.counts().get(sample, 0.0) - self.counted.get(sample, 0.0)
+
+    def counts(self) -> dict[str, float]:
+        lines = [line for line in self.client.get("/metrics").text.splitlines() if line.startswith("triage_webhook")]
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines}
 
 
 @pytest.fixture
@@ -183,7 +191,14 @@ Send = Callable[..., httpx.Response]
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
+def desk(desk_server: Desk) -> Iterator[Desk]:
+    yield desk_server
+    desk_server.reset()
+
+
+@pytest.fixture(scope="session")
+def desk_server() -> Iterator[Desk]:
+    """One server for the session; `desk` empties it after each test."""
     made = Desk()
     app = FastAPI()
 
@@ -214,10 +229,9 @@ def desk() -> Iterator[Desk]:
 def knobs() -> Callable[..., Helpdesks]:
     """Options of all four helpdesks at an address, impatient enough for tests. What is named is changed in each."""
 
-    def options(url: str, **changed: Any) -> Helpdesks:
+    def options(**changed: Any) -> Helpdesks:
         one = HelpdeskOptions(
             webhook_secret=SecretStr(SECRET),
-            url=url,
             token=SecretStr(TOKEN),
             write_back=frozenset({"tags", "field", "note"}),
             contact_type_field="contact_reason",
@@ -239,16 +253,42 @@ def knobs() -> Callable[..., Helpdesks]:
     return options
 
 
+@pytest.fixture(scope="session")
+def shared(serving: Connect, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connected]:
+    """A service that lives as long as the session; see `quick`."""
+    engine = open_database(f"sqlite:///{tmp_path_factory.mktemp('shared') / 'triage.db'}")
+    with serving(engine) as made:
+        yield made
+    engine.dispose()
+
+
 @pytest.fixture
-def connect(trained: Workspace, desk: Desk, knobs: Callable[..., Helpdesks]) -> Connect:
+def quick(shared: Connected, desk: Desk) -> Iterator[Connected]:
+    """The shared service with an empty database, for tests that need no knobs and no other database."""
+    yield replace(shared, counted=shared.counts())
+    while "taken" in shared.statuses():
+        time.sleep(0.01)
+    with shared.engine.begin() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(sa.delete(table))
+
+
+@pytest.fixture
+def connect(serving: Connect, desk: Desk) -> Connect:
     """`connect(engine, attempts=8, each={"write_back": ...})` serves with all four helpdesks while a `with` lasts."""
+    return serving
+
+
+@pytest.fixture(scope="session")
+def serving(trained: Workspace, desk_server: Desk, knobs: Callable[..., Helpdesks]) -> Connect:
+    """What `connect` is, for fixtures of the session."""
 
     @contextlib.contextmanager
     def serve(engine: sa.Engine, *, each: Mapping[str, Any] | None = None, **pace: Any) -> Iterator[Connected]:
-        helpdesks = replace(knobs(desk.url, **(each or {})), **pace)
+        helpdesks = replace(knobs(**{"url": desk_server.url, **(each or {})}), **pace)
         app = create_app(trained, engine, ServiceOptions(release_check_seconds=60, helpdesks=helpdesks))
         with running(app) as address, httpx.Client(base_url=address, timeout=30) as client:
-            yield Connected(address, client, engine, desk)
+            yield Connected(address, client, engine, desk_server)
 
     return serve
 

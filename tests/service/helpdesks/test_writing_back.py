@@ -54,10 +54,23 @@ def test_a_new_ticket_gets_a_tag_a_field_and_a_private_note(connected: Connected
     assert [row.ticket for row in connected.deliveries()] == [None] * 4, "the ticket as it came is forgotten"
 
 
-def test_the_model_reads_what_the_helpdesk_knows(connected: Connected, send: Send, payload: Payload) -> None:
-    send(connected, "zammad", payload("zammad_new_ticket"))
-    connected.until("written back")
-    ticket = connected.suggested()[0].ticket
+def test_an_unsure_model_says_so_and_tags_nothing(
+    connect: Connect, lite: sa.Engine, send: Send, payload: Payload
+) -> None:
+    odd = payload("zammad_new_ticket", **{"article.body": "Greetings from the seaside, the gulls are loud today."})
+    with connect(lite) as service:
+        send(service, "zammad", odd)
+        service.until("written back")
+        assert service.suggested()[0].abstained
+        held = service.desk.ticket("81")
+        assert (held.tags, held.fields) == (["vip"], {})
+        assert "Not sure enough to choose" in held.notes[0][0]
+
+
+def test_the_model_reads_what_the_helpdesk_knows(quick: Connected, send: Send, payload: Payload) -> None:
+    send(quick, "zammad", payload("zammad_new_ticket"))
+    quick.until("written back")
+    ticket = quick.suggested()[0].ticket
     assert (ticket["ticket_id"], ticket["subject"], ticket["channel"]) == ("81", "Cannot sign in", "email")
     assert ticket["created_at"].startswith("2026-03-02T09:30:00")
     assert "<b>" not in ticket["body"]
@@ -77,24 +90,24 @@ def test_a_delivery_is_taken_once_however_often_it_comes(connected: Connected, s
     assert len(connected.suggested()) == 4
 
 
-def test_a_replay_under_another_delivery_id_does_nothing(connected: Connected, send: Send, payload: Payload) -> None:
+def test_a_replay_under_another_delivery_id_does_nothing(quick: Connected, send: Send, payload: Payload) -> None:
     """The headers that name a delivery are not signed; a ticket is suggested for once all the same."""
     for number, kind in enumerate(KINDS, 1):
         ticket_id, _ = TICKETS[kind]
-        send(connected, kind, payload(f"{kind}_new_ticket"), delivery="d-1")
-        connected.until(*["written back"] * number)
-        again = send(connected, kind, payload(f"{kind}_new_ticket"), delivery="d-2")
+        send(quick, kind, payload(f"{kind}_new_ticket"), delivery="d-1")
+        quick.until(*["written back"] * number)
+        again = send(quick, kind, payload(f"{kind}_new_ticket"), delivery="d-2")
         assert (again.status_code, again.json()["status"]) == (200, again.json()["status"])
         assert again.json()["status"] in ("repeated", "ignored")
-        assert len(connected.desk.ticket(ticket_id).notes) == 1
-    assert connected.statuses() == ["written back"] * 4
+        assert len(quick.desk.ticket(ticket_id).notes) == 1
+    assert quick.statuses() == ["written back"] * 4
 
 
-def test_a_later_message_of_a_conversation_is_no_new_ticket(connected: Connected, send: Send, payload: Payload) -> None:
-    send(connected, "chatwoot", payload("chatwoot_new_ticket"))
-    connected.until("written back")
+def test_a_later_message_of_a_conversation_is_no_new_ticket(quick: Connected, send: Send, payload: Payload) -> None:
+    send(quick, "chatwoot", payload("chatwoot_new_ticket"))
+    quick.until("written back")
     later = payload("chatwoot_new_ticket", id=9002, content="Are you there?")
-    assert send(connected, "chatwoot", later).json() == {"status": "ignored", "reason": "the ticket is known already"}
+    assert send(quick, "chatwoot", later).json() == {"status": "ignored", "reason": "the ticket is known already"}
 
 
 def test_it_waits_as_long_as_the_helpdesk_asks(
@@ -252,7 +265,8 @@ def test_secrets_and_tickets_stay_out_of_the_log(
 
 
 _PROCESS = """
-import sys, json
+import sys
+from pathlib import Path
 from pydantic import SecretStr
 from service.app import create_app, serve
 from service.helpdesks.options import HelpdeskOptions, Helpdesks
@@ -262,7 +276,7 @@ from tickets.workspace import Workspace
 workspace, database, url, port = sys.argv[1:]
 one = HelpdeskOptions(webhook_secret=SecretStr("s"), url=url, token=SecretStr("token-of-an-agent"))
 helpdesks = Helpdesks(zammad=one, lease=1.5, look_every=0.2, timeout=60)
-app = create_app(Workspace.open(workspace), open_database(database), ServiceOptions(helpdesks=helpdesks))
+app = create_app(Workspace.open(Path(workspace)), open_database(database), ServiceOptions(helpdesks=helpdesks))
 serve(app, port=int(port))
 """
 
