@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
+from service.helpdesks.deliveries import suggestion_id_of
+from tickets.feedback_log import log_suggestions
+from tickets.records import RankedContactType, Suggestion, Ticket
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -52,6 +56,25 @@ def test_a_new_ticket_gets_a_tag_a_field_and_a_private_note(connected: Connected
         assert connected.count(kind, "taken") == connected.count(kind, "written_back") == 1
     assert len(connected.suggested()) == 4
     assert [row.ticket for row in connected.deliveries()] == [None] * 4, "the ticket as it came is forgotten"
+
+
+def test_a_ticket_of_a_holdout_is_left_alone(connect: Connect, lite: sa.Engine, send: Send, payload: Payload) -> None:
+    """What the model said of it was kept before, with the arm it fell into."""
+    ticket = Ticket(ticket_id="81", created_at=datetime(2026, 3, 2, tzinfo=UTC), body="I cannot sign in")
+    held_out = Suggestion(
+        suggestion_id=suggestion_id_of("zammad", "81"),
+        ticket_id="81",
+        model_version="m",
+        created_at=ticket.created_at,
+        contact_types=(RankedContactType(contact_type="login", path="Account::Login", probability=0.9, band="high"),),
+        templates=(),
+        arm="holdout",
+    )
+    log_suggestions(lite, [(ticket, held_out)])
+    with connect(lite) as service:
+        send(service, "zammad", payload("zammad_new_ticket"))
+        service.until("withheld")
+        assert service.desk.asked == []
 
 
 def test_an_unsure_model_says_so_and_tags_nothing(
