@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -173,7 +174,15 @@ def _by_commas(written: str) -> list[str]:
 
 
 def frame_ancestors(settings: Settings) -> tuple[str, ...]:
-    return tuple(_by_commas(settings.frame_ancestors))
+    """Raises InputError for what is no origin."""
+    origins = tuple(_by_commas(settings.frame_ancestors))
+    for origin in origins:
+        if not re.fullmatch(r"https?://(\*\.)?[A-Za-z0-9.-]+(:\d+)?", origin):
+            raise InputError(
+                f"TRIAGE_FRAME_ANCESTORS has {origin!r}, which is no origin.",
+                hint="Write origins as https://company.zendesk.com or https://*.example.com, without a path.",
+            )
+    return origins
 
 
 def tracking_uri(settings: Settings, workspace: Workspace) -> str:

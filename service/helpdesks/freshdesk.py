@@ -42,11 +42,9 @@ def read(payload: Mapping[str, Any], options: HelpdeskOptions, now: datetime) ->
     Raises Unreadable."""
     told = part(payload, "freshdesk_webhook") or payload
     happened = label(told.get("triggered_event"))
-    arrived = None
-    if not happened or "ticket_action:created" in happened.replace(" ", ""):
-        arrived = _arrived(told, options, now)
+    new = "ticket_action:created" in happened if happened else bool(text(told.get("ticket_description")))
     return Told(
-        arrived=arrived,
+        arrived=_arrived(told, options, now) if new else None,
         judged=_judged(told, options),
         otherwise="neither a new ticket nor a contact type",
     )

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import anyio
 import httpx
+import sqlalchemy as sa
 import structlog
 from anyio import to_thread
 
@@ -90,9 +91,9 @@ class WriteBacks:
         try:
             with anyio.fail_after(0.9 * self._knobs.lease):
                 await self._try(client, delivery)
-        except Exception as error:  # a fault of ours must end neither the other tries nor the service
-            log.error("webhook delivery failed", helpdesk=delivery.helpdesk, kind=type(error).__qualname__)
-            await self._put_off(delivery, TryLater(type(error).__qualname__))
+        except Exception as error:  # neither a fault of ours nor a database that is away ends the service
+            log.error("webhook delivery interrupted", helpdesk=delivery.helpdesk, kind=type(error).__qualname__)
+            await self._put_off_if_it_can_be(delivery, type(error).__qualname__)
         finally:
             self._in_hand -= 1
             self.nudge()
@@ -153,6 +154,13 @@ class WriteBacks:
         await to_thread.run_sync(
             lambda: deliveries.put_off(self._held.engine, delivery, until=until, reason=later.reason)
         )
+
+    async def _put_off_if_it_can_be(self, delivery: Delivery, reason: str) -> None:
+        """Without a database the delivery is simply due again when its lease has run out."""
+        try:
+            await self._put_off(delivery, TryLater(reason))
+        except sa.exc.SQLAlchemyError as error:
+            log.error("webhook delivery left", helpdesk=delivery.helpdesk, kind=type(error).__qualname__)
 
     async def _finish(self, delivery: Delivery, status: str, reason: str | None) -> None:
         await to_thread.run_sync(lambda: deliveries.finish(self._held.engine, delivery, status, reason=reason))

@@ -86,7 +86,7 @@ async function show(told) {
   const asked = told.ticket;
   try {
     // The same ticket, opened again, need not be suggested for twice.
-    const again = `sidebar-${hash(location.host + ticket.ticket_id + (ticket.subject ?? "") + ticket.body)}`;
+    const again = `sidebar-${hash(JSON.stringify(ticket))}`;
     const [made, tree, known] = await Promise.all([
       ask("/v1/suggestions", { ticket, top_types: 3, top_templates: 3 }, again),
       ask("/v1/contact-types"),

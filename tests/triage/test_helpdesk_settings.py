@@ -41,6 +41,15 @@ def test_settings_reach_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    "odd", ["*", "company.zendesk.com", "https://a.example/path", "https://a.example; script-src *"]
+)
+def test_what_is_no_origin_may_not_frame(monkeypatch: pytest.MonkeyPatch, odd: str) -> None:
+    monkeypatch.setenv("TRIAGE_FRAME_ANCESTORS", odd)
+    with pytest.raises(InputError, match="is no origin"):
+        frame_ancestors(read_settings())
+
+
+@pytest.mark.parametrize(
     ("names", "told"),
     [
         ({"ZAMMAD__WRITE_BACK": "notes"}, "TRIAGE_ZAMMAD__WRITE_BACK"),

@@ -152,7 +152,7 @@ UNREADABLE: tuple[tuple[str, Any, str], ...] = (
     ),
     (
         "freshdesk",
-        {"freshdesk_webhook": {"ticket_id": 5, "ticket_description": " "}},
+        {"freshdesk_webhook": {"triggered_event": "{ticket_action:created}", "ticket_id": 5}},
         "ticket_description is missing or empty.",
     ),
 )

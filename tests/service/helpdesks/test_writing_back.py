@@ -359,6 +359,27 @@ def test_two_processes_share_the_work_without_doubling_it(
     assert [len(desk.ticket(str(200 + number)).notes) for number in range(12)] == [1] * 12
 
 
+def test_a_database_that_is_away_for_a_moment_loses_nothing(
+    connect: Connect, lite: sa.Engine, send: Send, payload: Payload, desk: Desk
+) -> None:
+    """Away while a try is under way: it cannot be marked as done. The next one finds the note and only marks it."""
+    desk.slow = 0.3
+    with connect(lite, lease=2) as service:
+        send(service, "zammad", payload("zammad_new_ticket"))
+        while not desk.asked:
+            time.sleep(0.01)
+        with lite.begin() as connection:
+            connection.execute(sa.text("ALTER TABLE webhook_deliveries RENAME TO away"))
+        while len(desk.asked) < 2:
+            time.sleep(0.01)
+        time.sleep(0.6)
+        assert service.client.get("/livez").status_code == 200
+        with lite.begin() as connection:
+            connection.execute(sa.text("ALTER TABLE away RENAME TO webhook_deliveries"))
+        service.until("written back")
+    assert len(desk.ticket("81").notes) == 1
+
+
 def test_an_orderly_stop_ends_the_try_under_way(
     connect: Connect, lite: sa.Engine, send: Send, payload: Payload, desk: Desk
 ) -> None:
