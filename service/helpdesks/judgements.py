@@ -26,12 +26,12 @@ def judge(held: Serving, helpdesk: str, options: HelpdeskOptions, judged: Judged
     found = find_kept(held, suggestion_id_of(helpdesk, judged.ticket_id))
     if found is None:
         return None
-    suggestion = found[1]
+    ticket, suggestion = found
     first = suggestion.contact_types[0].contact_type if suggestion.contact_types else None
     chosen = _chosen(held, options, suggestion, judged.values, first)
     if chosen is None or (chosen == first and not judged.final):
         return None
-    if chosen == _last_judged(held.engine, suggestion.suggestion_id):
+    if chosen == _last_judged(held.engine, ticket.ticket_id):
         return None
     action: FeedbackAction = "accepted" if chosen == first else "corrected"
     given = FeedbackRequest(
@@ -61,9 +61,10 @@ def _ways_to_say(contact_type: str, path: str, options: HelpdeskOptions) -> set[
     return {one.casefold() for one in said}
 
 
-def _last_judged(engine: sa.Engine, suggestion_id: str) -> str | None:
-    """The contact type of the newest feedback on a suggestion, whoever gave it."""
-    stands = sa.and_(feedback.c.suggestion_id == suggestion_id, feedback.c.withdrawn_at.is_(None))
+def _last_judged(engine: sa.Engine, ticket_id: str) -> str | None:
+    """The contact type of the newest feedback on a ticket, whoever gave it: in the sidebar, say, on a suggestion of its
+    own."""
+    stands = sa.and_(feedback.c.ticket_id == ticket_id, feedback.c.withdrawn_at.is_(None))
     query = sa.select(feedback.c.contact_type).where(stands).order_by(feedback.c.at.desc()).limit(1)
     with engine.connect() as connection:
         found: str | None = connection.execute(query).scalar()

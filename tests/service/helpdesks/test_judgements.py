@@ -42,6 +42,16 @@ def test_a_ticket_solved_as_suggested_accepts(quick: Connected, send: Send, payl
     assert quick.feedback() == [("accepted", "refund", "Zendesk user 8447388099999")]
 
 
+def test_what_the_sidebar_was_told_is_not_told_twice(quick: Connected, send: Send, payload: Payload) -> None:
+    suggest(quick, send, "zendesk", payload("zendesk_new_ticket"))
+    ticket = {"ticket_id": "5158", "body": "I was charged twice and want my money back."}
+    made = quick.client.post("/v1/suggestions", json={"ticket": ticket}).json()
+    given = {"suggestion_id": made["suggestion_id"], "action": "accepted", "contact_type": "refund", "agent": "Ana"}
+    assert quick.client.post("/v1/feedback", json=given).status_code == 201
+    assert send(quick, "zendesk", payload("zendesk_status_changed")).json()["status"] == "ignored"
+    assert quick.feedback() == [("accepted", "refund", "Ana")]
+
+
 def test_a_tag_beside_ours_corrects_in_zendesk(quick: Connected, send: Send, payload: Payload) -> None:
     suggest(quick, send, "zendesk", payload("zendesk_new_ticket"))
     both = payload("zendesk_status_changed", **{"detail.tags": ["triage_refund", "triage_login", "vip"]})
