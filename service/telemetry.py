@@ -35,6 +35,12 @@ class Metrics:
         )
         self.queue_depth = Gauge("triage_queue_depth", "Requests waiting for or in inference.", registry=new)
         self.feedback = Counter("triage_feedback", "Feedback kept.", ["action"], registry=new)
+        self.webhooks = Counter(
+            "triage_webhook_deliveries",
+            "Helpdesk deliveries, by what came of them.",
+            ["helpdesk", "outcome"],
+            registry=new,
+        )
         self.model_info = Gauge("triage_model_info", "1 for the release that is served.", ["version"], registry=new)
         self.drift = Gauge(
             "triage_drift_score", "Statistic of each detector in the newest monitoring run.", ["detector"], registry=new

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from tickets.monitor_log import record_event
 from tickets.workspace import Workspace
-from triage.settings import Settings, database, tracking_uri
+from triage.settings import Settings, database, frame_ancestors, tracking_uri
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -223,12 +223,17 @@ def serve(settings: Settings) -> None:
     """Serve until a signal. Raises MachineError when the port is taken or the database cannot be opened."""
     from service import app
     from service.options import ServiceOptions
+    from triage.helpdesks import connected
     from triage.keys import access_options
 
     workspace = Workspace.create(settings.workspace)
     with database(settings, workspace) as engine:
         options = ServiceOptions(
-            threads=settings.threads, access=access_options(settings), keep_text=settings.privacy.keep_text
+            threads=settings.threads,
+            access=access_options(settings),
+            keep_text=settings.privacy.keep_text,
+            helpdesks=connected(settings),
+            frame_ancestors=frame_ancestors(settings),
         )
         app.serve(app.create_app(workspace, engine, options), settings.host, settings.port)
 

@@ -19,7 +19,10 @@ from service.access import caller_of
 from service.pages.person import names_itself, person_of
 
 _SERVICE = Path(__file__).resolve().parents[1]
-_TEMPLATE_FOLDERS = ("pages", "access/templates", "console/templates", "labels/templates", "dashboard/templates")
+_TEMPLATE_FOLDERS = (
+    *("pages", "access/templates", "console/templates", "labels/templates", "dashboard/templates"),
+    "helpdesks/templates",
+)
 _SECTIONS = ("/console", "/labels", "/dashboard")
 _BAND_WORDS = {"high": "very likely", "medium": "likely", "low": "a guess"}
 
