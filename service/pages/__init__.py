@@ -15,7 +15,9 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from service.pages.branches import branches
 from service.pages.person import person_of
+from service.pages.shown_text import shown_text
 
 _SERVICE = Path(__file__).resolve().parents[1]
 _TEMPLATE_FOLDERS = ("pages", "console/templates", "labels/templates", "dashboard/templates")
@@ -24,10 +26,10 @@ _BAND_WORDS = {"high": "very likely", "medium": "likely", "low": "a guess"}
 
 
 def render(request: Request, name: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
-    """The template `name` as a page. Each is given `here` (its path), `back` (where to return to) and `person` (who
-    works).
+    """The template `name` as a page. Each is given `here` (its path), `back` (where to return to), `person` (who works)
+    and `theme` (light or dark where one was chosen).
     """
-    given = {"here": request.url.path, "back": _back(request), "person": person_of(request)}
+    given = {"here": request.url.path, "back": _back(request), "person": person_of(request), "theme": _theme(request)}
     return HTMLResponse(environment().get_template(name).render(given | context), status_code=status_code)
 
 
@@ -41,7 +43,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(percent=percent, when=when, confidence=confidence)
+    made.filters.update(percent=percent, chance=chance, when=when, confidence=confidence)
+    made.filters.update(branches=branches, shown_text=shown_text)
     return made
 
 
@@ -53,9 +56,22 @@ def _back(request: Request) -> str:
     return section if section in _SECTIONS else "/console"
 
 
+def _theme(request: Request) -> str:
+    """What theme.js keeps in a cookie; empty follows the system."""
+    chosen = request.cookies.get("triage_theme", "")
+    return chosen if chosen in {"light", "dark"} else ""
+
+
 def percent(share: float | None) -> str:
     """0.834 -> `83 %`"""
     return "unknown" if share is None else f"{share:.0%}".replace("%", " %")
+
+
+def chance(probability: float) -> str:
+    """A probability to the per cent; what is all but sure, or all but impossible, is not said to be."""
+    if probability < 0.01:
+        return "under 1 %"
+    return "over 99 %" if probability > 0.99 else percent(probability)
 
 
 def when(time: datetime | None) -> str:
