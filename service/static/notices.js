@@ -16,7 +16,9 @@
     tell(`${why ?? "This could not be fetched."} The page shows what it knew.${wait ? ` Try again in ${wait} seconds.` : ""}`);
   });
   document.addEventListener("htmx:error", () => tell("The service cannot be reached. The page shows what it knew."));
-  document.addEventListener("htmx:after:swap", () => { toast.hidden = true; });
+  document.addEventListener("htmx:after:swap", (event) => {
+    if (event.detail.ctx?.response?.status < 400) toast.hidden = true; // errors come by here too, and swap nothing
+  });
   // A page that nobody looks at need not be kept fresh.
   document.addEventListener("htmx:before:request", (event) => {
     if (document.hidden && event.target.id === "queue") event.preventDefault();

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tickets.database import feedback
 
@@ -39,6 +39,12 @@ def picture(page: Page, name: str) -> None:
     page.screenshot(path=ARTEFACTS / f"console-{name}.png", full_page=True)
 
 
+def opened(page: Page, subject: str) -> None:
+    """The ticket is open, and its scripts listen."""
+    expect(page.get_by_role("heading", name=subject)).to_be_visible()
+    page.wait_for_load_state("load")
+
+
 def say_name(page: Page, name: str) -> None:
     page.goto("/console")
     page.get_by_label("You are").fill(name)
@@ -66,7 +72,7 @@ def test_from_the_queue_to_a_sent_reply_by_keyboard_alone(service: Service, page
     page.keyboard.press("j")
     page.keyboard.press("Enter")
 
-    expect(page.get_by_role("heading", name="Charged twice")).to_be_visible()
+    opened(page, "Charged twice")
     page.keyboard.press("1")
     page.keyboard.press("t")
     reply = page.get_by_label("Reply", exact=False).and_(page.locator("textarea"))
@@ -82,13 +88,14 @@ def test_from_the_queue_to_a_sent_reply_by_keyboard_alone(service: Service, page
     page.keyboard.press("a")
 
     expect(page.get_by_text("Feedback kept: accepted.")).to_be_visible()
+    page.wait_for_load_state("load")
     (row,) = kept(service)
     assert (row.action, row.agent) == ("accepted", "Ana")
     assert row.template_id is not None
     assert 0.05 < row.edit_distance < 0.5
     page.keyboard.press("u")
     expect(page.get_by_text("Feedback taken back.")).to_be_visible()
-    expect(page.get_by_role("heading", name="Charged twice")).to_be_visible()
+    opened(page, "Charged twice")
     assert kept(service) == []
     page.keyboard.press("q")
     expect(page.locator("#queue a.open")).to_have_text(["Charged twice"])  # the filter was kept all the way
@@ -99,7 +106,7 @@ def test_a_type_is_found_in_the_tree_and_sent_by_keyboard(service: Service, page
     send(service, "Sign in", LOGIN)
     say_name(page, "Ana")
     page.keyboard.press("n")
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    opened(page, "Sign in")
     page.keyboard.press("/")
     field = page.get_by_role("combobox", name="Search contact types")
     expect(field).to_be_focused()
@@ -188,7 +195,7 @@ def test_help_and_colours(service: Service, page: Page) -> None:
     send(service, "Sign in", LOGIN)
     page.goto("/console")
     page.keyboard.press("n")
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    opened(page, "Sign in")
     page.keyboard.press("?")
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("correct: send the type chosen in the tree")
@@ -215,3 +222,78 @@ def test_the_api_page_works_without_the_internet(page: Page) -> None:
     page.goto("/docs")
     expect(page.get_by_role("heading", name="Ticket triage")).to_be_visible()
     expect(page.get_by_text("/v1/suggestions/batch")).to_be_visible()
+
+
+@SQLITE
+def test_without_scripts_all_of_it_works_by_plain_forms(service: Service, chromium: Browser) -> None:
+    send(service, "Charged twice", REFUND, attributes={"customer_name": "Maria"})
+    page = chromium.new_context(base_url=service.address, java_script_enabled=False).new_page()
+    page.goto("/console")
+    page.get_by_label("Search subject").fill("charged")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("link", name="Charged twice").click()
+    page.locator("summary", has_text="Find another template").click()
+    page.get_by_label("Words of the template").fill("refund")
+    page.get_by_label("Search contact types").fill("closed shall")
+    page.get_by_role("button", name="Find templates").click()
+    page.get_by_role("radio", name="Close account The account").check()
+    page.get_by_role("radio", name="Refund on its way").first.check()
+    page.get_by_role("button", name="Insert the chosen template").click()
+    expect(page.locator("#reply-text")).to_have_value(re.compile("we refund"))
+    expect(page.get_by_role("radio", name="Close account The account")).to_be_checked()
+    page.locator("#reply-text").fill("Hello Maria, we refund 5.")
+    page.get_by_role("button", name="Correct").click()
+    expect(page.get_by_text("Feedback kept: corrected.")).to_be_visible()
+    (row,) = kept(service)
+    assert (row.action, row.contact_type, row.template_id) == ("corrected", "delete", "t-refund")
+    assert row.edit_distance is not None
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Feedback taken back.")).to_be_visible()
+    assert kept(service) == []
+
+
+@SQLITE
+def test_it_is_readable_at_200_per_cent_and_on_a_phone(service: Service, chromium: Browser) -> None:
+    suggestion = send(service, "Charged twice", "please refund my ride " + "x" * 300)
+    for name, width, height, factor in (("zoomed", 640, 450, 2.0), ("phone", 375, 700, 1.0)):
+        # 200 % zoom is a window of half the size with twice the pixels.
+        context = chromium.new_context(
+            base_url=service.address, viewport={"width": width, "height": height}, device_scale_factor=factor
+        )
+        page = context.new_page()
+        for path in ("/console", f"/console/suggestions/{suggestion}", "/console/tickets/new", "/labels"):
+            page.goto(path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, path)
+        page.goto(f"/console/suggestions/{suggestion}")
+        page.get_by_role("radio", name="Refund on its way").check()
+        expect(page.locator("#reply-text")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        page.emulate_media(color_scheme="dark")
+        picture(page, f"{name}-dark")
+        context.close()
+
+
+@SQLITE
+def test_a_piece_that_cannot_be_fetched_is_told_and_nothing_is_lost(service: Service, chromium: Browser) -> None:
+    suggestion = send(service, "Sign in", LOGIN)
+    page = chromium.new_context(base_url=service.address).new_page()
+    page.goto(f"/console/suggestions/{suggestion}")
+    page.get_by_role("radio", name="Reset your password").check()
+    expect(page.locator("#reply-text")).to_have_value(re.compile("reset it"))
+    page.route("**/draft", lambda route: route.fulfill(status=503, headers={"Retry-After": "7"}, body="busy"))
+    page.get_by_role("radio", name="None of these").check()
+    expect(page.get_by_role("alert").filter(has_text="Try again in 7 seconds")).to_be_visible()
+    expect(page.locator("#reply-text")).to_have_value(re.compile("reset it"))
+    page.unroute("**/draft")
+    page.route("**/draft", lambda route: route.abort())
+    page.get_by_role("radio", name="Account closed").check()
+    expect(page.get_by_role("alert").filter(has_text="cannot be reached")).to_be_visible()
+
+
+@SQLITE
+def test_pressing_twice_sends_once(service: Service, page: Page) -> None:
+    suggestion = send(service, "Sign in", LOGIN)
+    page.goto(f"/console/suggestions/{suggestion}")
+    page.get_by_role("button", name="Accept").dblclick()
+    expect(page.get_by_text("Feedback kept: accepted.")).to_be_visible()
+    assert len(kept(service, standing=False)) == 1
