@@ -61,9 +61,15 @@ def queue(request: Request, held: Held, address: Address, told: Told, place: Ann
         here_query=address.query(after=place.after, before=place.before),
         **({"newer": None, "older": None, "counted": COUNTED} | page),
     )
-    # While one types, the list is fetched piece by piece; the address bar shows what can be asked for again.
-    answer.headers["HX-Push-Url"] = "/console" + address.query(after=place.after, before=place.before)
+    here = "/console" + address.query(after=place.after, before=place.before)
+    if _by_filters(request) and not request.headers.get("hx-current-url", "").endswith(here):
+        answer.headers["HX-Push-Url"] = here  # the address bar shows what can be asked for again, and Back goes back
     return answer
+
+
+def _by_filters(request: Request) -> bool:
+    """Whether a change of the filters asks, by htmx; the list that fetches itself anew is no step to go back by."""
+    return request.headers.get("hx-source") == "form#filters"
 
 
 @router.get("/next")

@@ -89,7 +89,15 @@ def _keep(request: Request, held: Serving, suggestion_id: str, form: FeedbackFor
         )
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
-    _, created = give_feedback(held, given, feedback_id=form.feedback_id)
+    try:
+        _, created = give_feedback(held, given, feedback_id=form.feedback_id)
+    except Problem as problem:
+        if problem.code != "idempotency-key-reused":
+            raise
+        hint = "Open the ticket again to send another: the last one counts."
+        raise Problem(
+            409, "sent-already", "feedback was sent from this page before, and stays.", hint=hint
+        ) from problem
     if not created and not stands(held.engine, form.feedback_id):
         hint = "Open the ticket again from the queue and send it anew."
         raise Problem(409, "taken-back", "this feedback was sent before and taken back.", hint=hint)

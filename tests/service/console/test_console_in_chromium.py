@@ -189,6 +189,14 @@ def test_the_list_refreshes_without_losing_the_focus_and_the_address_is_a_bookma
     page.go_back()
     expect(page.locator("#queue a.open")).to_have_count(2)
 
+    page.wait_for_load_state("load")
+    page.get_by_label("Search subject").fill("first")
+    expect(page).to_have_url(re.compile("text=first"))
+    with page.expect_response("**/console?*"):  # leaving the field asks again, which is no step to go back by
+        page.keyboard.press("Tab")
+    page.go_back()
+    expect(page).to_have_url(re.compile("/console$"))
+
 
 @SQLITE
 def test_help_and_colours(service: Service, page: Page) -> None:
