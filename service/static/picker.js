@@ -86,6 +86,7 @@
     else return;
     event.preventDefault();
   });
+  field.addEventListener("focus", () => picker.scrollIntoView({ block: "nearest" })); // the tree too, not the field alone
   field.addEventListener("input", () => { choosing = false; });
 
   // A type is either one of those suggested or one of the tree, and the button that sends it stands out.

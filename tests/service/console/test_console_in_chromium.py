@@ -110,6 +110,9 @@ def test_a_type_is_found_in_the_tree_and_sent_by_keyboard(service: Service, page
     page.keyboard.press("/")
     field = page.get_by_role("combobox", name="Search contact types")
     expect(field).to_be_focused()
+    below = "([tree, bar]) => bar.getBoundingClientRect().top - tree.getBoundingClientRect().bottom"
+    ends = [page.locator(one).element_handle() for one in ("#found", "#actions")]
+    assert page.evaluate(below, ends) >= 0  # the tree is in sight, not behind the buttons
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowLeft")  # closes Payments
     expect(page.get_by_role("treeitem", name="Payments", exact=False).first).to_have_attribute("aria-expanded", "false")
