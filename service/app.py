@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
 import sqlalchemy as sa
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from service import console, dashboard, feedback, health, labels, problems, suggestions, taxonomy
+from service.access import login
+from service.access.described import describe_access
+from service.access.guard import Access, Guard
+from service.access.headers import SecurityHeaders
+from service.access.sessions import Sessions
+from service.answering import Asked, infer
+from service.batching import MicroBatcher
 from service.boundary import Boundary
 from service.choices import Choices
-from service.options import ServiceOptions
+from service.options import ServiceOptions, cores
 from service.pages import person, picker
 from service.releases import Releases
 from service.server import running, serve
 from service.serving import Serving
+from service.spool import Spool
 from service.telemetry import Metrics
+from tickets.records import Suggestion
 from tickets.workspace import Workspace
 
 __all__ = ["create_app", "running", "serve"]
@@ -38,7 +48,7 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
     """The app over a workspace and its database. It starts without a release and takes one up when it is promoted."""
     options = options or ServiceOptions()
     metrics = Metrics()
-    releases = Releases(workspace, threads=options.threads, changed=metrics.served)
+    releases = Releases(workspace, told=lambda _version, _loaded: metrics.served(_version_of(releases)))
     app = FastAPI(
         title="Ticket triage",
         version="1",
@@ -49,12 +59,13 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
     )
     app.state.workspace, app.state.engine = workspace, engine
     app.state.options, app.state.releases = options, releases
-    app.state.serving = Serving(
-        workspace, engine, options, releases, Choices(workspace, releases), metrics, CapacityLimiter(1)
-    )
+    app.state.serving = _serving(workspace, engine, options, releases, metrics)
     problems.register(app)
-    app.add_middleware(Boundary, metrics=metrics, max_body_bytes=options.max_body_bytes)
-    for part in (suggestions, feedback, taxonomy, health, console, labels, dashboard, person, picker):
+    app.state.access = Access(engine, options.access, Sessions(workspace, hours=options.access.session_hours))
+    app.add_middleware(Guard, access=app.state.access)
+    framed = SecurityHeaders(options.access.frame_ancestors)
+    app.add_middleware(Boundary, metrics=metrics, max_body_bytes=options.max_body_bytes, headers=framed)
+    for part in (suggestions, feedback, taxonomy, health, console, labels, dashboard, person, picker, login):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_api_route("/", _to_console, include_in_schema=False)
@@ -62,15 +73,47 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
     return app
 
 
+def _serving(
+    workspace: Workspace, engine: sa.Engine, options: ServiceOptions, releases: Releases, metrics: Metrics
+) -> Serving:
+    def in_thread(asked: Sequence[Asked]) -> list[Suggestion]:
+        return infer(serving, asked)
+
+    serving = Serving(
+        workspace=workspace,
+        engine=engine,
+        options=options,
+        releases=releases,
+        choices=Choices(workspace, releases),
+        metrics=metrics,
+        spool=Spool(workspace.root / "spool", engine, metrics),
+        batcher=MicroBatcher(
+            in_thread,
+            threads=options.threads or cores(),
+            longest_wait=options.longest_wait_seconds,
+            most_bulk=options.most_bulk,
+            meter=metrics,
+        ),
+    )
+    return serving
+
+
+def _version_of(releases: Releases) -> str | None:
+    return releases.loaded.version if releases.loaded else None
+
+
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Load the release before the first request, then watch for the next one."""
-    releases: Releases = app.state.releases
-    await to_thread.run_sync(releases.refresh)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(releases.watch, app.state.options.release_check_seconds)
-        yield
-        tasks.cancel_scope.cancel()
+    """Load the release before the first request, then watch for the next one. At the end nothing that was taken in is
+    left undone: background work, then inference, then the suggestion log."""
+    serving: Serving = app.state.serving
+    await to_thread.run_sync(serving.releases.refresh)
+    with serving.spool.running():
+        async with serving.batcher.running(), anyio.create_task_group() as tasks:
+            tasks.start_soon(serving.releases.watch, app.state.options.release_check_seconds)
+            yield
+            tasks.cancel_scope.cancel()
+            await asyncio.gather(*serving.background, return_exceptions=True)
 
 
 def _to_console() -> RedirectResponse:
@@ -82,5 +125,6 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         described = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         described["components"]["schemas"]["Problem"] = dict(problems.SCHEMA)
+        describe_access(described, app.state.options.access)
         app.openapi_schema = described
     return app.openapi_schema

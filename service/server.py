@@ -9,7 +9,10 @@ from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 
+from service.access.connections import limited_protocol
+from service.access.options import AccessOptions
 from service.telemetry import log_as_json
 from tickets.errors import MachineError
 
@@ -19,7 +22,8 @@ LOOPBACK = "127.0.0.1"
 def serve(app: FastAPI, host: str = LOOPBACK, port: int = 8000) -> None:
     """Serve until SIGINT or SIGTERM, then finish the requests under way. Raises MachineError when the port is taken."""
     log_as_json()
-    with _listen(host, port) as listener:
+    # A matrix product of one ticket is done before a second thread is awake, and the second would spin beside it.
+    with threadpool_limits(1, "blas"), _listen(host, port) as listener:
         uvicorn.Server(_config(app)).run(sockets=[listener])
 
 
@@ -54,9 +58,19 @@ def _run(server: uvicorn.Server, listener: socket.socket, ended: threading.Event
 
 
 def _config(app: FastAPI) -> uvicorn.Config:
+    access: AccessOptions = app.state.options.access
     # The boundary writes one line a request; uvicorn's own access log would repeat it with query strings.
     return uvicorn.Config(
-        app, access_log=False, log_level="warning", server_header=False, timeout_graceful_shutdown=8, lifespan="on"
+        app,
+        http=limited_protocol(access),  # type: ignore[arg-type]  # a partial of a protocol class does as well
+        ws="none",
+        proxy_headers=bool(access.trusted_proxies),
+        forwarded_allow_ips=list(access.trusted_proxies),
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=8,
+        lifespan="on",
     )
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from service.access.log_masking import mask_secrets
 from tickets.monitor_log import recent_runs, results_of
 from tickets.records import Suggestion
 from tickets.workspace import Workspace
@@ -41,6 +42,20 @@ class Metrics:
         self.job_success = Gauge(
             "triage_job_last_success_timestamp_seconds", "When a step last succeeded.", ["job"], registry=new
         )
+        self.queue_wait = Histogram(
+            "triage_queue_wait_seconds",
+            "What the oldest ticket of an inference waited.",
+            buckets=_SECONDS,
+            registry=new,
+        )
+        self.refusals = Counter("triage_refused", "Requests and shadow answers refused.", ["reason"], registry=new)
+        self.challenger_answers = Counter(
+            "triage_challenger_answers", "Tickets that a shadow answered too.", ["version", "agreed"], registry=new
+        )
+        self.spool_rows = Gauge("triage_spool_rows", "Rows of the suggestion log on their way.", registry=new)
+        self.spool_bytes = Gauge("triage_spool_bytes", "Their size on disk.", registry=new)
+        self.spool_oldest = Gauge("triage_spool_oldest_seconds", "How long the oldest has waited.", registry=new)
+        self.spool_replayed = Counter("triage_spool_replayed", "Rows that ended processes left.", registry=new)
         self.http_seconds = Histogram(
             "triage_http_request_duration_seconds",
             "Whole requests.",
@@ -57,6 +72,29 @@ class Metrics:
         for made in suggestions:
             band = made.contact_types[0].band if made.contact_types else "none"
             self.predictions.labels(made.model_version, band, str(made.abstained).lower()).inc()
+
+    def waiting(self, tickets: int) -> None:
+        self.queue_depth.set(tickets)
+
+    def inferred(self, *, tickets: int, seconds: float, waited: float) -> None:
+        self.inference.observe(seconds)
+        self.batch_size.observe(tickets)
+        self.queue_wait.observe(waited)
+
+    def refused(self, reason: str) -> None:
+        self.refusals.labels(reason).inc()
+
+    def compared(self, version: str, *, agreed: bool) -> None:
+        """A challenger in shadow answered what the champion had answered."""
+        self.challenger_answers.labels(version, str(agreed).lower()).inc()
+
+    def spooled(self, *, rows: int, size: int, oldest_seconds: float) -> None:
+        self.spool_rows.set(rows)
+        self.spool_bytes.set(size)
+        self.spool_oldest.set(oldest_seconds)
+
+    def replayed(self, rows: int) -> None:
+        self.spool_replayed.inc(rows)
 
     def served(self, version: str | None) -> None:
         """Say which release is served; None before the first."""
@@ -94,6 +132,7 @@ def log_as_json() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            mask_secrets,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

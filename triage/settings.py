@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import sqlalchemy as sa
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError
@@ -62,6 +63,48 @@ class TrackingSettings(BaseModel):
         return tuple(name.strip() for name in self.sinks.split(",") if name.strip())
 
 
+class AccessSettings(BaseModel):
+    """TRIAGE_ACCESS__*: who is let in, and how often (docs/security.md)."""
+
+    require_keys: bool = Field(default=True, description="Ask every request for an API key or a session.")
+    open_to_network: bool = Field(
+        default=False, description="Listen beyond this machine though no keys are required; needed to do both."
+    )
+    metrics: Literal["open", "agent", "labeler", "admin"] = Field(default="agent", description="Who reads /metrics.")
+    session_hours: float = Field(default=12.0, gt=0, description="How long a browser stays signed in.")
+    requests_per_minute: int = Field(default=30_000, ge=1, description="Of one key, in one process.")
+    failures_per_minute: int = Field(default=30, ge=1, description="Wrong keys from one address.")
+    max_requests: int = Field(default=500, ge=1, description="Requests under way at once.")
+    body_seconds: float = Field(default=30.0, gt=0, description="For a request's body to arrive.")
+    frame_ancestors: tuple[str, ...] = Field(
+        default=(), description='Who may show /sidebar in a frame, as JSON: ["https://company.zendesk.com"].'
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(), description='Addresses whose X-Forwarded-For and -Proto are believed, as JSON: ["10.0.0.5"].'
+    )
+
+
+class OidcSettings(BaseModel):
+    """TRIAGE_OIDC__*: an identity provider whose bearer tokens are taken beside API keys."""
+
+    issuer: str | None = Field(default=None, description="As it stands in the tokens; none are taken when not set.")
+    audience: str = Field(default="triage", description="The audience that tokens must name.")
+    jwks_url: str | None = Field(default=None, description="The provider's keys; asked of the issuer when not set.")
+    role_claim: str = Field(default="roles", description="The claim that tells the role.")
+    roles: dict[str, Literal["agent", "labeler", "admin"]] = Field(
+        default={"agent": "agent", "labeler": "labeler", "admin": "admin"},
+        description='Values of that claim and the role each gives, as JSON: {"support": "agent"}.',
+    )
+
+
+class PrivacySettings(BaseModel):
+    """TRIAGE_PRIVACY__KEEP_TEXT."""
+
+    keep_text: Literal["masked", "none"] = Field(
+        default="masked", description="What the operational database keeps of tickets: masked text, or no words."
+    )
+
+
 class Settings(BaseSettings):
     """TRIAGE_* settings, nested with `__`."""
 
@@ -73,11 +116,14 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Where the service listens; only this machine by default.")
     port: int = Field(default=8000, ge=0, le=65535)
-    threads: int = Field(default=1, ge=1, description="Threads of one inference.")
+    threads: int | None = Field(default=None, ge=1, description="Inferences at once; one a core when not set.")
     spark: SparkSettings = Field(default_factory=SparkSettings)
     zendesk: ZendeskSettings = Field(default_factory=ZendeskSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     tracking: TrackingSettings = Field(default_factory=TrackingSettings)
+    access: AccessSettings = Field(default_factory=AccessSettings)
+    oidc: OidcSettings = Field(default_factory=OidcSettings)
+    privacy: PrivacySettings = Field(default_factory=PrivacySettings)
     source_url: SecretStr | None = Field(
         default=None, description='SQLAlchemy URL of the database that a dataset with format = "database" is read from.'
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,11 +17,10 @@ from service.pages.shown_text import marked
 from service.schemas import MAX_TEXT
 from service.serving import Serving
 from tickets.feedback_log import new_id
-from tickets.records import Suggestion, Ticket
+from tickets.records import Suggestion, Ticket, shown
 from tickets.ticket_queue import standing_feedback
 
 TEMPLATE_KEYS = "tyg"
-_HIDDEN: dict[str, Any] = {"contact_types": (), "templates": (), "similar": (), "words": (), "answer_set": None}
 
 Words = Annotated[str, StringConstraints(max_length=200)]
 
@@ -56,29 +54,28 @@ def ticket_view(
     request: Request, held: Serving, ticket: Ticket, suggestion: Suggestion, draft: Draft | None = None
 ) -> dict[str, Any]:
     """The context of `ticket.html`. What the model says of a held-out ticket is left out."""
-    held_out = suggestion.arm == "holdout"
-    shown = dataclasses.replace(suggestion, **_HIDDEN) if held_out else suggestion
-    draft = draft or _untouched(shown)
+    said = shown(suggestion)
+    draft = draft or _untouched(said)
     search = TemplateSearch(draft.words, draft.template_language, draft.template_type)
-    suggested = [ranked.template_id for ranked in shown.templates]
+    suggested = [ranked.template_id for ranked in said.templates]
     found = templates_found(held.choices, search, language=ticket.language, without=suggested)
     chosen = held.choices.template(draft.template_id) if draft.template_id not in ("", *suggested) else None
     if chosen is not None and chosen not in found:
         found = [chosen, *found]
     return {
         "ticket": ticket,
-        "suggestion": shown,
-        "held_out": held_out,
-        "body": marked(ticket.body, [word.word for word in shown.words]),
-        "subject": marked(ticket.subject, [word.word for word in shown.words]),
-        "templates": [(ranked, held.choices.template(ranked.template_id)) for ranked in shown.templates],
+        "suggestion": said,
+        "held_out": said.arm == "holdout",
+        "body": marked(ticket.body, [word.word for word in said.words]),
+        "subject": marked(ticket.subject, [word.word for word in said.words]),
+        "templates": [(ranked, held.choices.template(ranked.template_id)) for ranked in said.templates],
         "template_keys": TEMPLATE_KEYS,
         "found_templates": found,
         "template_search": search,
         "template_languages": languages_of(held.choices),
         "type_lines": [(node.id, held.choices.path(node.id)) for node in held.choices.tree().nodes if node.active],
-        "similar": _similar(held, shown),
-        "among": _among(held, shown),
+        "similar": _similar(held, said),
+        "among": _among(held, said),
         "found": held.choices.search(draft.q),
         "query": draft.q.strip(),
         "recent": recent_types(request, held, draft.q),
@@ -134,10 +131,10 @@ def _among(held: Serving, suggestion: Suggestion) -> dict[str, Any] | None:
     if suggestion.answer_set is None:
         return None
     among, under = suggestion.answer_set.contact_types, suggestion.answer_set.under
-    shown = [ranked.contact_type for ranked in suggestion.contact_types]
+    named = [ranked.contact_type for ranked in suggestion.contact_types]
     return {
         "share": suggestion.answer_set.coverage,
-        "shown": sum(contact_type in among for contact_type in shown),
-        "others": [held.choices.path(contact_type) for contact_type in among if contact_type not in shown],
+        "shown": sum(contact_type in among for contact_type in named),
+        "others": [held.choices.path(contact_type) for contact_type in among if contact_type not in named],
         "under": held.choices.path(under) if under else None,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 import torch
+from fastapi import FastAPI
 from playwright.sync_api import Page, Request, sync_playwright
 
 from models.config import TrainConfig
@@ -24,9 +26,11 @@ from models.train import train
 from pipeline.text.features import model_text, text_statistics
 from service.app import create_app, running
 from service.options import ServiceOptions
+from tickets.api_keys import hash_of
 from tickets.catalogue import keep_dataset, write_templates, write_tree
 from tickets.contact_types import ContactType, ContactTypeTree
-from tickets.database import open_database
+from tickets.database import api_keys, open_database
+from tickets.feedback_log import insert_new
 from tickets.records import ReplyTemplate, Ticket, attributes_to_text
 from tickets.workspace import Workspace
 
@@ -69,7 +73,11 @@ _OPENINGS = ("Hello,", "Hi team,", "Good morning,", "Third time I write:")
 _CLOSINGS = ("Thanks.", "Please hurry, I travel tomorrow.", "This is urgent.", "Best regards", "What can I do?")
 
 
+OPTIONS = ServiceOptions(release_check_seconds=0.05)
 Start = Callable[[Workspace, sa.Engine], AbstractContextManager[str]]
+Connect = Callable[[str], httpx.Client]
+# The administrator's key in every test's database: security is on in all that is tested.
+KEY_ID, KEY = "0123456789ab", f"triage_0123456789ab_{'5eed' * 16}"
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,11 @@ class Service:
     workspace: Workspace
     engine: sa.Engine
     client: httpx.Client
+    app: FastAPI
+
+    def settle(self) -> None:
+        """Wait until all suggestions are in the database."""
+        assert self.app.state.serving.spool.settle(seconds=10)
 
 
 @pytest.fixture(scope="session")
@@ -122,34 +135,62 @@ def served(trained: Workspace, tmp_path: Path) -> Workspace:
     """A workspace of its own for one test, with the small model promoted."""
     root = tmp_path / "served"
     # History and the release files are replaced, never written in place, so a second name for a file is a copy.
-    shutil.copytree(trained.root, root, copy_function=os.link)
+    shutil.copytree(trained.root, root, copy_function=os.link, ignore=shutil.ignore_patterns("spool"))
     return Workspace.open(root)
 
 
 @pytest.fixture(scope="session")
 def start() -> Start:
-    """Serve on a free port while a `with` lasts, looking for a new release often."""
+    """Serve on a free port while a `with` lasts, looking for a new release often; KEY is an administrator's."""
 
     def serve(workspace: Workspace, engine: sa.Engine) -> AbstractContextManager[str]:
-        return running(create_app(workspace, engine, ServiceOptions(release_check_seconds=0.05)))
+        admit(engine)
+        return running(create_app(workspace, engine, OPTIONS))
 
     return serve
 
 
 @pytest.fixture(scope="session")
-def answering(start: Start, trained: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def connect() -> Connect:
+    """A client of a service at an address, with the administrator's key."""
+
+    def client(address: str) -> httpx.Client:
+        return httpx.Client(base_url=address, headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
+
+    return client
+
+
+@pytest.fixture(scope="session")
+def key() -> str:
+    """The administrator's key of every service that `start` starts."""
+    return KEY
+
+
+def admit(engine: sa.Engine) -> None:
+    """Put KEY into the database, shared, so that pages ask for a name; a database that is away stays without."""
+    facts = {"key_id": KEY_ID, "name": "tests", "role": "admin", "shared": True, "hash": hash_of(KEY)}
+    with contextlib.suppress(sa.exc.OperationalError), engine.begin() as connection:
+        connection.execute(insert_new(engine, api_keys).values(**facts, created_at=datetime.now(UTC)))
+
+
+@pytest.fixture(scope="session")
+def answering(
+    start: Start, connect: Connect, trained: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
     """A client of one service that lives as long as the session, for tests that look at answers alone."""
     engine = open_database(f"sqlite:///{tmp_path_factory.mktemp('answering') / 'triage.db'}")
-    with start(trained, engine) as address, httpx.Client(base_url=address, timeout=30) as client:
+    with start(trained, engine) as address, connect(address) as client:
         yield client
     engine.dispose()
 
 
 @pytest.fixture
-def service(start: Start, served: Workspace, engine: sa.Engine) -> Iterator[Service]:
+def service(connect: Connect, served: Workspace, engine: sa.Engine) -> Iterator[Service]:
     """The service over HTTP, on both databases."""
-    with start(served, engine) as address, httpx.Client(base_url=address, timeout=30) as client:
-        yield Service(address, served, engine, client)
+    admit(engine)
+    app = create_app(served, engine, OPTIONS)
+    with running(app) as address, connect(address) as client:
+        yield Service(address, served, engine, client, app)
 
 
 @pytest.fixture
@@ -225,6 +266,7 @@ def page(service: Service) -> Iterator[Page]:
         opened.on("pageerror", lambda error: complaints.append(str(error)))
         opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         opened.on("request", asked)
+        opened.goto(f"/login?key={KEY}")
         yield opened
         browser.close()
     assert complaints == []

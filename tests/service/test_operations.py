@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import subprocess
@@ -15,12 +16,14 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 import service as package
+from service.access.options import AccessOptions
 from service.app import create_app, running
+from tests.service.conftest import OPTIONS
 from tickets.errors import MachineError
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tests.service.conftest import Service, Start
+    from tests.service.conftest import Connect, Service, Start
 
 BODY = {"ticket": {"body": "Hello, I cannot sign in. My name is Quetzalcoatl."}}
 METRICS = {
@@ -90,14 +93,17 @@ def test_the_description_documents_problems(answering: httpx.Client) -> None:
     assert "hint" in described["components"]["schemas"]["Problem"]["properties"]
 
 
-def test_with_the_database_away_nothing_is_shown_and_clients_are_told_to_wait(start: Start, served: Workspace) -> None:
+def test_with_the_database_away_suggestions_go_on_and_feedback_is_told_to_wait(served: Workspace) -> None:
     away = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
-    with start(served, away) as address, httpx.Client(base_url=address, timeout=30) as client:
+    app = create_app(served, away, dataclasses.replace(OPTIONS, access=AccessOptions(require_keys=False)))
+    with running(app) as address, httpx.Client(base_url=address, timeout=30) as client:
         feedback = {"suggestion_id": "any", "action": "ignored"}
+        made = client.post("/v1/suggestions", json=BODY)
+        assert made.status_code == 200
+        of_it = {"suggestion_id": made.json()["suggestion_id"], "action": "ignored"}
         answers = [
-            client.post("/v1/suggestions", json=BODY),
             client.post("/v1/feedback", json=feedback, headers={"Idempotency-Key": "k"}),
-            client.get("/readyz"),
+            client.post("/v1/feedback", json=of_it),
             client.get("/console"),
         ]
         for answer in answers:
@@ -105,17 +111,17 @@ def test_with_the_database_away_nothing_is_shown_and_clients_are_told_to_wait(st
             assert answer.json()["code"] == "database-unavailable"
             assert int(answer.headers["retry-after"]) > 0
         assert client.get("/livez").status_code == 200
-        assert client.get("/metrics").status_code == 200
 
 
 def test_the_log_names_routes_and_never_what_customers_wrote(
-    start: Start, served: Workspace, engine: sa.Engine
+    start: Start, connect: Connect, served: Workspace, engine: sa.Engine
 ) -> None:
-    with capture_logs() as events, start(served, engine) as address, httpx.Client(base_url=address) as client:
+    with capture_logs() as events, start(served, engine) as address, connect(address) as client:
         made = client.post("/v1/suggestions", json=BODY).json()
         client.get(f"/console/suggestions/{made['suggestion_id']}?note=Quetzalcoatl")
         client.post("/v1/suggestions", json={"ticket": {"body": ["Quetzalcoatl"]}})
         client.post("/console/tickets", data={"body": "Quetzalcoatl wants a refund"})
+        client.get("/console")  # the suggestion is in the database now
         with engine.begin() as connection:  # a fault of ours: a row that no code of ours writes
             connection.execute(sa.text('UPDATE suggestions SET suggestion = \'{"of": "Quetzalcoatl"}\''))
         assert client.get(f"/console/suggestions/{made['suggestion_id']}").status_code == 500
@@ -127,6 +133,7 @@ def test_the_log_names_routes_and_never_what_customers_wrote(
 
 def test_a_fault_of_ours_is_a_problem_without_its_cause(service: Service) -> None:
     made = service.client.post("/v1/suggestions", json=BODY).json()
+    service.settle()
     with service.engine.begin() as connection:
         connection.execute(sa.text('UPDATE suggestions SET ticket = \'{"of": "Quetzalcoatl"}\''))
     answer = service.client.post("/v1/feedback", json={"suggestion_id": made["suggestion_id"], "action": "ignored"})
@@ -147,6 +154,7 @@ HEAVY = ("torch", "transformers", "pyspark", "mlflow", "evidently", "pandas")
 SERVE_ONE = """
 import sys, httpx, structlog
 from pathlib import Path
+from service.access.options import AccessOptions
 from service.app import create_app, running
 from tickets.database import open_database
 from tickets.workspace import Workspace

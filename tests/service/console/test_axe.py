@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tickets.feedback_log import find_suggestion
 from tickets.label_queue import LabelRequest, enqueue
@@ -18,6 +18,7 @@ from tickets.records import Ticket
 
 if TYPE_CHECKING:
     from tests.service.conftest import Service
+    from tests.service.console.conftest import Visit
 
 AXE = Path(__file__).parents[1] / "vendor" / "axe-core"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -60,6 +61,7 @@ def addresses(service: Service) -> dict[str, tuple[str, Callable[[Page], None] |
     """Every page by name: its address, and what to open on it."""
     asked = {"ticket": {"subject": "Charged twice", "body": "I was charged twice, refund me.", "channel": "email"}}
     suggestion = service.client.post("/v1/suggestions", json=asked).json()["suggestion_id"]
+    service.settle()
     kept = find_suggestion(service.engine, suggestion)
     assert kept is not None
     wanted = Ticket(ticket_id="L-1", created_at=datetime.now(UTC), body="I want an invoice")
@@ -75,6 +77,7 @@ def addresses(service: Service) -> dict[str, tuple[str, Callable[[Page], None] |
         "labels": ("/labels", None),
         "dashboard": ("/dashboard", None),
         "docs": ("/docs", None),
+        "login": ("/login", None),
         "problem": ("/console/suggestions/unknown", None),
     }
 
@@ -83,13 +86,12 @@ def addresses(service: Service) -> dict[str, tuple[str, Callable[[Page], None] |
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("width", [1280, 375], ids=["desktop", "phone"])
 def test_no_serious_fault_on_any_page(
-    service: Service,
-    chromium: Browser,
+    visit: Visit,
     addresses: Mapping[str, tuple[str, Callable[[Page], None] | None]],
     width: int,
 ) -> None:
-    context = chromium.new_context(base_url=service.address, viewport={"width": width, "height": 800})
-    page, source, found = context.new_page(), (AXE / "axe.min.js").read_text(encoding="utf-8"), []
+    page = visit(viewport={"width": width, "height": 800})
+    source, found = (AXE / "axe.min.js").read_text(encoding="utf-8"), []
     page.goto("/console")
     page.get_by_label("You are").fill("Ana")
     with page.expect_navigation():

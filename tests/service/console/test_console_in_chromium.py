@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tickets.database import feedback
 
 if TYPE_CHECKING:
     from tests.service.conftest import Service
+    from tests.service.console.conftest import Visit
 
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
 SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
@@ -236,9 +237,9 @@ def test_the_api_page_works_without_the_internet(page: Page) -> None:
 
 
 @SQLITE
-def test_without_scripts_all_of_it_works_by_plain_forms(service: Service, chromium: Browser) -> None:
+def test_without_scripts_all_of_it_works_by_plain_forms(service: Service, visit: Visit) -> None:
     send(service, "Charged twice", REFUND, attributes={"customer_name": "Maria"})
-    page = chromium.new_context(base_url=service.address, java_script_enabled=False).new_page()
+    page = visit(java_script_enabled=False)
     page.goto("/console")
     page.get_by_label("Search subject").fill("charged")
     page.get_by_role("button", name="Show").click()
@@ -264,14 +265,11 @@ def test_without_scripts_all_of_it_works_by_plain_forms(service: Service, chromi
 
 
 @SQLITE
-def test_it_is_readable_at_200_per_cent_and_on_a_phone(service: Service, chromium: Browser) -> None:
+def test_it_is_readable_at_200_per_cent_and_on_a_phone(service: Service, visit: Visit) -> None:
     suggestion = send(service, "Charged twice", "please refund my ride " + "x" * 300)
     for name, width, height, factor in (("zoomed", 640, 450, 2.0), ("phone", 375, 700, 1.0)):
         # 200 % zoom is a window of half the size with twice the pixels.
-        context = chromium.new_context(
-            base_url=service.address, viewport={"width": width, "height": height}, device_scale_factor=factor
-        )
-        page = context.new_page()
+        page = visit(viewport={"width": width, "height": height}, device_scale_factor=factor)
         for path in ("/console", f"/console/suggestions/{suggestion}", "/console/tickets/new", "/labels"):
             page.goto(path)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, path)
@@ -281,13 +279,13 @@ def test_it_is_readable_at_200_per_cent_and_on_a_phone(service: Service, chromiu
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         page.emulate_media(color_scheme="dark")
         picture(page, f"{name}-dark")
-        context.close()
+        page.context.close()
 
 
 @SQLITE
-def test_a_piece_that_cannot_be_fetched_is_told_and_nothing_is_lost(service: Service, chromium: Browser) -> None:
+def test_a_piece_that_cannot_be_fetched_is_told_and_nothing_is_lost(service: Service, visit: Visit) -> None:
     suggestion = send(service, "Sign in", LOGIN)
-    page = chromium.new_context(base_url=service.address).new_page()
+    page = visit()
     page.goto(f"/console/suggestions/{suggestion}")
     page.get_by_role("radio", name="Reset your password").check()
     expect(page.locator("#reply-text")).to_have_value(re.compile("reset it"))

@@ -12,7 +12,10 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from service.access.options import AccessOptions
+from service.app import create_app, running
 from service.options import utc_now
+from tests.service.conftest import OPTIONS
 from tickets.catalogue import read_templates, write_templates
 from tickets.database import feedback
 from tickets.feedback_log import log_suggestions, new_id, record_feedback
@@ -20,7 +23,7 @@ from tickets.records import Feedback, ReplyTemplate, Suggestion, Ticket, suggest
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tests.service.conftest import Service, Start
+    from tests.service.conftest import Connect, Service, Start
 
 SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 BROWSER = {"Accept": "text/html"}
@@ -88,6 +91,7 @@ def test_undo_brings_the_ticket_back_and_twice_is_once(service: Service) -> None
 @SQLITE
 def test_undo_is_for_ten_minutes_and_for_who_gave_it(service: Service) -> None:
     made = suggest(service)
+    service.settle()
     for name, minutes, agent in (("aa", 11, None), ("bb", 1, "Bea")):
         at = utc_now() - timedelta(minutes=minutes)
         given = Feedback(
@@ -164,11 +168,12 @@ def test_an_html_template_is_shown_clean_and_inserted_as_text(service: Service) 
     assert html.unescape(text) == "Hello Jo & Co"
 
 
-def test_while_the_database_is_away_what_was_written_comes_back(start: Start, served: Workspace) -> None:
+def test_while_the_database_is_away_what_was_written_comes_back(served: Workspace) -> None:
     away = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
     form = {"action": "accepted", "feedback_id": "abc", "opened": "1", "suggested_type": "refund", "q": ""}
     written = form | {"template_id": "t-refund", "reply_of": "t-refund", "reply": "Hello <Jo>,\nsorry."}
-    with start(served, away) as address, httpx.Client(base_url=address, timeout=30) as client:
+    app = create_app(served, away, replace(OPTIONS, access=AccessOptions(require_keys=False)))
+    with running(app) as address, httpx.Client(base_url=address, timeout=30) as client:
         page = client.post("/console/suggestions/any/feedback?type=refund", data=written, headers=BROWSER)
         told = client.get("/console", headers=BROWSER)
     assert page.status_code == told.status_code == 503
@@ -183,9 +188,9 @@ def test_while_the_database_is_away_what_was_written_comes_back(start: Start, se
 
 @SQLITE
 def test_without_a_model_a_pasted_ticket_comes_back_with_when_to_try_again(
-    start: Start, workspace: Workspace, engine: sa.Engine
+    start: Start, connect: Connect, workspace: Workspace, engine: sa.Engine
 ) -> None:
-    with start(workspace, engine) as address, httpx.Client(base_url=address, timeout=30) as client:
+    with start(workspace, engine) as address, connect(address) as client:
         answer = client.post("/console/tickets", data={"body": "Kept <b>", "subject": "s"})
     assert answer.status_code == 503
     assert "retry-after" in answer.headers
