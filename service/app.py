@@ -15,15 +15,18 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
-from service import console, dashboard, feedback, health, labels, problems, suggestions, taxonomy
+from service import console, dashboard, feedback, health, kserve, labels, problems, streaming, suggestions, taxonomy
 from service.boundary import Boundary
 from service.choices import Choices
+from service.kserve_schemas import InferRequest
 from service.options import ServiceOptions
 from service.pages import person, picker
 from service.releases import Releases
+from service.schemas import TAGS, BatchRequest, FeedbackRequest, StreamAnswer, SuggestionRequest
 from service.server import running, serve
 from service.serving import Serving
 from service.telemetry import Metrics
+from service.wire import body_schemas
 from tickets.workspace import Workspace
 
 __all__ = ["create_app", "running", "serve"]
@@ -32,6 +35,8 @@ _DESCRIPTION = """Contact types and reply templates for every new ticket.
 
 Post a ticket to `/v1/suggestions`, show what comes back, and post what the agent did to `/v1/feedback`: the model
 learns from that. Errors are problem+json (RFC 9457): `detail` says what was found, `hint` what to do."""
+
+_BODIES = (SuggestionRequest, BatchRequest, FeedbackRequest, InferRequest, StreamAnswer)  # read or written by hand
 
 
 def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions | None = None) -> FastAPI:
@@ -43,6 +48,8 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
         title="Ticket triage",
         version="1",
         description=_DESCRIPTION,
+        openapi_tags=TAGS,
+        generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
@@ -54,7 +61,19 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
     )
     problems.register(app)
     app.add_middleware(Boundary, metrics=metrics, max_body_bytes=options.max_body_bytes)
-    for part in (suggestions, feedback, taxonomy, health, console, labels, dashboard, person, picker):
+    for part in (
+        suggestions,
+        streaming,
+        feedback,
+        taxonomy,
+        kserve,
+        health,
+        console,
+        labels,
+        dashboard,
+        person,
+        picker,
+    ):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_api_route("/", _to_console, include_in_schema=False)
@@ -80,7 +99,10 @@ def _to_console() -> RedirectResponse:
 def _describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI description, with the shape of a problem among its schemas."""
     if app.openapi_schema is None:
-        described = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        described["components"]["schemas"]["Problem"] = dict(problems.SCHEMA)
+        described = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
+        )
+        schemas = described["components"]["schemas"]
+        described["components"]["schemas"] = {**body_schemas(_BODIES), **schemas, "Problem": dict(problems.SCHEMA)}
         app.openapi_schema = described
     return app.openapi_schema

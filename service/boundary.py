@@ -22,6 +22,7 @@ from service.telemetry import Metrics
 log = structlog.get_logger()
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+STREAM_PATH = "/v1/suggestions/stream"
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -78,6 +79,9 @@ class Boundary:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request inward unless it is, or turns out to be, larger than the limit."""
         limit = self.max_body_bytes
+        if scope["path"] == STREAM_PATH:  # reads as it answers, with limits of its own
+            await self.app(scope, receive, send)
+            return
         if _content_length(scope) > limit:
             await respond(Request(scope), _too_large(limit))(scope, receive, send)
             return
