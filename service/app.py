@@ -26,7 +26,7 @@ from service.schemas import TAGS, BatchRequest, FeedbackRequest, StreamAnswer, S
 from service.server import running, serve
 from service.serving import Serving
 from service.telemetry import Metrics
-from service.wire import body_schemas
+from service.wire import complete
 from tickets.workspace import Workspace
 
 __all__ = ["create_app", "running", "serve"]
@@ -102,7 +102,5 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         described = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
         )
-        schemas = described["components"]["schemas"]
-        described["components"]["schemas"] = {**body_schemas(_BODIES), **schemas, "Problem": dict(problems.SCHEMA)}
-        app.openapi_schema = described
+        app.openapi_schema = complete(described, _BODIES)
     return app.openapi_schema

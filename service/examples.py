@@ -48,6 +48,51 @@ FEEDBACK: dict[str, Any] = {
     "handle_seconds": 41.5,
     "agent": "Ana",
 }
+TREE: dict[str, Any] = {
+    "version": 1,
+    "contact_types": [
+        {
+            "id": "payments",
+            "name": "Payments",
+            "parent": None,
+            "description": "",
+            "active": True,
+            "path": "Payments",
+        },
+        {
+            "id": "refund",
+            "name": "Refund",
+            "parent": "payments",
+            "description": "Money is wanted back.",
+            "active": True,
+            "path": "Payments::Refund",
+        },
+    ],
+    "mapping": {"chargeback": ["refund"]},
+}
+TEMPLATES: dict[str, Any] = {
+    "templates": [
+        {
+            "template_id": "t-refund",
+            "title": "Refund on its way",
+            "body": "Hello {{name}}, we refund {{amount}}.",
+            "language": "en",
+            "contact_types": ["refund"],
+            "active": True,
+            "version": 1,
+        }
+    ]
+}
+MODEL: dict[str, Any] = {
+    "version": "20261130-040335-de82c3",
+    "created_at": "2026-11-30T04:03:35+00:00",
+    "loaded_at": "2026-11-30T04:03:36.123456Z",
+    "tree_version": 1,
+    "languages": ["en", "de"],
+    "windows": {"train": {"tickets": 144, "from": "2026-01-01", "until": "2026-01-06"}},
+    "metrics": {"test": {"accuracy": 0.98}},
+    "refused": None,
+}
 INFERENCE: dict[str, Any] = {
     "model_name": "triage",
     "model_version": "20261130-040335-de82c3",

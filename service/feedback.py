@@ -15,7 +15,7 @@ from service.idempotency import reused
 from service.problems import FieldError, Problem, documented
 from service.schemas import FeedbackRequest
 from service.serving import Serving, held_by
-from service.wire import REPLAYED, answers, idempotency_key, json_answer, read_json, reads, replayed_header
+from service.wire import REPLAYED, answers, idempotency_key, json_answer, read_json, reads
 from tickets.feedback_log import find_feedback, new_id, record_feedback
 from tickets.records import Feedback, Suggestion
 
@@ -24,8 +24,8 @@ router = APIRouter(prefix="/v1", tags=["feedback"])
 _KEY = "Becomes the feedback_id. Send the same key again after a failure: the feedback is kept once."
 _KEPT_ALREADY = {
     "model": Feedback,
+    **answers(FEEDBACK, replays=True)[200],
     "description": "Kept already, by an earlier request with the same key",
-    "headers": replayed_header(),
 }
 
 

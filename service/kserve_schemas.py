@@ -95,6 +95,8 @@ class TensorAnswer(BaseModel):
 
 
 class InferAnswer(BaseModel):
+    """The output tensors, in the order they were asked for."""
+
     model_name: str
     model_version: str
     id: str | None = None
@@ -102,6 +104,8 @@ class InferAnswer(BaseModel):
 
 
 class TensorMetadata(BaseModel):
+    """A tensor that the model takes or gives."""
+
     name: str
     datatype: str
     shape: list[int] = Field(description="-1 stands for any number.")
@@ -110,6 +114,19 @@ class TensorMetadata(BaseModel):
 class ModelMetadata(BaseModel):
     """What the model takes and gives, and the version that can be asked for."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": MODEL,
+                    "versions": ["20261130-040335-de82c3"],
+                    "platform": PLATFORM,
+                    "inputs": [{"name": "body", "datatype": "BYTES", "shape": [-1]}],
+                    "outputs": [{"name": "contact_types", "datatype": "BYTES", "shape": [-1, -1]}],
+                }
+            ]
+        }
+    )
     name: str
     versions: list[str]
     platform: str
@@ -118,22 +135,34 @@ class ModelMetadata(BaseModel):
 
 
 class ServerMetadata(BaseModel):
+    """The server. `extensions` are those of the protocol."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "ticket-triage", "version": "0.1.0", "extensions": []}]}
+    )
     name: str
     version: str
     extensions: list[str]
 
 
 class LiveAnswer(BaseModel):
+    """The process answers."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"live": True}]})
     live: bool
 
 
 class ReadyAnswer(BaseModel):
     """`live` is the protocol's own name here; `ready` is what it means."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"live": True, "ready": True}]})
     live: bool
     ready: bool
 
 
 class ModelReadyAnswer(BaseModel):
+    """The model is loaded."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": MODEL, "ready": True}]})
     name: str
     ready: bool

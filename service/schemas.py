@@ -200,6 +200,9 @@ class ModelAnswer(BaseModel):
 
 
 class HealthAnswer(BaseModel):
+    """`alive` or `ready`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ready"}]})
     status: str
 
 

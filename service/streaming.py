@@ -59,8 +59,8 @@ _ANSWER = {
 )
 async def suggest_stream(
     request: Request,
-    top_types: Annotated[int, Query(ge=1, le=20)] = 3,
-    top_templates: Annotated[int, Query(ge=0, le=20)] = 3,
+    top_types: Annotated[int, Query(ge=1, le=20, description="Contact types a ticket, where its line says none.")] = 3,
+    top_templates: Annotated[int, Query(ge=0, le=20, description="Templates a ticket, likewise.")] = 3,
 ) -> Response:
     """Suggest for any number of tickets, sent and answered as JSON lines. A line that cannot be read gets a problem;
     the others are answered all the same. Read while you send."""

@@ -18,7 +18,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.requests import ClientDisconnect
 
 from service.examples import KEY
-from service.problems import FieldError, Problem, invalid
+from service.problems import SCHEMA, FieldError, Problem, documented, invalid
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -91,20 +91,29 @@ def reads(model: type[BaseModel], *, key: str = "") -> dict[str, Any]:
 def answers(example: Mapping[str, Any], *, replays: bool = False) -> dict[int | str, dict[str, Any]]:
     """`responses=` of a route whose 200 is such an example; with `replays`, with the header that says so."""
     described: dict[str, Any] = {"description": "Successful Response", "content": {JSON: {"example": dict(example)}}}
-    return {200: described | ({"headers": replayed_header()} if replays else {})}
+    return {200: described | ({"headers": _replayed_header()} if replays else {})}
 
 
-def replayed_header() -> dict[str, Any]:
+def _replayed_header() -> dict[str, Any]:
     told = "`true`: an earlier request with the same Idempotency-Key was answered so; nothing new was kept."
     return {"Idempotent-Replayed": {"description": told, "schema": {"type": "string", "enum": ["true"]}}}
 
 
-def body_schemas(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
-    """The schemas of request bodies, for the components of the OpenAPI description."""
-    wanted = [(model, "validation") for model in models]
-    _, described = models_json_schema(wanted, ref_template=_SCHEMAS + "{model}")  # type: ignore[arg-type]
-    found: dict[str, Any] = described["$defs"]
-    return found
+def complete(described: dict[str, Any], bodies: Iterable[type[BaseModel]]) -> dict[str, Any]:
+    """FastAPI's description with the schemas of bodies that are read by hand, and with problems where FastAPI would
+    answer errors of its own shape."""
+    wanted = [(model, "validation") for model in bodies]
+    _, found = models_json_schema(wanted, ref_template=_SCHEMAS + "{model}")  # type: ignore[arg-type]
+    schemas = {**found["$defs"], **described["components"]["schemas"], "Problem": dict(SCHEMA)}
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            refused = operation["responses"].get("422", {}).get("content", {}).get(JSON, {})
+            if refused.get("schema", {}).get("$ref", "").endswith("/HTTPValidationError"):
+                operation["responses"]["422"] = documented(422)[422]
+    described["components"]["schemas"] = dict(sorted(schemas.items()))
+    return described
 
 
 def _key_parameter(told: str) -> dict[str, Any]:
