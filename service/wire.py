@@ -90,7 +90,8 @@ def reads(model: type[BaseModel], *, key: str = "") -> dict[str, Any]:
 
 def answers(example: Mapping[str, Any], *, replays: bool = False) -> dict[int | str, dict[str, Any]]:
     """`responses=` of a route whose 200 is such an example; with `replays`, with the header that says so."""
-    described: dict[str, Any] = {"description": "Successful Response", "content": {JSON: {"example": dict(example)}}}
+    written = orjson.dumps(example).decode()  # as text until `complete`, since FastAPI drops what is null
+    described: dict[str, Any] = {"description": "Successful Response", "content": {JSON: {"example": written}}}
     return {200: described | ({"headers": _replayed_header()} if replays else {})}
 
 
@@ -100,8 +101,8 @@ def _replayed_header() -> dict[str, Any]:
 
 
 def complete(described: dict[str, Any], bodies: Iterable[type[BaseModel]]) -> dict[str, Any]:
-    """FastAPI's description with the schemas of bodies that are read by hand, and with problems where FastAPI would
-    answer errors of its own shape."""
+    """FastAPI's description with the schemas of bodies that are read by hand, examples as values again, and problems
+    where FastAPI would answer errors of its own shape."""
     wanted = [(model, "validation") for model in bodies]
     _, found = models_json_schema(wanted, ref_template=_SCHEMAS + "{model}")  # type: ignore[arg-type]
     schemas = {**found["$defs"], **described["components"]["schemas"], "Problem": dict(SCHEMA)}
@@ -109,11 +110,18 @@ def complete(described: dict[str, Any], bodies: Iterable[type[BaseModel]]) -> di
         schemas.pop(name, None)
     for operations in described["paths"].values():
         for operation in operations.values():
-            refused = operation["responses"].get("422", {}).get("content", {}).get(JSON, {})
-            if refused.get("schema", {}).get("$ref", "").endswith("/HTTPValidationError"):
-                operation["responses"]["422"] = documented(422)[422]
+            _complete_answers(operation["responses"])
     described["components"]["schemas"] = dict(sorted(schemas.items()))
     return described
+
+
+def _complete_answers(responses: dict[str, Any]) -> None:
+    for status, answer in responses.items():
+        content = answer.get("content", {}).get(JSON, {})
+        if isinstance(content.get("example"), str):
+            content["example"] = orjson.loads(content["example"])
+        if content.get("schema", {}).get("$ref", "").endswith("/HTTPValidationError"):
+            responses[status] = documented(int(status))[int(status)]
 
 
 def _key_parameter(told: str) -> dict[str, Any]:

@@ -98,6 +98,31 @@ def test_the_same_key_at_the_same_moment_keeps_one_suggestion(service: Service) 
     assert kept(service) == 1
 
 
+def test_what_was_lost_of_a_batch_is_answered_again_beside_what_was_kept(service: Service) -> None:
+    first = ask(service, TICKET, path=BATCH).json()["suggestions"]
+    with service.engine.begin() as connection:
+        connection.execute(sa.delete(suggestions).where(suggestions.c.suggestion_id == derived_id("k-1", 1)))
+    again = ask(service, TICKET, path=BATCH)
+    assert "idempotent-replayed" not in again.headers
+    assert again.json()["suggestions"][0] == first[0]
+    assert again.json()["suggestions"][1]["suggestion_id"] == first[1]["suggestion_id"]
+    assert kept(service) == 2
+
+
+def test_a_key_that_cannot_be_looked_up_is_no_fault_and_works_once_the_database_is_back(service: Service) -> None:
+    with service.engine.begin() as connection:
+        connection.execute(sa.text("alter table suggestions rename to away"))
+    try:
+        answer = ask(service, TICKET)
+    finally:
+        with service.engine.begin() as connection:
+            connection.execute(sa.text("alter table away rename to suggestions"))
+    # A table that is missing is away to SQLite, and a fault to PostgreSQL; with a spool the ticket is answered all the same.
+    assert answer.status_code in ({200, 503} if service.engine.dialect.name == "sqlite" else {200, 500})
+    assert ask(service, TICKET).json()["suggestion_id"] == derived_id("k-1")
+    assert kept(service) == 1
+
+
 def test_feedback_on_a_replayed_suggestion_is_kept_once(service: Service) -> None:
     suggestion_id = ask(service, TICKET).json()["suggestion_id"]
     body, headers = {"suggestion_id": suggestion_id, "action": "accepted"}, {"Idempotency-Key": "done"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -132,6 +133,21 @@ def test_a_client_that_leaves_ends_the_work(trained: Workspace, engine: sa.Engin
         time.sleep(0.5)
         assert kept(engine) == count < 4000
         assert httpx.get(f"{address}/readyz").status_code == 200
+
+
+def test_tickets_of_a_stream_wait_for_a_database_that_is_away(trained: Workspace, engine: sa.Engine) -> None:
+    def rename(before: str, after: str) -> None:
+        with engine.begin() as connection:
+            connection.execute(sa.text(f"alter table {before} rename to {after}"))
+
+    with running(create_app(trained, engine, ServiceOptions(retry_after_seconds=1))) as address:
+        rename("suggestions", "away")
+        back = threading.Timer(0.5, rename, ("away", "suggestions"))
+        back.start()
+        with httpx.Client(base_url=address, timeout=20) as client:
+            answers = send(client, ticket(0), "{", ticket(2))
+        back.join()
+    assert ["suggestion" in one for one in answers] == [True, False, True]
 
 
 def test_limits_of_a_stream_end_it_with_a_problem_of_its_own(trained: Workspace, engine: sa.Engine) -> None:
