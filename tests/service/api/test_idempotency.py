@@ -117,7 +117,7 @@ def test_a_key_that_cannot_be_looked_up_is_no_fault_and_works_once_the_database_
     finally:
         with service.engine.begin() as connection:
             connection.execute(sa.text("alter table away rename to suggestions"))
-    # A table that is missing is away to SQLite, and a fault to PostgreSQL; with a spool the ticket is answered all the same.
+    # A missing table is "away" to SQLite and a fault to PostgreSQL; with a spool the ticket is answered all the same.
     assert answer.status_code in ({200, 503} if service.engine.dialect.name == "sqlite" else {200, 500})
     assert ask(service, TICKET).json()["suggestion_id"] == derived_id("k-1")
     assert kept(service) == 1
