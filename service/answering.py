@@ -122,7 +122,7 @@ def find_kept(held: Serving, suggestion_id: str) -> tuple[Ticket, Suggestion] | 
     if "\x00" in suggestion_id:
         return None
     found = held.spool.find(suggestion_id) or find_suggestion(held.engine, suggestion_id)
-    if found is None and held.spool.behind:
+    if found is None and not held.spool.knows_all:
         settled = held.spool.settle(seconds=_SETTLES_SECONDS)
         found = find_suggestion(held.engine, suggestion_id)
         if found is None and not settled:

@@ -16,7 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
-from service import console, dashboard, feedback, health, labels, problems, suggestions, taxonomy
+from service import console, dashboard, feedback, health, kserve, labels, problems, streaming, suggestions, taxonomy
 from service.access import login
 from service.access.described import describe_access
 from service.access.guard import Access, Guard
@@ -27,18 +27,22 @@ from service.boundary import Boundary
 from service.choices import Choices
 from service.helpdesks import sidebar, webhooks
 from service.helpdesks.write_backs import WriteBacks
+from service.kserve_schemas import InferRequest
 from service.options import ServiceOptions, cores
 from service.pages import person, picker
 from service.releases import Releases
+from service.schemas import TAGS, BatchRequest, FeedbackRequest, StreamAnswer, SuggestionRequest
 from service.server import running, serve
 from service.serving import Serving
 from service.spool import Spool
 from service.telemetry import Metrics
+from service.wire import complete
 from tickets.records import Suggestion
 from tickets.workspace import Workspace
 
 _PARTS = (
-    *(suggestions, feedback, taxonomy, health, console, labels, dashboard, person, picker, login, webhooks, sidebar),
+    *(suggestions, streaming, feedback, taxonomy, kserve, health, console, labels, dashboard, person, picker, login),
+    *(webhooks, sidebar),
 )
 
 __all__ = ["create_app", "running", "serve"]
@@ -47,6 +51,8 @@ _DESCRIPTION = """Contact types and reply templates for every new ticket.
 
 Post a ticket to `/v1/suggestions`, show what comes back, and post what the agent did to `/v1/feedback`: the model
 learns from that. Errors are problem+json (RFC 9457): `detail` says what was found, `hint` what to do."""
+
+_BODIES = (SuggestionRequest, BatchRequest, FeedbackRequest, InferRequest, StreamAnswer)  # read or written by hand
 
 
 def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions | None = None) -> FastAPI:
@@ -58,6 +64,8 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
         title="Ticket triage",
         version="1",
         description=_DESCRIPTION,
+        openapi_tags=TAGS,
+        generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
@@ -130,8 +138,9 @@ def _to_console() -> RedirectResponse:
 def _describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI description, with the shape of a problem among its schemas."""
     if app.openapi_schema is None:
-        described = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        described["components"]["schemas"]["Problem"] = dict(problems.SCHEMA)
-        describe_access(described, app.state.options.access)
-        app.openapi_schema = described
+        described = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
+        )
+        app.openapi_schema = complete(described, _BODIES)
+        describe_access(app.openapi_schema, app.state.options.access)
     return app.openapi_schema

@@ -19,6 +19,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import CALLER
+from service.access.bodies import STREAM_PATH
 from service.access.headers import add_security_headers
 from service.problems import Problem, respond, unexpected
 from service.telemetry import Metrics
@@ -76,6 +77,9 @@ class Boundary:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request inward unless it is, or turns out to be, larger than the limit."""
         limit = self.max_body_bytes
+        if scope["path"] == STREAM_PATH:
+            await self.app(scope, receive, send)
+            return
         if _content_length(scope) > limit:
             await respond(Request(scope), _too_large(limit))(scope, receive, send)
             return

@@ -3,42 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from functools import partial
 
-from fastapi import APIRouter, Header
-from fastapi.responses import JSONResponse
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
 
 from service.answering import find_kept, settle
+from service.examples import FEEDBACK
+from service.idempotency import reused
 from service.problems import FieldError, Problem, documented
 from service.schemas import FeedbackRequest
-from service.serving import Held, Serving
+from service.serving import Serving, held_by
+from service.wire import REPLAYED, answers, idempotency_key, json_answer, read_json, reads
 from tickets.feedback_log import find_feedback, new_id, record_feedback
-from tickets.records import Feedback, Suggestion, to_json
+from tickets.records import Feedback, Suggestion
 
 router = APIRouter(prefix="/v1", tags=["feedback"])
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=200,
-        pattern=r"^[\x21-\x7e]+$",
-        description="Becomes the feedback_id. Send the same key again after a failure: the feedback is kept once.",
-    ),
-]
+_KEY = "Becomes the feedback_id. Send the same key again after a failure: the feedback is kept once."
+_KEPT_ALREADY = {
+    "model": Feedback,
+    **answers(FEEDBACK, replays=True)[200],
+    "description": "Kept already, by an earlier request with the same key",
+}
 
 
 @router.post(
     "/feedback",
     response_model=Feedback,
     status_code=201,
-    responses={200: {"model": Feedback, "description": "Kept already"}, **documented(400, 404, 413, 422, 503)},
+    responses={200: _KEPT_ALREADY, 201: answers(FEEDBACK)[200], **documented(400, 404, 413, 415, 422, 429, 503)},
+    openapi_extra=reads(FeedbackRequest, key=_KEY),
+    operation_id="give_feedback",
 )
-def post_feedback(given: FeedbackRequest, held: Held, key: IdempotencyKey = None) -> JSONResponse:
+async def post_feedback(request: Request) -> Response:
     """Keep a feedback. 201 says it is committed; 200 that it had been, by an earlier request with the same key."""
-    kept, created = give_feedback(held, given, feedback_id=key or new_id())
-    return JSONResponse(to_json(kept), status_code=201 if created else 200)
+    held, key = held_by(request), idempotency_key(request)
+    given = await read_json(request, FeedbackRequest)
+    keep = partial(give_feedback, held, given, feedback_id=key or new_id())
+    kept, created = await to_thread.run_sync(keep)
+    return json_answer(kept, status=201) if created else json_answer(kept, headers=REPLAYED)
 
 
 def give_feedback(held: Serving, given: FeedbackRequest, *, feedback_id: str) -> tuple[Feedback, bool]:
@@ -76,12 +81,7 @@ def give_feedback(held: Serving, given: FeedbackRequest, *, feedback_id: str) ->
     kept = find_feedback(held.engine, feedback_id)
     # Whoever sends again also measures again: a second press of a button comes later than the first.
     if kept is None or dataclasses.replace(kept, at=wanted.at, handle_seconds=wanted.handle_seconds) != wanted:
-        raise Problem(
-            422,
-            "idempotency-key-reused",
-            "this Idempotency-Key was sent before with another feedback, which stays as it was.",
-            hint="Make a new key for each feedback; repeat a key only with the same content.",
-        )
+        raise reused("another feedback")
     return kept, False
 
 

@@ -30,6 +30,10 @@ class ServiceOptions:
     longest_wait_seconds: float = 0.075  # what a single ticket may wait for the model; a fuller queue refuses it
     most_bulk: int = 2_000  # tickets of batches that may wait for the model
     holdout_share: float = 0.0  # of tickets whose suggestions are withheld, to measure what suggestions do
+    stream_max_lines: int = 1_000_000  # in one POST /v1/suggestions/stream; a line may be max_body_bytes long
+    stream_max_bytes: int = 2_000_000_000
+    stream_ahead_bytes: int = 8_000_000  # read and not yet answered; clients that send all before they read need room
+    stream_stall_seconds: float = 60.0  # a stream that neither sends nor reads for so long is ended
     release_check_seconds: float = 1.0  # how often releases/current is looked at
     retry_after_seconds: int = 5  # what a 503 tells the client to wait
     access: AccessOptions = field(default_factory=AccessOptions)  # keys, roles, rates; see there

@@ -36,6 +36,10 @@ SCHEMA: Mapping[str, Any] = {
         "detail": {"type": "string", "description": "What was found and what was expected."},
         "code": {"type": "string", "description": "A short fixed word for programs, such as `no-release`."},
         "hint": {"type": "string", "description": "What to do."},
+        "error": {
+            "type": "string",
+            "description": "Under /v2 alone: `detail`, as the Open Inference Protocol names it.",
+        },
         "instance": {"type": "string", "description": "The path that was asked for."},
         "request_id": {
             "type": "string",
@@ -87,10 +91,27 @@ class Problem(HTTPException):
         self.errors = tuple(errors)
 
 
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}}
+_WHEN = {
+    400: "The request could not be read.",
+    404: "There is nothing under this name.",
+    413: "The request is larger than the service reads.",
+    415: "The body is of another media type.",
+    422: "A field is wrong, a ticket holds no words, or an Idempotency-Key was used for something else.",
+    429: "More is asked than can be answered now: wait as Retry-After says.",
+    503: "No release is loaded, or the database or the queue is away: wait as Retry-After says.",
+}
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses=` of a route that may answer these error codes."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    told: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        told[status] = {"description": _WHEN.get(status, HTTPStatus(status).phrase), "content": content}
+        if status in {429, 503}:
+            told[status]["headers"] = _RETRY_AFTER
+    return told
 
 
 def register(app: FastAPI) -> None:
@@ -111,6 +132,14 @@ def respond(request: Request, problem: Problem) -> Response:
         page = render(request, "problem.html", status_code=problem.status_code, problem=problem, request_id=request_id)
         page.headers.update(problem.headers or {})
         return page
+    content = problem_json(problem, instance=request.url.path, request_id=request_id)
+    if request.url.path.startswith("/v2"):  # where the Open Inference Protocol wants its own member
+        content["error"] = problem.detail
+    return JSONResponse(content, status_code=problem.status_code, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+def problem_json(problem: Problem, *, instance: str = "", request_id: str = "") -> dict[str, Any]:
+    """The problem as SCHEMA describes it, without the members that say nothing."""
     content = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status_code).phrase,
@@ -118,12 +147,11 @@ def respond(request: Request, problem: Problem) -> Response:
         "detail": problem.detail,
         "code": problem.code,
         "hint": problem.hint,
-        "instance": request.url.path,
+        "instance": instance,
         "request_id": request_id,
         "errors": [{"in": e.where, "pointer": e.pointer, "detail": e.detail} for e in problem.errors],
     }
-    given = {name: value for name, value in content.items() if value not in ("", [])}
-    return JSONResponse(given, status_code=problem.status_code, headers=problem.headers, media_type=MEDIA_TYPE)
+    return {name: value for name, value in content.items() if value not in ("", [])}
 
 
 def unexpected() -> Problem:
@@ -134,11 +162,11 @@ def unexpected() -> Problem:
 
 
 def _wants_page(request: Request) -> bool:
-    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/v1/")
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/v1/", "/v2"))
 
 
 def as_problem(error: Exception, *, retry_after: float) -> Problem:
-    """Any error as what a client is told of it."""
+    """What a client is told of an error, whoever raised it."""
     match error:
         case Problem():
             return error
@@ -148,7 +176,7 @@ def as_problem(error: Exception, *, retry_after: float) -> Problem:
             code = phrase.lower().replace(" ", "-")
             return Problem(error.status_code, code, detail, hint=_hint(error.status_code), headers=error.headers)
         case RequestValidationError():
-            return _invalid(error)
+            return invalid(error.errors())
         case TriageError():
             return _on_purpose(error, retry_after=retry_after)
         case sa.exc.OperationalError() | sa.exc.InterfaceError() | sa.exc.TimeoutError():
@@ -166,8 +194,9 @@ def _on_purpose(error: TriageError, *, retry_after: float) -> Problem:
     return Problem(503, "not-ready", error.message, hint=error.hint, retry_after=retry_after)
 
 
-def _invalid(error: RequestValidationError) -> Problem:
-    errors = [_field_error(entry) for entry in error.errors()]
+def invalid(entries: Sequence[Mapping[str, Any]], *, where: str = "") -> Problem:
+    """422 for what pydantic refused. `where` stands before each place that does not say itself what it is part of."""
+    errors = [_field_error(entry, where) for entry in entries]
     first = errors[0] if errors else FieldError(where="body", pointer="", detail="invalid")
     place = f"{first.where} {first.pointer}".strip()
     return Problem(
@@ -181,8 +210,8 @@ def _invalid(error: RequestValidationError) -> Problem:
     )
 
 
-def _field_error(entry: Mapping[str, Any]) -> FieldError:
-    where, *steps = entry["loc"] or ("body",)
+def _field_error(entry: Mapping[str, Any], told: str) -> FieldError:
+    where, *steps = (told, *entry["loc"]) if told else entry["loc"] or ("body",)
     # RFC 6901 escapes; names come from the request and may hold anything, half a surrogate pair included.
     escaped = [str(step)[:100].replace("~", "~0").replace("/", "~1") for step in steps]
     pointer = "".join(f"/{step}" for step in escaped).encode("utf-8", "replace").decode("utf-8")
@@ -191,8 +220,8 @@ def _field_error(entry: Mapping[str, Any]) -> FieldError:
     )
     if entry["type"] == "json_invalid":  # its place is an offset, which is no pointer
         return FieldError(where="body", pointer="", detail=f"is no valid JSON: {entry['ctx']['error']}")
-    if entry["type"] == "model_attributes_type":
-        detail = "must be a JSON object, sent with Content-Type: application/json"
+    if entry["type"] in {"model_attributes_type", "model_type"}:
+        detail = "must be a JSON object"
     return FieldError(where=str(where), pointer=pointer, detail=detail.encode("utf-8", "replace").decode("utf-8"))
 
 

@@ -9,6 +9,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -32,6 +33,13 @@ def _no_null(text: str) -> str:
 
 def _drop_nulls(text: str) -> str:
     return text.replace("\x00", "")
+
+
+def _written_out(time: object) -> object:
+    """Pydantic would take a number for a Unix time, of seconds or milliseconds as it seems; a guess is no time."""
+    if isinstance(time, datetime) or (isinstance(time, str) and "-" in time[1:]):
+        return time
+    raise ValueError("must be ISO 8601 text with its zone, such as 2026-03-02T09:30:00Z")
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -62,7 +70,7 @@ class TicketFields(Request):
     body: Text = Field(description="What the customer wrote; plain text or HTML.")
     subject: Text = ""
     ticket_id: Id | None = Field(default=None, description="The helpdesk's own id; made when it is left out.")
-    created_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = Field(
+    created_at: Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)] | None = Field(
         default=None, description="ISO 8601 with its zone; now when it is left out."
     )
     channel: Short = ""
@@ -73,7 +81,7 @@ class TicketFields(Request):
     attributes: Attributes = Field(default_factory=dict, description="What the helpdesk knows: name -> value.")
 
 
-_EXAMPLE_TICKET: JsonDict = {
+EXAMPLE_TICKET: JsonDict = {
     "ticket_id": "T-1042",
     "created_at": "2026-03-02T09:30:00Z",
     "subject": "Charged twice",
@@ -88,7 +96,7 @@ class SuggestionRequest(Request):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"ticket": _EXAMPLE_TICKET, "top_types": 3, "top_templates": 3}]},
+        json_schema_extra={"examples": [{"ticket": EXAMPLE_TICKET, "top_types": 3, "top_templates": 3}]},
     )
     ticket: TicketFields
     top_types: Annotated[Count, Field(ge=1)] = 3
@@ -98,7 +106,7 @@ class SuggestionRequest(Request):
 class BatchRequest(Request):
     """Several tickets at once; the service's option `max_batch` says how many at most."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"tickets": [_EXAMPLE_TICKET]}]})
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"tickets": [EXAMPLE_TICKET]}]})
     tickets: Annotated[list[TicketFields], Field(min_length=1)]
     top_types: Annotated[Count, Field(ge=1)] = 3
     top_templates: Count = 3
@@ -120,7 +128,16 @@ class FeedbackRequest(Request):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "examples": [{"suggestion_id": "3f0c...", "action": "corrected", "contact_type": "refund", "agent": "Ana"}]
+            "examples": [
+                {
+                    "suggestion_id": "65954b9bcb65c9fc951c508a1ac212cc",
+                    "action": "corrected",
+                    "contact_type": "refund",
+                    "template_id": "t-refund",
+                    "handle_seconds": 41.5,
+                    "agent": "Ana",
+                }
+            ]
         },
     )
     suggestion_id: Id
@@ -184,5 +201,36 @@ class ModelAnswer(BaseModel):
     refused: dict[str, str] | None
 
 
-class HealthAnswer(BaseModel):
+class WebhookAnswer(BaseModel):
+    """`taken` (202) for a new ticket; `feedback`, `repeated` or `ignored` for whatever needs no work."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ignored", "reason": "no new ticket"}]})
     status: str
+    reason: str | None = None
+    action: str | None = None
+    suggestion_id: str | None = None
+
+
+class HealthAnswer(BaseModel):
+    """`alive` or `ready`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ready"}]})
+    status: str
+
+
+class StreamAnswer(BaseModel):
+    """A line of the answer to a stream: `line` of the request, counted from one, got a suggestion or has a problem."""
+
+    line: int
+    suggestion: Suggestion | None = None
+    problem: dict[str, Any] | None = Field(default=None, description="As the schema Problem has it.")
+
+
+TAGS: list[dict[str, Any]] = [
+    {"name": "suggestions", "description": "From tickets to contact types and reply templates."},
+    {"name": "feedback", "description": "What agents did with suggestions: the next model learns from it."},
+    {"name": "catalogue", "description": "What can be suggested and chosen, and by which release."},
+    {"name": "inference", "description": "The same suggestions over the Open Inference Protocol (KServe v2)."},
+    {"name": "helpdesks", "description": "Webhooks of helpdesks, each with its own proof of where it comes from."},
+    {"name": "health", "description": "For whatever watches over the service."},
+]

@@ -65,6 +65,7 @@ class Spool:
         self._kept, self._done = 0, 0  # rows
         self._oldest: float | None = None  # when the oldest row that is not in the database was kept
         self._hurry, self._stop, self._away, self._taking_up = False, False, False, True
+        self._forgot = False  # a suggestion that the database lacks is no more among those remembered
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -106,6 +107,11 @@ class Spool:
         return self._taking_up or self._written > self._committed
 
     @property
+    def knows_all(self) -> bool:
+        """Whether each suggestion is either found here or in the database."""
+        return not (self._taking_up or self._forgot)
+
+    @property
     def away(self) -> bool:
         """Whether the last attempt to reach the database failed."""
         return self._away
@@ -138,6 +144,7 @@ class Spool:
             self._waiting.update(waiting)
             while len(self._waiting) > _REMEMBERED:
                 del self._waiting[next(iter(self._waiting))]
+                self._forgot = True
             self._oldest = self._oldest or time.time()
             self._lock.notify_all()
 
@@ -176,6 +183,7 @@ class Spool:
                 for row in rows:
                     self._waiting.pop(row["row"].get("suggestion_id"), None)
                 self._oldest = None if self._committed == self._written else time.time()
+                self._forgot = self._forgot and self._committed < self._written
                 self._start_anew()
                 self._lock.notify_all()
 

@@ -7,14 +7,16 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from service.examples import MODEL, TEMPLATES, TREE
 from service.problems import documented
 from service.schemas import ModelAnswer, TemplatesAnswer, TreeAnswer
 from service.serving import Held
+from service.wire import answers
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 
 
-@router.get("/contact-types", response_model=TreeAnswer)
+@router.get("/contact-types", response_model=TreeAnswer, responses=answers(TREE))
 def contact_types(held: Held) -> dict[str, Any]:
     """The contact-type tree, in tree order; empty before the first import."""
     tree = held.choices.tree()
@@ -25,13 +27,13 @@ def contact_types(held: Held) -> dict[str, Any]:
     }
 
 
-@router.get("/templates", response_model=TemplatesAnswer)
+@router.get("/templates", response_model=TemplatesAnswer, responses=answers(TEMPLATES))
 def templates(held: Held) -> dict[str, Any]:
     """The reply templates, the inactive ones too."""
     return {"templates": [asdict(template) for template in held.choices.templates()]}
 
 
-@router.get("/model", response_model=ModelAnswer, responses=documented(503))
+@router.get("/model", response_model=ModelAnswer, responses=answers(MODEL) | documented(503))
 def model(held: Held) -> dict[str, Any]:
     """The release that is served, and how it scored when it was trained."""
     loaded = held.releases.require(retry_after=held.options.retry_after_seconds)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from random import Random
 
-import httpx
 import sqlalchemy as sa
 
 from models.config import TrainConfig, preset
 from monitoring.night import NightReport, run_night
 from monitoring.policy import Policy
 from service.app import create_app, running
+from service.client import TriageClient
 from service.options import ServiceOptions
 from tickets import label_queue
 from tickets.api_keys import create_key, revoke_keys
@@ -158,7 +158,7 @@ class Company:
         """Wait until the running service serves a version; how long it took. Raises WorkspaceError when it does not."""
         started = time.monotonic()
         while (waited := time.monotonic() - started) < seconds:
-            if self.desk.client.get("/v1/model").raise_for_status().json()["version"] == version:
+            if self.desk.client.model().version == version:
                 return waited
             time.sleep(0.1)
         raise WorkspaceError(
@@ -172,21 +172,17 @@ def open_for_business(workspace: Workspace, engine: sa.Engine, plan: DemoPlan, r
     clock = SimulatedClock(dt.datetime.combine(plan.live_from, dt.time(), tzinfo=dt.UTC))
     days = (day for day in simulate(plan.simulation()) if day.day >= plan.live_from)
     app = create_app(workspace, engine, ServiceOptions(clock=clock, release_check_seconds=0.2))
-    with (
-        running(app) as address,
-        _key(engine) as key,
-        httpx.Client(base_url=address, headers=key, timeout=30) as client,
-    ):
+    with running(app) as address, _key(engine) as key, TriageClient(address, key=key) as client:
         report(f"service at {address}")
         desk = SimulatedDesk(client, clock, Random(plan.seed))
         yield Company(workspace, engine, desk, days, plan.policy, report)
 
 
 @contextmanager
-def _key(engine: sa.Engine) -> Iterator[dict[str, str]]:
-    """The header that lets the simulated helpdesk in; its key ends with the demonstration."""
+def _key(engine: sa.Engine) -> Iterator[str]:
+    """The key that lets the simulated helpdesk in; its key ends with the demonstration."""
     made, written = create_key(engine, f"simulated helpdesk {new_id()[:8]}", "agent", at=dt.datetime.now(dt.UTC))
     try:
-        yield {"Authorization": f"Bearer {written}"}
+        yield written
     finally:
         revoke_keys(engine, made.key_id, at=dt.datetime.now(dt.UTC))

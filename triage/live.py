@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 
-import httpx
 import numpy as np
 
-from tickets.records import Suggestion, suggestion_from_json, to_json
+from service.client import TriageClient
+from tickets.records import Suggestion, to_json
 from tickets.simulate import SimulatedDay, SimulatedTicket, respond
 
 
@@ -41,13 +41,16 @@ class Handled:
 class SimulatedDesk:
     """Agents of the simulated company, working through the service's HTTP API."""
 
-    client: httpx.Client
+    client: TriageClient
     clock: SimulatedClock
     rng: Random
     handled: list[Handled] = field(default_factory=list)
 
     def work(self, days: Iterable[SimulatedDay]) -> list[Handled]:
-        """Handle every ticket of the days, in order of arrival. Raises httpx.HTTPError when the service fails one."""
+        """Handle every ticket of the days, in order of arrival.
+
+        Raises TriageProblem or TriageUnreachable when the service fails one.
+        """
         done = [self._handle(ticket) for day in days for ticket in day.tickets]
         self.handled.extend(done)
         return done
@@ -57,22 +60,20 @@ class SimulatedDesk:
         self.clock.now = ticket.created_at
         started = time.perf_counter()
         asked = {**to_json(ticket), "customer_key": simulated.requester[1]}  # the service hashes the e-mail address
-        answer = self.client.post("/v1/suggestions", json={"ticket": asked}).raise_for_status()
+        suggestion = self.client.suggest(asked)
         milliseconds = 1000 * (time.perf_counter() - started)
-        suggestion = suggestion_from_json(answer.json())
         action = respond(simulated, suggestion, self.rng)
         self.clock.now = ticket.created_at + timedelta(seconds=action.handle_seconds)
-        feedback = {
-            "suggestion_id": suggestion.suggestion_id,
-            "action": action.action,
-            "contact_type": None if action.action == "ignored" else action.contact_type,
-            "template_id": action.template_id,
-            "edit_distance": action.edit_distance,
-            "handle_seconds": action.handle_seconds,
-            "agent": simulated.outcome.labeler,
-        }
-        key = {"Idempotency-Key": suggestion.suggestion_id}
-        self.client.post("/v1/feedback", json=feedback, headers=key).raise_for_status()
+        self.client.give_feedback(
+            suggestion.suggestion_id,
+            action.action,
+            contact_type=None if action.action == "ignored" else action.contact_type,
+            template_id=action.template_id,
+            edit_distance=action.edit_distance,
+            handle_seconds=action.handle_seconds,
+            agent=simulated.outcome.labeler,
+            key=suggestion.suggestion_id,
+        )
         return _judge(simulated, suggestion, action.action == "accepted", milliseconds, action.handle_seconds)
 
 

@@ -44,11 +44,14 @@ class Nesting:
         return True
 
 
+STREAM_PATH = "/v1/suggestions/stream"  # read while it is answered, with limits of its own (service/streaming.py)
+
+
 def checked(scope: Scope, receive: Receive, *, max_depth: int, seconds: float) -> Receive:
     """`receive`, raising Problem for a body that is nested too deep (400) or takes too long to arrive (408). The same
-    `receive` for a request without a body."""
+    `receive` for a request without a body, and for a stream."""
     kind, has_body = _body_of(scope)
-    if not has_body:
+    if not has_body or scope["path"] == STREAM_PATH:
         return receive
     nesting = Nesting(max_depth) if b"json" in kind else None
     deadline = asyncio.get_running_loop().time() + seconds

@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Annotated
 
 import sqlalchemy as sa
 import structlog
 from anyio import to_thread
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 
 from service.helpdesks import deliveries
@@ -23,10 +24,12 @@ from service.helpdesks.payloads import Arrived, Judged, Unreadable, parse
 from service.helpdesks.signatures import NotProven, Sent
 from service.options import utc_now
 from service.problems import Problem, documented
+from service.schemas import WebhookAnswer
 from service.serving import Held, Serving
 from tickets.records import Ticket
 
 log = structlog.get_logger()
+Helpdesk = Annotated[str, Path(description="zendesk, zammad, chatwoot or freshdesk", max_length=40)]
 router = APIRouter(tags=["helpdesks"])
 
 Outcome = tuple[str, dict[str, str]]  # what became of a delivery, in a word, and what else to tell of it
@@ -46,9 +49,14 @@ class _Delivery:
 
 @router.post(
     "/webhooks/{helpdesk}",
-    responses={202: {"description": "A new ticket was taken."}, **documented(401, 404, 413, 422, 503)},
+    response_model=WebhookAnswer,
+    responses={
+        202: {"model": WebhookAnswer, "description": "A new ticket was taken."},
+        **documented(400, 401, 404, 408, 413, 415, 422, 429, 503),
+    },
+    operation_id="receive_webhook",
 )
-async def receive(helpdesk: str, request: Request, held: Held) -> JSONResponse:
+async def receive(helpdesk: Helpdesk, request: Request, held: Held) -> JSONResponse:
     """Take a helpdesk's webhook: 202 for a new ticket, 200 for whatever needs no work."""
     options, kind = held.options.helpdesks.named(helpdesk), KINDS.get(helpdesk)
     if options is None or kind is None:

@@ -106,7 +106,25 @@ def test_unknown_addresses_and_methods_are_problems_too(answering: httpx.Client)
     is_problem(answering.get("/v1/nothing"), 404)
     assert "allow" in answering.put(SUGGEST).headers
     is_problem(answering.put(SUGGEST), 405)
-    is_problem(answering.post(SUGGEST, content=b"a=b", headers={"Content-Type": "text/plain"}), 422)
+
+
+@pytest.mark.parametrize("path", [SUGGEST, BATCH, FEEDBACK])
+def test_a_body_that_is_not_said_to_be_json_is_refused(answering: httpx.Client, path: str) -> None:
+    for headers in ({"Content-Type": "text/plain"}, {"Content-Type": "application/x-www-form-urlencoded"}, {}):
+        problem = is_problem(answering.post(path, content=b'{"ticket": {"body": "x"}}', headers=headers), 415)
+        assert "application/json" in problem["hint"]
+
+
+def test_json_in_another_encoding_than_utf_8_is_refused(answering: httpx.Client) -> None:
+    text = '{"ticket": {"body": "refund"}}'
+    for body in (
+        text.encode("utf-16"),
+        text.encode("utf-32"),
+        text.encode("utf-8-sig"),
+        b'{"ticket": {"body": "\xe4"}}',
+    ):
+        # Null bytes are refused first of all: they would hide brackets from who counts them.
+        is_problem(answering.post(SUGGEST, content=body, headers=JSON), 400 if b"\x00" in body else 422)
 
 
 def test_a_browser_reads_its_error_as_a_page(answering: httpx.Client) -> None:
