@@ -46,7 +46,9 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
+        telemetry=options.traces.for_fastapi(),
     )
+    app.state.draining = False  # set by the server when it is told to stop
     app.state.workspace, app.state.engine = workspace, engine
     app.state.options, app.state.releases = options, releases
     app.state.serving = Serving(

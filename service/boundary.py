@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import time
-import traceback
 import uuid
 
 import structlog
@@ -16,8 +15,10 @@ from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.logs import where
 from service.problems import Problem, respond, unexpected
 from service.telemetry import Metrics
+from service.traces import trace_id
 
 log = structlog.get_logger()
 
@@ -52,7 +53,10 @@ class Boundary:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), request_id, scope["path"])
+                headers = MutableHeaders(scope=message)
+                _add_headers(headers, request_id, scope["path"])
+                if scope["app"].state.draining:
+                    headers["Connection"] = "close"  # so that the client's next request goes to another process
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -67,13 +71,7 @@ class Boundary:
                 seconds = time.perf_counter() - started
                 route = getattr(scope.get("route"), "path", "other")
                 self.metrics.request(scope["method"], route, status, seconds)
-                log.info(
-                    "request",
-                    method=scope["method"],
-                    route=route,
-                    status=status,
-                    milliseconds=round(1000 * seconds, 2),
-                )
+                _log_request(scope, route, status, seconds)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request inward unless it is, or turns out to be, larger than the limit."""
@@ -123,10 +121,12 @@ def _add_headers(headers: MutableHeaders, request_id: str, path: str) -> None:
         headers.setdefault(name, value)
 
 
+def _log_request(scope: Scope, route: str, status: int, seconds: float) -> None:
+    told = {"method": scope["method"], "route": route, "status": status, "milliseconds": round(1000 * seconds, 2)}
+    if trace := trace_id(scope["headers"]):
+        told["trace_id"] = trace
+    log.info("request", **told)
+
+
 def _log_fault(error: Exception) -> None:
-    frames = traceback.extract_tb(error.__traceback__)
-    log.error(
-        "unexpected error",
-        kind=type(error).__qualname__,
-        at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:]],
-    )
+    log.error("unexpected error", kind=type(error).__qualname__, at=where(error))

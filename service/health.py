@@ -21,8 +21,16 @@ def alive() -> HealthAnswer:
 
 
 @router.get("/readyz", tags=["health"], responses=documented(503))
-def ready(held: Held) -> HealthAnswer:
-    """A release is loaded and the database answers; otherwise 503 with the reason."""
+def ready(request: Request, held: Held) -> HealthAnswer:
+    """A release is loaded, the database answers, the process is not about to end; otherwise 503 with the reason."""
+    if request.app.state.draining:
+        raise Problem(
+            503,
+            "draining",
+            "this process is about to end.",
+            hint="Ask another one.",
+            retry_after=held.options.retry_after_seconds,
+        )
     held.releases.require(retry_after=held.options.retry_after_seconds)
     try:
         with held.engine.connect() as connection:
@@ -41,7 +49,7 @@ def ready(held: Held) -> HealthAnswer:
 @router.get("/metrics", tags=["health"], response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 def metrics(held: Held) -> Response:
     """Prometheus' text format."""
-    held.metrics.nightly(held.workspace, held.engine)
+    held.metrics.refresh(held.workspace, held.engine, release_refused=held.releases.refused is not None)
     return Response(held.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
+
+from service.traces import NO_TRACES, Traces
 
 
 def utc_now() -> datetime:
@@ -22,3 +25,26 @@ class ServiceOptions:
     retry_after_seconds: int = 5  # what a 503 tells the client to wait
     # The time written on suggestions and feedback; a replay of history brings its own.
     clock: Callable[[], datetime] = utc_now
+    traces: Traces = NO_TRACES  # where spans go
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOptions:
+    """What a service process writes down, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"  # info: a line a request
+    format: Literal["json", "console"] = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """How connections are taken, kept and ended."""
+
+    # After SIGTERM, how long requests are still taken while /readyz says 503, so that a balancer can look elsewhere.
+    drain_seconds: float = 0.0
+    stop_seconds: int = 8  # how long requests under way may then take
+    keep_alive_seconds: int = 65  # longer than balancers keep an idle connection, so that they close it, not we
+    max_header_bytes: int = 32_768  # a larger request line and headers are refused with 431
+    header_seconds: float = 15.0  # how long they may take to come; then 408
+    backlog: int = 2048  # connections that wait to be taken
+    trusted_proxies: str = "127.0.0.1,::1"  # whose X-Forwarded-For and -Proto are believed, by commas; * for all

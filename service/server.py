@@ -10,27 +10,44 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from service.telemetry import log_as_json
+from service.connections import limited_connections
+from service.draining import DrainingServer
+from service.logs import configure_logs
+from service.options import LogOptions, ServerOptions
 from tickets.errors import MachineError
 
 LOOPBACK = "127.0.0.1"
 
 
-def serve(app: FastAPI, host: str = LOOPBACK, port: int = 8000) -> None:
-    """Serve until SIGINT or SIGTERM, then finish the requests under way. Raises MachineError when the port is taken."""
-    log_as_json()
-    with _listen(host, port) as listener:
-        uvicorn.Server(_config(app)).run(sockets=[listener])
+def serve(
+    app: FastAPI,
+    host: str = LOOPBACK,
+    port: int = 8000,
+    *,
+    options: ServerOptions | None = None,
+    logs: LogOptions | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then drain (service/draining.py). Raises MachineError when the port is taken."""
+    options = options or ServerOptions()
+    log = configure_logs(logs)
+    try:
+        with _listen(host, port, options) as listener:
+            DrainingServer(_config(app, options), app, drain_seconds=options.drain_seconds).run(sockets=[listener])
+    finally:
+        log.flush()
 
 
 @contextlib.contextmanager
-def running(app: FastAPI, host: str = LOOPBACK, port: int = 0) -> Iterator[str]:
+def running(
+    app: FastAPI, host: str = LOOPBACK, port: int = 0, *, options: ServerOptions | None = None
+) -> Iterator[str]:
     """Serve from a thread and yield the address, such as `http://127.0.0.1:40123`; port 0 takes any free one.
 
     Ready when it yields, with the release loaded. Raises MachineError when the port is taken or the app does not start.
     """
-    with _listen(host, port) as listener:
-        server = uvicorn.Server(_config(app))
+    options = options or ServerOptions()
+    with _listen(host, port, options) as listener:
+        server = uvicorn.Server(_config(app, options))
         started = threading.Event()
         thread = threading.Thread(target=_run, args=(server, listener, started), name="triage-service", daemon=True)
         thread.start()
@@ -53,17 +70,28 @@ def _run(server: uvicorn.Server, listener: socket.socket, ended: threading.Event
         ended.set()
 
 
-def _config(app: FastAPI) -> uvicorn.Config:
-    # The boundary writes one line a request; uvicorn's own access log would repeat it with query strings.
+def _config(app: FastAPI, options: ServerOptions) -> uvicorn.Config:
     return uvicorn.Config(
-        app, access_log=False, log_level="warning", server_header=False, timeout_graceful_shutdown=8, lifespan="on"
+        app,
+        loop="uvloop",
+        http=limited_connections(options.max_header_bytes, options.header_seconds),
+        ws="none",
+        lifespan="on",
+        log_config=None,  # its records go where all others go
+        log_level="warning",
+        access_log=False,  # the boundary writes one line a request; uvicorn's would repeat it with query strings
+        server_header=False,
+        backlog=options.backlog,
+        timeout_keep_alive=options.keep_alive_seconds,
+        timeout_graceful_shutdown=options.stop_seconds,
+        forwarded_allow_ips=options.trusted_proxies,
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, options: ServerOptions) -> socket.socket:
     try:
         return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=options.backlog
         )
     except OSError as error:
         raise MachineError(

@@ -213,12 +213,15 @@ def rollback(settings: Settings) -> str:
 def serve(settings: Settings) -> None:
     """Serve until a signal. Raises MachineError when the port is taken or the database cannot be opened."""
     from service import app
-    from service.options import ServiceOptions
+    from service.options import LogOptions
+    from service.traces import exported_traces
+    from triage.service_options import server_options, service_options
 
     workspace = Workspace.create(settings.workspace)
-    with database(settings, workspace) as engine:
-        options = ServiceOptions(threads=settings.threads)
-        app.serve(app.create_app(workspace, engine, options), settings.host, settings.port)
+    with database(settings, workspace) as engine, exported_traces(settings.otlp_endpoint) as traces:
+        made = app.create_app(workspace, engine, service_options(settings, traces))
+        logs = LogOptions(level=settings.log.level, format=settings.log.format)
+        app.serve(made, settings.host, settings.port, options=server_options(settings), logs=logs)
 
 
 def score(settings: Settings, *, as_of: dt.date, report: Report) -> None:
