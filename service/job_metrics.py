@@ -45,7 +45,7 @@ class JobMetrics:
         )
         self.alarms = Gauge("triage_alarms_open", "Alarms that are open.", ["severity"], registry=registry)
         self.job_success = Gauge(
-            "triage_job_last_success_timestamp_seconds", "When a step last succeeded.", ["job"], registry=registry
+            "triage_job_last_success_timestamp_seconds", "When a step last succeeded.", ["step"], registry=registry
         )
         self.free_bytes = Gauge("triage_workspace_free_bytes", "Free disk where the workspace lies.", registry=registry)
         self.database_up = Gauge(

@@ -65,8 +65,10 @@ def test_what_the_night_found_is_told(service: Service) -> None:
     assert 'triage_drift_score{detector="confidence"}' not in text
     assert value(text, 'triage_alarms_open{severity="critical"}') == 1
     assert value(text, 'triage_alarms_open{severity="warning"}') == 0
-    assert value(text, 'triage_job_last_success_timestamp_seconds{job="monitor"}') == NIGHT.timestamp() + 30
-    assert value(text, 'triage_job_last_success_timestamp_seconds{job="cleaned"}') == pytest.approx(time.time(), abs=60)
+    assert value(text, 'triage_job_last_success_timestamp_seconds{step="monitor"}') == NIGHT.timestamp() + 30
+    assert value(text, 'triage_job_last_success_timestamp_seconds{step="cleaned"}') == pytest.approx(
+        time.time(), abs=60
+    )
     assert value(text, "triage_workspace_free_bytes") > 0
     assert value(text, "triage_database_up") == 1
     assert value(text, "process_resident_memory_bytes") > 1_000_000

@@ -91,9 +91,7 @@ def test_without_an_endpoint_nothing_is_sent_nor_imported() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_collector_that_is_away_costs_no_request_and_no_long_end(
-    served: Workspace, sqlite_engine: sa.Engine
-) -> None:
+def test_a_collector_that_is_away_costs_no_request_and_no_long_end(served: Workspace, sqlite_engine: sa.Engine) -> None:
     with (
         exported_traces("http://127.0.0.1:1") as traces,
         running(create_app(served, sqlite_engine, ServiceOptions(traces=traces))) as address,
