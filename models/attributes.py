@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,17 +104,18 @@ def encode_attributes(spec: AttributeSpec, rows: Sequence[AttributeRow]) -> Enco
     """Encode n tickets. An attribute a ticket lacks, or holds in the wrong kind, counts as missing."""
     categories = np.zeros((len(rows), len(spec.categories)), dtype=np.int64)
     for column, category in enumerate(spec.categories):
-        place = {value: number for number, value in enumerate(category.values, start=FIRST_VALUE)}
+        place = _places(category.values)
         words = [_word(_value(row, category.name, category.source)) for row in rows]
         categories[:, column] = [MISSING if word is None else place.get(word, UNSEEN) for word in words]
-    numbers = np.zeros((len(rows), len(spec.numbers)), dtype=np.float32)
-    missing = np.zeros_like(numbers)
-    for column, number in enumerate(spec.numbers):
-        values = np.array([_number(_value(row, number.name, number.source)) for row in rows], dtype=np.float64)
-        missing[:, column] = np.isnan(values)
-        standard = np.clip((values - number.mean) / number.deviation, -FURTHEST, FURTHEST)
-        numbers[:, column] = np.nan_to_num(standard, nan=0.0)
-    return EncodedAttributes(categories, numbers, missing)
+    values = np.array(
+        [[_number(_value(row, number.name, number.source)) for number in spec.numbers] for row in rows], np.float64
+    ).reshape(len(rows), len(spec.numbers))
+    means = np.array([number.mean for number in spec.numbers])
+    deviations = np.array([number.deviation for number in spec.numbers])
+    standard = np.clip((values - means) / deviations, -FURTHEST, FURTHEST)
+    missing = np.isnan(values)
+    standard[missing] = 0.0
+    return EncodedAttributes(categories, standard.astype(np.float32), missing.astype(np.float32))
 
 
 def save_attributes(spec: AttributeSpec, path: Path) -> None:
@@ -159,6 +161,12 @@ def _fit_number(name: str, source: Source, rows: Sequence[AttributeRow]) -> Numb
     return Number(
         name=name, source=source, mean=float(present.mean()), deviation=deviation if deviation > 1e-6 else 1.0
     )
+
+
+@lru_cache(maxsize=256)
+def _places(values: tuple[str, ...]) -> Mapping[str, int]:
+    """Value -> its index; made once for a vocabulary, not for each ticket."""
+    return {value: number for number, value in enumerate(values, start=FIRST_VALUE)}
 
 
 def _value(row: AttributeRow, name: str, source: Source) -> Any:

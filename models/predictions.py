@@ -103,7 +103,7 @@ class Predictor:
 
     @classmethod
     def load(cls, release: Release, *, threads: int = 1) -> Predictor:
-        """`threads` work inside one batch. Raises ReleaseError when a file cannot be read as what it should be."""
+        """`threads` batches run at once. Raises ReleaseError when a file cannot be read as what it should be."""
         return cls(
             OnnxModel.load(release.folder, max_tokens=release.max_tokens, threads=threads),
             index_tree(load_tree(release.path(names.TREE))),

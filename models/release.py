@@ -150,6 +150,16 @@ def promote(workspace: Workspace, version: str) -> None:
     A damaged copy among the releases is replaced. Raises ReleaseError when the version is unknown (naming those there
     are) or its directory is damaged.
     """
+    publish(workspace, version)
+    previous = current_version(workspace)
+    if previous == version:
+        return
+    _serve(workspace, "promote", version, previous)
+    log.info("release promoted", version=version, previous=previous)
+
+
+def publish(workspace: Workspace, version: str) -> None:
+    """Put models/<version> among the releases, where the service reads. Raises ReleaseError as `promote` does."""
     known = versions(workspace)
     if version not in known:
         raise ReleaseError(
@@ -160,11 +170,6 @@ def promote(workspace: Workspace, version: str) -> None:
         with workspace.aside("release") as aside:
             shutil.copytree(workspace.models / version, aside / version, copy_function=_link_or_copy)
             workspace.replace_folder(aside / version, workspace.releases / version)
-    previous = current_version(workspace)
-    if previous == version:
-        return
-    _serve(workspace, "promote", version, previous)
-    log.info("release promoted", version=version, previous=previous)
 
 
 def roll_back(workspace: Workspace) -> str:

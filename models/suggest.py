@@ -39,7 +39,7 @@ class Suggester:
 
     @classmethod
     def load(cls, release: Release, *, threads: int = 1) -> Suggester:
-        """`threads` work inside one batch. Raises ReleaseError when a file cannot be read as what it should be."""
+        """`threads` batches run at once. Raises ReleaseError when a file cannot be read as what it should be."""
         from safetensors.numpy import load_file
 
         predictor = Predictor.load(release, threads=threads)

@@ -4,19 +4,26 @@ console, the helpdesks.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import structlog
 from anyio import to_thread
 
 from models.suggest import Suggester
 from pipeline.text.clean import Refused, clean_ticket
+from service.arms import Shares
 from service.problems import FieldError, Problem
 from service.serving import Serving
-from tickets.feedback_log import find_suggestion, log_suggestions, new_id
-from tickets.records import Suggestion, Ticket
+from tickets.feedback_log import find_suggestion, new_id
+from tickets.records import Arm, Suggestion, Ticket, shown
+
+log = structlog.get_logger()
+
+_QUICK = 4_000  # characters of text that are cleaned at once; longer ones would hold up other requests
+_SETTLES_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,53 +38,136 @@ class Wanted:
     top_templates: int = 3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A cleaned ticket on its way to the model. One in shadow is neither kept nor shown."""
+
+    ticket: Ticket
+    wanted: Wanted
+    suggester: Suggester
+    arm: Arm = "champion"
+    shadow: bool = False
+
+
 async def answer(held: Serving, wanted: Sequence[Wanted]) -> list[Suggestion]:
     """One suggestion a ticket, kept with the cleaned ticket before it is returned.
 
-    Raises Problem: 503 without a release, 422 for tickets that cleaning refuses.
+    Raises Problem: 503 without a release or with a full queue, 422 for tickets that cleaning refuses.
     """
-    suggester = held.releases.require(retry_after=held.options.retry_after_seconds).suggester
-    with held.metrics.queue_depth.track_inprogress():
-        pairs = await to_thread.run_sync(_infer, held, suggester, wanted, limiter=held.inference_turn)
-    await to_thread.run_sync(log_suggestions, held.engine, pairs)
-    made = [suggestion for _, suggestion in pairs]
+    champion = held.releases.require(retry_after=held.options.retry_after_seconds).suggester
+    cleaned = await _clean(wanted, champion.release.languages)
+    challenger = held.releases.challenger
+    shares = Shares(
+        holdout=held.options.holdout_share,
+        canary=challenger.challenge.canary if challenger else 0.0,
+        shadow=challenger.challenge.shadow if challenger else 0.0,
+    )
+    asked = []
+    for one, ticket in zip(wanted, cleaned, strict=True):
+        arm = shares.arm(ticket.ticket_id)
+        suggester = challenger.release.suggester if challenger and arm == "canary" else champion
+        asked.append(Asked(ticket=ticket, wanted=one, suggester=suggester, arm=arm))
+    made = await ask(held, asked)
     held.metrics.suggested(made)
-    return made
+    if challenger and shares.shadow:
+        watched = [
+            (dataclasses.replace(one, suggester=challenger.release.suggester, shadow=True), suggestion)
+            for one, suggestion in zip(asked, made, strict=True)
+            if one.arm != "canary" and shares.shadowed(one.ticket.ticket_id)
+        ]
+        if watched:
+            held.in_background(_ask_shadow(held, watched))
+    return [shown(suggestion) for suggestion in made]
+
+
+async def ask(held: Serving, asked: Sequence[Asked]) -> list[Suggestion]:
+    """What the model says, in order, through the queue."""
+    lengths = [len(one.ticket.body) + len(one.ticket.subject) for one in asked]
+    return await held.batcher.submit(asked, lengths, groups=[one.suggester for one in asked])
+
+
+def infer(held: Serving, asked: Sequence[Asked]) -> list[Suggestion]:
+    """Suggest for tickets of one release, and write down those that are to be kept. Runs in an inference thread."""
+    made = asked[0].suggester.suggest_cleaned(
+        [one.ticket for one in asked],
+        top_types=max(one.wanted.top_types for one in asked),
+        top_templates=max(one.wanted.top_templates for one in asked),
+        now=held.options.clock(),
+    )
+    named = [
+        dataclasses.replace(
+            suggestion,
+            suggestion_id=one.wanted.suggestion_id,
+            contact_types=suggestion.contact_types[: one.wanted.top_types],
+            templates=suggestion.templates[: one.wanted.top_templates],
+            arm=one.arm,
+        )
+        for one, suggestion in zip(asked, made, strict=True)
+    ]
+    held.spool.keep([(one.ticket, said) for one, said in zip(asked, named, strict=True) if not one.shadow])
+    return named
 
 
 def find_kept(held: Serving, suggestion_id: str) -> tuple[Ticket, Suggestion] | None:
-    """A suggestion that was answered, with its cleaned ticket; None for an unknown id, whatever characters it holds."""
-    return find_suggestion(held.engine, suggestion_id) if "\x00" not in suggestion_id else None
+    """A suggestion that was answered, as it was shown, with its cleaned ticket; None for an unknown id, whatever
+    characters it holds. Raises Problem (503) while it may still be on its way to the database."""
+    if "\x00" in suggestion_id:
+        return None
+    found = held.spool.find(suggestion_id) or find_suggestion(held.engine, suggestion_id)
+    if found is None and held.spool.behind:
+        settled = held.spool.settle(seconds=_SETTLES_SECONDS)
+        found = find_suggestion(held.engine, suggestion_id)
+        if found is None and not settled:
+            raise Problem(
+                503,
+                "not-yet-known",
+                "suggestions are still on their way to the database, this one perhaps among them.",
+                hint="Send it again, with the same Idempotency-Key if it had one.",
+                retry_after=held.options.retry_after_seconds,
+            )
+    return (found[0], shown(found[1])) if found else None
 
 
-def _infer(held: Serving, suggester: Suggester, wanted: Sequence[Wanted]) -> list[tuple[Ticket, Suggestion]]:
-    """Cleaned tickets with their suggestions. Runs in the inference thread."""
-    started = time.perf_counter()
-    cleaned = _clean(wanted, suggester.release.languages)
-    made = suggester.suggest_cleaned(
-        cleaned,
-        top_types=max(one.top_types for one in wanted),
-        top_templates=max(one.top_templates for one in wanted),
-        now=held.options.clock(),
-    )
-    held.metrics.inference.observe(time.perf_counter() - started)
-    held.metrics.batch_size.observe(len(wanted))
-    return [
-        (
-            ticket,
-            dataclasses.replace(
-                suggestion,
-                suggestion_id=one.suggestion_id,
-                contact_types=suggestion.contact_types[: one.top_types],
-                templates=suggestion.templates[: one.top_templates],
-            ),
+def settle(held: Serving) -> None:
+    """Wait a moment until what was answered before is in the database, where pages and feedback look for it."""
+    held.spool.settle(seconds=_SETTLES_SECONDS)
+
+
+async def _ask_shadow(held: Serving, watched: Sequence[tuple[Asked, Suggestion]]) -> None:
+    """Ask the challenger about tickets the champion has answered, and keep how the two compare. Nobody waits for it,
+    so a full queue drops it."""
+    try:
+        answers = await ask(held, [one for one, _ in watched])
+    except Problem:
+        held.metrics.refused("shadow")
+        return
+    rows = []
+    for (_, champion), challenger in zip(watched, answers, strict=True):
+        first = challenger.contact_types[0] if challenger.contact_types else None
+        agreed = bool(first and champion.contact_types and first.contact_type == champion.contact_types[0].contact_type)
+        held.metrics.compared(challenger.model_version, agreed=agreed)
+        rows.append(
+            {
+                "suggestion_id": champion.suggestion_id,
+                "model_version": challenger.model_version,
+                "at": challenger.created_at,
+                "contact_type": first.contact_type if first else None,
+                "probability": first.probability if first else None,
+                "abstained": challenger.abstained,
+                "agreed": agreed,
+            }
         )
-        for one, ticket, suggestion in zip(wanted, cleaned, made, strict=True)
-    ]
+    await to_thread.run_sync(held.spool.keep_challenger_answers, rows)
 
 
-def _clean(wanted: Sequence[Wanted], languages: Sequence[str]) -> list[Ticket]:
+async def _clean(wanted: Sequence[Wanted], languages: Sequence[str]) -> list[Ticket]:
     """The tickets as the pipeline would keep them: cleaned and masked. Raises Problem naming every one it refuses."""
+    if sum(len(one.ticket.body) for one in wanted) > _QUICK:
+        return await asyncio.to_thread(_cleaned, wanted, languages)
+    return _cleaned(wanted, languages)
+
+
+def _cleaned(wanted: Sequence[Wanted], languages: Sequence[str]) -> list[Ticket]:
     cleaned, errors = [], []
     for one in wanted:
         try:

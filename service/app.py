@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
 import sqlalchemy as sa
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from service import console, dashboard, feedback, health, labels, problems, suggestions, taxonomy
+from service.answering import Asked, infer
+from service.batching import MicroBatcher
 from service.boundary import Boundary
 from service.choices import Choices
 from service.options import ServiceOptions
@@ -23,7 +26,9 @@ from service.pages import person, picker
 from service.releases import Releases
 from service.server import running, serve
 from service.serving import Serving
+from service.spool import Spool
 from service.telemetry import Metrics
+from tickets.records import Suggestion
 from tickets.workspace import Workspace
 
 __all__ = ["create_app", "running", "serve"]
@@ -38,7 +43,9 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
     """The app over a workspace and its database. It starts without a release and takes one up when it is promoted."""
     options = options or ServiceOptions()
     metrics = Metrics()
-    releases = Releases(workspace, threads=options.threads, changed=metrics.served)
+    releases = Releases(
+        workspace, told=lambda _version, loaded: metrics.release_told(_version_of(releases), loaded=loaded)
+    )
     app = FastAPI(
         title="Ticket triage",
         version="1",
@@ -51,9 +58,7 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
     app.state.draining = False  # set by the server when it is told to stop
     app.state.workspace, app.state.engine = workspace, engine
     app.state.options, app.state.releases = options, releases
-    app.state.serving = Serving(
-        workspace, engine, options, releases, Choices(workspace, releases), metrics, CapacityLimiter(1)
-    )
+    app.state.serving = _serving(workspace, engine, options, releases, metrics)
     problems.register(app)
     app.add_middleware(Boundary, metrics=metrics, max_body_bytes=options.max_body_bytes)
     for part in (suggestions, feedback, taxonomy, health, console, labels, dashboard, person, picker):
@@ -64,15 +69,47 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
     return app
 
 
+def _serving(
+    workspace: Workspace, engine: sa.Engine, options: ServiceOptions, releases: Releases, metrics: Metrics
+) -> Serving:
+    def in_thread(asked: Sequence[Asked]) -> list[Suggestion]:
+        return infer(serving, asked)
+
+    serving = Serving(
+        workspace=workspace,
+        engine=engine,
+        options=options,
+        releases=releases,
+        choices=Choices(workspace, releases),
+        metrics=metrics,
+        spool=Spool(workspace.root / "spool", engine, metrics),
+        batcher=MicroBatcher(
+            in_thread,
+            threads=options.threads,
+            longest_wait=options.longest_wait_seconds,
+            most_bulk=options.most_bulk,
+            meter=metrics,
+        ),
+    )
+    return serving
+
+
+def _version_of(releases: Releases) -> str | None:
+    return releases.loaded.version if releases.loaded else None
+
+
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Load the release before the first request, then watch for the next one."""
-    releases: Releases = app.state.releases
-    await to_thread.run_sync(releases.refresh)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(releases.watch, app.state.options.release_check_seconds)
-        yield
-        tasks.cancel_scope.cancel()
+    """Load the release before the first request, then watch for the next one. At the end nothing that was taken in is
+    left undone: background work, then inference, then the suggestion log."""
+    serving: Serving = app.state.serving
+    await to_thread.run_sync(serving.releases.refresh)
+    with serving.spool.running():
+        async with serving.batcher.running(), anyio.create_task_group() as tasks:
+            tasks.start_soon(serving.releases.watch, app.state.options.release_check_seconds)
+            yield
+            tasks.cancel_scope.cancel()
+            await asyncio.gather(*serving.background, return_exceptions=True)
 
 
 def _to_console() -> RedirectResponse:

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse
 
-from service.answering import find_kept
+from service.answering import find_kept, settle
 from service.problems import FieldError, Problem, documented
 from service.schemas import FeedbackRequest
 from service.serving import Held, Serving
@@ -69,6 +69,7 @@ def give_feedback(held: Serving, given: FeedbackRequest, *, feedback_id: str) ->
         handle_seconds=given.handle_seconds,
         agent=given.agent,
     )
+    settle(held)  # the row it belongs to comes first
     if record_feedback(held.engine, wanted):
         held.metrics.feedback.labels(wanted.action).inc()
         return wanted, True

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 from service.traces import NO_TRACES, Traces
+
+
+def cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def utc_now() -> datetime:
@@ -20,7 +26,10 @@ class ServiceOptions:
 
     max_body_bytes: int = 1_000_000  # a larger request is refused with 413 before it is read whole
     max_batch: int = 64  # tickets in one POST /v1/suggestions/batch
-    threads: int = 1  # threads inside one inference; requests share one inference thread whatever this says
+    threads: int = field(default_factory=cores)  # inferences at once, one core each
+    longest_wait_seconds: float = 0.075  # what a single ticket may wait for the model; a fuller queue refuses it
+    most_bulk: int = 2_000  # tickets of batches that may wait for the model
+    holdout_share: float = 0.0  # of tickets whose suggestions are withheld, to measure what suggestions do
     release_check_seconds: float = 1.0  # how often releases/current is looked at
     retry_after_seconds: int = 5  # what a 503 tells the client to wait
     # The time written on suggestions and feedback; a replay of history brings its own.

@@ -1,4 +1,5 @@
-"""The release in memory: loads what releases/current names, watches it, and changes over between two requests.
+"""The releases in memory: loads what releases/current names and the challenger beside it, watches both, and changes
+over between two requests.
 
 A release that cannot be loaded is refused, said in the log and on /readyz, and the one before goes on serving.
 """
@@ -8,14 +9,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import anyio
 import structlog
 from anyio import to_thread
 
-from models.release import FACTS, current_release, current_version
+from models.challenger import Challenge, current_challenge
+from models.release import FACTS, current_version, open_release
 from models.suggest import Suggester
 from service.problems import Problem
 from tickets.errors import ReleaseError, TriageError
@@ -23,6 +25,8 @@ from tickets.records import Ticket
 from tickets.workspace import Workspace
 
 log = structlog.get_logger()
+
+Loaded = Callable[[str, bool], None]  # told of every attempt: the version, and whether it was loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +50,54 @@ class RefusedRelease:
     stamp: tuple[int, ...]
 
 
-class Releases:
-    """Holds the loaded release. Reading it is one attribute access: a request keeps the one it started with."""
+@dataclass(slots=True)
+class _Place:
+    """Where one release is held: that of the champion, or that of the challenger."""
 
-    def __init__(self, workspace: Workspace, *, threads: int = 1, changed: Callable[[str], None]) -> None:
-        self.loaded: LoadedRelease | None = None
-        self.refused: RefusedRelease | None = None
-        self._workspace = workspace
-        self._threads = threads
-        self._changed = changed
-        self._lock = threading.Lock()
+    loaded: LoadedRelease | None = None
+    refused: RefusedRelease | None = None
+
+    def needs(self, version: str, stamp: tuple[int, ...]) -> bool:
+        """Whether this version is neither loaded nor refused as its files are now."""
+        if self.loaded is not None and version == self.loaded.version:
+            self.refused = None
+            return False
+        return self.refused is None or (self.refused.version, self.refused.stamp) != (version, stamp)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedChallenger:
+    """A challenger that sees a share of the traffic."""
+
+    release: LoadedRelease
+    challenge: Challenge
+
+
+@dataclass(slots=True)
+class Releases:
+    """Holds the loaded releases. Reading one is one attribute access: a request keeps what it started with."""
+
+    workspace: Workspace
+    told: Loaded
+    challenger: LoadedChallenger | None = None
+    _champion: _Place = field(default_factory=_Place)
+    _challenger: _Place = field(default_factory=_Place)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def loaded(self) -> LoadedRelease | None:
+        return self._champion.loaded
+
+    @property
+    def refused(self) -> RefusedRelease | None:
+        return self._champion.refused
+
+    @property
+    def refused_challenger(self) -> RefusedRelease | None:
+        return self._challenger.refused
 
     def require(self, *, retry_after: float) -> LoadedRelease:
-        """The loaded release. Raises Problem (503) that says what to do when there is none."""
+        """The champion. Raises Problem (503) that says what to do when there is none."""
         if self.loaded is not None:
             return self.loaded
         if self.refused is not None:
@@ -69,21 +108,11 @@ class Releases:
             hint = "Run `triage train`, then `triage promote VERSION`; the service takes it up by itself."
         raise Problem(503, "no-release", detail, hint=hint, retry_after=retry_after)
 
-    def refresh(self) -> bool:
-        """Load what releases/current names unless it is loaded already; True when the release changed. Never raises."""
+    def refresh(self) -> None:
+        """Load what the workspace names unless it is loaded already. Never raises."""
         with self._lock:
-            try:
-                version = current_version(self._workspace)
-                stamp = self._stamp(version) if version is not None else ()
-            except (OSError, ValueError) as error:  # ValueError: bytes that are no text, a name that no file can have
-                log.warning("releases/current cannot be read", reason=type(error).__qualname__)
-                return False
-            if version is None or (self.loaded is not None and version == self.loaded.version):
-                self.refused = None
-                return False
-            if self.refused is not None and (self.refused.version, self.refused.stamp) == (version, stamp):
-                return False
-            return self._load(version, stamp)
+            self._refresh_champion()
+            self._refresh_challenger()
 
     async def watch(self, seconds: float) -> None:
         """Refresh every so many seconds until cancelled. Loading has a thread of its own: requests go on meanwhile."""
@@ -91,32 +120,60 @@ class Releases:
             await anyio.sleep(seconds)
             await to_thread.run_sync(self.refresh)
 
-    def _load(self, version: str, stamp: tuple[int, ...]) -> bool:
+    def _refresh_champion(self) -> None:
+        try:
+            version = current_version(self.workspace)
+            stamp = self._stamp(version) if version is not None else ()
+        except (OSError, ValueError) as error:  # ValueError: bytes that are no text, a name that no file can have
+            log.warning("releases/current cannot be read", reason=type(error).__qualname__)
+            return
+        if version is None:
+            self._champion.refused = None
+        elif self._champion.needs(version, stamp):
+            self._load(self._champion, version, stamp)
+
+    def _refresh_challenger(self) -> None:
+        try:
+            challenge = current_challenge(self.workspace)
+            stamp = self._stamp(challenge.version) if challenge is not None else ()
+        except (TriageError, OSError, ValueError) as error:
+            log.warning("the challenger cannot be read", reason=type(error).__qualname__)
+            return
+        if challenge is None:
+            self.challenger, self._challenger = None, _Place()
+            return
+        if self._challenger.needs(challenge.version, stamp):
+            self._load(self._challenger, challenge.version, stamp)
+        held = self._challenger.loaded
+        fits = held is not None and held.version == challenge.version
+        self.challenger = LoadedChallenger(held, challenge) if held is not None and fits else None
+
+    def _load(self, place: _Place, version: str, stamp: tuple[int, ...]) -> None:
         started = time.perf_counter()
         try:
-            suggester = load_suggester(self._workspace, threads=self._threads)
+            suggester = load_suggester(self.workspace, version)
         except Exception as error:  # whatever a broken file raises, the release before must go on serving
             reason = error.message if isinstance(error, TriageError) else type(error).__qualname__
-            self.refused = RefusedRelease(version, reason, stamp)
-            serving = self.loaded.version if self.loaded else None
+            place.refused = RefusedRelease(version, reason, stamp)
+            serving = place.loaded.version if place.loaded else None
             log.error("release refused", version=version, reason=reason, serving=serving)
-            return False
-        self.loaded = LoadedRelease(suggester, datetime.now(UTC))
-        self.refused = None
-        self._changed(suggester.version)
+            self.told(version, False)
+            return
+        place.loaded = LoadedRelease(suggester, datetime.now(UTC))
+        place.refused = None
+        self.told(version, True)
         log.info("release loaded", version=suggester.version, seconds=round(time.perf_counter() - started, 3))
-        return True
 
     def _stamp(self, version: str) -> tuple[int, ...]:
         """Changes when `current` or the release's facts are written anew."""
-        paths = (self._workspace.releases / "current", self._workspace.releases / version / FACTS)
+        paths = (self.workspace.releases / "current", self.workspace.releases / version / FACTS)
         return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
 
 
-def load_suggester(workspace: Workspace, *, threads: int) -> Suggester:
-    """Load and warm the current release: its first inference is paid here, not by a request. Raises ReleaseError."""
-    release = current_release(workspace)
-    suggester = Suggester.load(release, threads=threads)
+def load_suggester(workspace: Workspace, version: str) -> Suggester:
+    """Load and warm a release: its first inference is paid here, not by a request. Raises ReleaseError."""
+    release = open_release(workspace.releases / version)
+    suggester = Suggester.load(release)
     probe = Ticket(ticket_id="warm-up", created_at=datetime.now(UTC), body="Where is my order? It has not arrived.")
     if not suggester.suggest([probe]):
         raise ReleaseError(f"the release {release.version} answers nothing.", hint="Train again, or roll back.")

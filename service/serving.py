@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
 
 import sqlalchemy as sa
-from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
+from service.batching import MicroBatcher
 from service.choices import Choices
 from service.options import ServiceOptions
 from service.releases import Releases
+from service.spool import Spool
 from service.telemetry import Metrics
+from tickets.records import Suggestion
 from tickets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from service.answering import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,15 @@ class Serving:
     releases: Releases
     choices: Choices
     metrics: Metrics
-    inference_turn: CapacityLimiter  # one: inference is bound by the processor, so a second at once would slow both
+    spool: Spool
+    batcher: MicroBatcher[Asked, Suggestion]
+    background: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something that no request waits for. The service waits for it before it ends."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
 
 
 def held_by(request: Request) -> Serving:

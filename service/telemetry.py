@@ -24,6 +24,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = new = CollectorRegistry()
+        self._served: str | None = None
         self._measure_requests(new)
         self._measure_answers(new)
         self._measure_spool(new)
@@ -49,26 +50,45 @@ class Metrics:
                 child = self._predictions.setdefault(key, self.predictions.labels(*key))
             child.inc()
 
-    def refuse(self, reason: str) -> None:
-        """A request was refused for the sake of others: `queue-full`, `rate-limit`, `too-large`, ..."""
-        self.refused.labels(reason).inc()
+    def waiting(self, tickets: int) -> None:
+        """So many tickets wait for the model now."""
+        self.queue_depth.set(tickets)
 
-    def challenged(self, version: str, *, agreed: bool, tickets: int = 1) -> None:
-        """A challenger answered tickets that the champion answered too."""
-        self.challenger_answers.labels(version, "true" if agreed else "false").inc(tickets)
+    def inferred(self, *, tickets: int, seconds: float, waited: float) -> None:
+        """One inference is over; `waited` is what the oldest of its tickets waited before it."""
+        self.inference.observe(seconds)
+        self.batch_size.observe(tickets)
+        self.queue_wait.observe(waited)
 
-    def served(self, version: str | None) -> None:
-        """Say which release is served from now on; None before the first."""
+    def refused(self, reason: str) -> None:
+        """A request, or a shadow's answer, was refused for the sake of others."""
+        self.refusals.labels(reason).inc()
+
+    def compared(self, version: str, *, agreed: bool) -> None:
+        """A challenger in shadow answered what the champion had answered."""
+        self.challenger_answers.labels(version, "true" if agreed else "false").inc()
+
+    def spooled(self, *, rows: int, size: int, oldest_seconds: float) -> None:
+        """What waits in the spool, and for how long the oldest row has."""
+        self.spool_rows.set(rows)
+        self.spool_bytes.set(size)
+        self.spool_oldest_seconds.set(oldest_seconds)
+
+    def replayed(self, rows: int) -> None:
+        """Rows that an ended process had left are in the database."""
+        self.spool_replayed.inc(rows)
+
+    def release_told(self, served: str | None, *, loaded: bool) -> None:
+        """A release, champion or challenger, was loaded or could not be; `served` is the champion now."""
+        self.release_loads.labels("loaded" if loaded else "refused").inc()
+        if served == self._served:
+            return
+        self._served = served
         self.model_info.clear()
         self._predictions.clear()  # a retired version is not kept in mind
-        if version is not None:
-            self.model_info.labels(version).set(1)
-            self.release_loads.labels("loaded").inc()
+        if served is not None:
+            self.model_info.labels(served).set(1)
             self.release_loaded_at.set_to_current_time()
-
-    def release_not_loaded(self) -> None:
-        """A promoted release could not be loaded."""
-        self.release_loads.labels("refused").inc()
 
     def refresh(self, workspace: Workspace, engine: sa.Engine, *, release_refused: bool) -> None:
         """Bring in what others left behind; see JobMetrics.refresh."""
@@ -88,9 +108,7 @@ class Metrics:
             registry=new,
         )
         self._requests: dict[Labels, Histogram] = {}
-        self.refused = Counter(
-            "triage_refused", "Requests refused so that others are served.", ["reason"], registry=new
-        )
+        self.refusals = Counter("triage_refused", "Requests and shadow answers refused.", ["reason"], registry=new)
 
     def _measure_answers(self, new: CollectorRegistry) -> None:
         self.predictions = Counter(
@@ -98,34 +116,33 @@ class Metrics:
         )
         self._predictions: dict[Labels, Counter] = {}
         self.inference = Histogram(
-            "triage_inference_duration_seconds", "Cleaning and model, without waiting.", buckets=_SECONDS, registry=new
+            "triage_inference_duration_seconds", "The model, without waiting.", buckets=_SECONDS, registry=new
         )
         self.queue_wait = Histogram(
-            "triage_queue_wait_seconds", "How long tickets waited for inference.", buckets=_SECONDS, registry=new
-        )
-        self.batch_size = Histogram(
-            "triage_batch_size", "Tickets in one inference.", buckets=(1, 2, 4, 8, 16, 32, 64), registry=new
-        )
-        self.batch_fill = Histogram(
-            "triage_batch_fill_ratio",
-            "Tickets in one inference over the most it may take.",
-            buckets=(0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0),
+            "triage_queue_wait_seconds",
+            "What the oldest ticket of an inference waited.",
+            buckets=_SECONDS,
             registry=new,
         )
-        self.queue_depth = Gauge("triage_queue_depth", "Requests waiting for or in inference.", registry=new)
+        self.batch_size = Histogram(
+            "triage_batch_size", "Tickets in one inference.", buckets=(1, 2, 3, 4, 5, 6, 7, 8), registry=new
+        )
+        self.queue_depth = Gauge("triage_queue_depth", "Tickets waiting for the model.", registry=new)
         self.feedback = Counter("triage_feedback", "Feedback kept.", ["action"], registry=new)
         self.challenger_answers = Counter(
             "triage_challenger_answers",
-            "Tickets that a challenger answered too, by whether it agreed with the champion.",
+            "Tickets that a shadow answered too, by whether it agreed with the champion.",
             ["version", "agreed"],
             registry=new,
         )
 
     def _measure_spool(self, new: CollectorRegistry) -> None:
-        self.spool_rows = Gauge("triage_spool_rows", "Answers on disk that are not in the database yet.", registry=new)
-        self.spool_bytes = Gauge("triage_spool_bytes", "What they take on disk.", registry=new)
-        self.spool_oldest_seconds = Gauge("triage_spool_oldest_seconds", "The age of the oldest of them.", registry=new)
-        self.spool_replayed = Counter("triage_spool_replayed", "Answers brought from disk to database.", registry=new)
+        self.spool_rows = Gauge("triage_spool_rows", "Rows of the suggestion log on their way.", registry=new)
+        self.spool_bytes = Gauge("triage_spool_bytes", "Their size on disk.", registry=new)
+        self.spool_oldest_seconds = Gauge(
+            "triage_spool_oldest_seconds", "How long the oldest has waited.", registry=new
+        )
+        self.spool_replayed = Counter("triage_spool_replayed", "Rows that ended processes left.", registry=new)
 
     def _measure_releases(self, new: CollectorRegistry) -> None:
         self.model_info = Gauge("triage_model_info", "1 for the release that is served.", ["version"], registry=new)

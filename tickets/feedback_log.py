@@ -22,21 +22,25 @@ def log_suggestions(engine: sa.Engine, pairs: Sequence[tuple[Ticket, Suggestion]
     if not pairs:
         return
     rows = [
-        {
-            "suggestion_id": suggestion.suggestion_id,
-            "ticket_id": ticket.ticket_id,
-            "created_at": suggestion.created_at,
-            "model_version": suggestion.model_version,
-            "contact_type": suggestion.contact_types[0].contact_type if suggestion.contact_types else None,
-            "probability": suggestion.contact_types[0].probability if suggestion.contact_types else None,
-            "abstained": suggestion.abstained,
-            "ticket": to_json(ticket),
-            "suggestion": to_json(suggestion),
-        }
+        {**suggestion_columns(ticket, suggestion), "ticket": to_json(ticket), "suggestion": to_json(suggestion)}
         for ticket, suggestion in pairs
     ]
     with engine.begin() as connection:
         connection.execute(insert_new(engine, suggestions), rows)
+
+
+def suggestion_columns(ticket: Ticket, suggestion: Suggestion) -> dict[str, Any]:
+    """What the suggestions table keeps beside `ticket` and `suggestion` themselves."""
+    first = suggestion.contact_types[0] if suggestion.contact_types else None
+    return {
+        "suggestion_id": suggestion.suggestion_id,
+        "ticket_id": ticket.ticket_id,
+        "created_at": suggestion.created_at,
+        "model_version": suggestion.model_version,
+        "contact_type": first.contact_type if first else None,
+        "probability": first.probability if first else None,
+        "abstained": suggestion.abstained,
+    }
 
 
 def insert_new(engine: sa.Engine, table: sa.Table) -> sa.Insert:

@@ -142,6 +142,22 @@ class Feedback:
     agent: str | None = None
 
 
+def shown(suggestion: Suggestion) -> Suggestion:
+    """What an agent gets to see of a suggestion: nothing of one that is withheld, to measure what suggestions do."""
+    if suggestion.arm != "holdout":
+        return suggestion
+    return dataclasses.replace(
+        suggestion,
+        contact_types=(),
+        templates=(),
+        abstained=True,
+        abstain_reason="withheld to measure the effect of suggestions",
+        answer_set=None,
+        similar=(),
+        words=(),
+    )
+
+
 def to_json(record: Any) -> dict[str, Any]:
     """A record as JSON-ready data: times become ISO 8601 text, tuples lists."""
     return {name: _plain(value) for name, value in dataclasses.asdict(record).items()}

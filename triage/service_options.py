@@ -12,7 +12,10 @@ from triage.settings import Settings
 
 def service_options(settings: Settings, traces: Traces) -> ServiceOptions:
     """Limits and times of the app."""
-    return ServiceOptions(threads=settings.threads, traces=traces, **_named(settings, ServiceOptions))
+    given = _named(settings, ServiceOptions)
+    if settings.threads is not None:
+        given["threads"] = settings.threads
+    return ServiceOptions(traces=traces, **given)
 
 
 def server_options(settings: Settings) -> ServerOptions:

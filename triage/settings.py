@@ -68,6 +68,13 @@ class ServiceSettings(BaseModel):
 
     max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="A larger request is refused with 413.")
     max_batch: int = Field(default=64, ge=1, description="Tickets in one POST /v1/suggestions/batch.")
+    longest_wait_seconds: float = Field(
+        default=0.075, gt=0, description="What a ticket may wait for the model; a fuller queue refuses it with 503."
+    )
+    most_bulk: int = Field(default=2_000, ge=1, description="Tickets of batches that may wait for the model.")
+    holdout_share: float = Field(
+        default=0.0, ge=0, le=1, description="Of tickets whose suggestions are withheld, to measure what they do."
+    )
     release_check_seconds: float = Field(default=1.0, gt=0, description="How often a new release is looked for.")
     retry_after_seconds: int = Field(default=5, ge=1, description="What a 503 tells the client to wait.")
     stop_seconds: int = Field(default=8, ge=1, description="How long requests under way may take at the end.")
@@ -102,7 +109,7 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Where the service listens; only this machine by default.")
     port: int = Field(default=8000, ge=0, le=65535, description="Its port; 0 takes any free one.")
-    threads: int = Field(default=1, ge=1, description="Threads of one inference.")
+    threads: int | None = Field(default=None, ge=1, description="Inferences at once; one a core when not set.")
     service: ServiceSettings = Field(default_factory=ServiceSettings)
     drain_seconds: float = Field(
         default=0.0, ge=0, description="After SIGTERM, how long requests are still taken while /readyz says 503."

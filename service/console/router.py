@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field, ValidationError
 
-from service.answering import Wanted, answer, find_kept
+from service.answering import Wanted, answer, find_kept, settle
 from service.feedback import give_feedback
 from service.pages import render
 from service.pages.person import person_of
@@ -44,6 +44,7 @@ def queue(
     request: Request, held: Held, page: Annotated[int, Query(ge=1, le=10_000)] = 1, done: FeedbackAction | None = None
 ) -> HTMLResponse:
     """Tickets that no feedback was given for, newest first."""
+    settle(held)
     waiting = open_suggestions(held.engine, limit=PAGE + 1, offset=(page - 1) * PAGE)
     return render(
         request,
@@ -59,6 +60,7 @@ def queue(
 @router.get("/next")
 def next_ticket(held: Held, done: FeedbackAction | None = None) -> RedirectResponse:
     """The newest ticket that waits; the queue when none does."""
+    settle(held)
     waiting = open_suggestions(held.engine, limit=1)
     said = f"?done={done}" if done else ""
     where = f"/console/suggestions/{waiting[0][1].suggestion_id}" if waiting else "/console"

@@ -135,6 +135,11 @@ def test_settings_have_names_that_the_product_reads(manifests: Manifests, settin
     assert variables <= settings
 
 
+def test_a_pod_infers_on_as_many_cores_as_it_asks_for(manifests: Manifests) -> None:
+    (box,) = pod_of(manifests["deployment.yaml"])["containers"]
+    assert manifests["configmap.yaml"]["data"]["TRIAGE_THREADS"] == box["resources"]["requests"]["cpu"]
+
+
 def test_a_pod_has_time_to_drain(manifests: Manifests) -> None:
     pod = pod_of(manifests["deployment.yaml"])
     command = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][-1]

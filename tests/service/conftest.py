@@ -16,6 +16,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 import torch
+from fastapi import FastAPI
 from playwright.sync_api import Page, Request, sync_playwright
 
 from models.config import TrainConfig
@@ -69,6 +70,7 @@ _OPENINGS = ("Hello,", "Hi team,", "Good morning,", "Third time I write:")
 _CLOSINGS = ("Thanks.", "Please hurry, I travel tomorrow.", "This is urgent.", "Best regards", "What can I do?")
 
 
+OPTIONS = ServiceOptions(release_check_seconds=0.05)
 Start = Callable[[Workspace, sa.Engine], AbstractContextManager[str]]
 
 
@@ -80,6 +82,11 @@ class Service:
     workspace: Workspace
     engine: sa.Engine
     client: httpx.Client
+    app: FastAPI
+
+    def settle(self) -> None:
+        """Wait until all suggestions are in the database."""
+        assert self.app.state.serving.spool.settle(seconds=10)
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +129,7 @@ def served(trained: Workspace, tmp_path: Path) -> Workspace:
     """A workspace of its own for one test, with the small model promoted."""
     root = tmp_path / "served"
     # History and the release files are replaced, never written in place, so a second name for a file is a copy.
-    shutil.copytree(trained.root, root, copy_function=os.link)
+    shutil.copytree(trained.root, root, copy_function=os.link, ignore=shutil.ignore_patterns("spool"))
     return Workspace.open(root)
 
 
@@ -131,7 +138,7 @@ def start() -> Start:
     """Serve on a free port while a `with` lasts, looking for a new release often."""
 
     def serve(workspace: Workspace, engine: sa.Engine) -> AbstractContextManager[str]:
-        return running(create_app(workspace, engine, ServiceOptions(release_check_seconds=0.05)))
+        return running(create_app(workspace, engine, OPTIONS))
 
     return serve
 
@@ -146,10 +153,11 @@ def answering(start: Start, trained: Workspace, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture
-def service(start: Start, served: Workspace, engine: sa.Engine) -> Iterator[Service]:
+def service(served: Workspace, engine: sa.Engine) -> Iterator[Service]:
     """The service over HTTP, on both databases."""
-    with start(served, engine) as address, httpx.Client(base_url=address, timeout=30) as client:
-        yield Service(address, served, engine, client)
+    app = create_app(served, engine, OPTIONS)
+    with running(app) as address, httpx.Client(base_url=address, timeout=30) as client:
+        yield Service(address, served, engine, client, app)
 
 
 @pytest.fixture

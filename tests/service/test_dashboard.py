@@ -164,6 +164,7 @@ def test_a_night_of_the_real_model_shows_on_the_dashboard(service: Service) -> N
     for start in range(0, len(tickets), 20):
         answer = service.client.post("/v1/suggestions/batch", json={"tickets": tickets[start : start + 20]})
         assert answer.status_code == 200, answer.text
+    service.settle()
     today = datetime.now(UTC).date()
     empty = run_night(service.workspace, service.engine, as_of=date(2020, 1, 1))
     assert (empty.run.status, empty.run.report, empty.queued) == ("unknown", None, 0)

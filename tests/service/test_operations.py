@@ -90,13 +90,16 @@ def test_the_description_documents_problems(answering: httpx.Client) -> None:
     assert "hint" in described["components"]["schemas"]["Problem"]["properties"]
 
 
-def test_with_the_database_away_nothing_is_shown_and_clients_are_told_to_wait(start: Start, served: Workspace) -> None:
+def test_with_the_database_away_suggestions_go_on_and_feedback_is_told_to_wait(start: Start, served: Workspace) -> None:
     away = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
     with start(served, away) as address, httpx.Client(base_url=address, timeout=30) as client:
         feedback = {"suggestion_id": "any", "action": "ignored"}
+        made = client.post("/v1/suggestions", json=BODY)
+        assert made.status_code == 200
+        of_it = {"suggestion_id": made.json()["suggestion_id"], "action": "ignored"}
         answers = [
-            client.post("/v1/suggestions", json=BODY),
             client.post("/v1/feedback", json=feedback, headers={"Idempotency-Key": "k"}),
+            client.post("/v1/feedback", json=of_it),
             client.get("/readyz"),
             client.get("/console"),
         ]
@@ -116,6 +119,7 @@ def test_the_log_names_routes_and_never_what_customers_wrote(
         client.get(f"/console/suggestions/{made['suggestion_id']}?note=Quetzalcoatl")
         client.post("/v1/suggestions", json={"ticket": {"body": ["Quetzalcoatl"]}})
         client.post("/console/tickets", data={"body": "Quetzalcoatl wants a refund"})
+        client.get("/console")  # the suggestion is in the database now
         with engine.begin() as connection:  # a fault of ours: a row that no code of ours writes
             connection.execute(sa.text('UPDATE suggestions SET suggestion = \'{"of": "Quetzalcoatl"}\''))
         assert client.get(f"/console/suggestions/{made['suggestion_id']}").status_code == 500
@@ -127,6 +131,7 @@ def test_the_log_names_routes_and_never_what_customers_wrote(
 
 def test_a_fault_of_ours_is_a_problem_without_its_cause(service: Service) -> None:
     made = service.client.post("/v1/suggestions", json=BODY).json()
+    service.settle()
     with service.engine.begin() as connection:
         connection.execute(sa.text('UPDATE suggestions SET ticket = \'{"of": "Quetzalcoatl"}\''))
     answer = service.client.post("/v1/feedback", json={"suggestion_id": made["suggestion_id"], "action": "ignored"})

@@ -121,6 +121,7 @@ def _through_the_service(
             asked = {"tickets": [_fields(ticket) for ticket in sound[first : first + BATCH]]}
             answer = client.post("/v1/suggestions/batch", json=asked)
             assert answer.status_code == 200, answer.text
+            assert client.get("/console").status_code == 200  # which waits until the suggestions are in the database
             for suggestion in answer.json()["suggestions"]:
                 found = find_suggestion(engine, suggestion["suggestion_id"])
                 assert found is not None

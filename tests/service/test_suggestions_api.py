@@ -46,6 +46,7 @@ def test_what_is_shown_is_kept_with_the_cleaned_and_masked_ticket(service: Servi
             }
         },
     )
+    service.settle()
     found = find_suggestion(service.engine, answer.json()["suggestion_id"])
     assert found is not None
     ticket, suggestion = found

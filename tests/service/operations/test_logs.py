@@ -133,3 +133,21 @@ def test_a_reader_that_went_away_does_not_stop_the_service() -> None:
     stream.warning(b"nobody reads this\n")
     stream.warning(b"nor this\n")
     os.close(writing)
+
+
+def test_a_slow_reader_holds_up_nobody_and_what_was_dropped_is_told() -> None:
+    reading, writing = os.pipe()
+    stream = LogStream(writing, seconds=0.01, most_bytes=300_000)
+    line = b"x" * 999 + b"\n"
+    started = time.monotonic()
+    for _ in range(2000):  # two megabytes; a pipe holds 64 KB
+        stream.info(line)
+    stream.warning(line)
+    assert time.monotonic() - started < 2
+    received = b""
+    while b"log lines dropped" not in received:
+        received += os.read(reading, 1 << 20)
+        stream.info(line)  # what wakes the writer once there is room
+    told = json.loads(next(one for one in received.splitlines() if one.startswith(b"{")))
+    assert told["lines"] > 1000
+    os.close(reading)

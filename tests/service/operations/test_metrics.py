@@ -91,6 +91,7 @@ def test_a_release_that_cannot_be_loaded_is_told(service: Service, second_versio
             break
         time.sleep(0.05)
     assert value(text, "triage_release_refused") == 1
+    assert value(text, 'triage_release_loads_total{result="refused"}') == 1
     assert value(text, "triage_release_loaded_timestamp_seconds") == loaded
 
 
@@ -136,16 +137,21 @@ def test_what_is_counted_at_every_request_is_counted_once_each() -> None:
     metrics = Metrics()
     for method in ("GET", "GET", "BREW", "POUR"):
         metrics.request(method, "/v1/model", 200, 0.004)
-    metrics.refuse("queue-full")
-    metrics.challenged("v2", agreed=True)
-    metrics.challenged("v2", agreed=False, tickets=3)
-    metrics.release_not_loaded()
-    metrics.spool_rows.set(7)
+    metrics.refused("queue full")
+    metrics.compared("v2", agreed=True)
+    metrics.compared("v2", agreed=False)
+    metrics.compared("v2", agreed=False)
+    metrics.spooled(rows=7, size=900, oldest_seconds=1.5)
+    metrics.replayed(3)
+    metrics.inferred(tickets=4, seconds=0.02, waited=0.001)
     text = metrics.text().decode()
     count = "triage_http_request_duration_seconds_count"
     assert value(text, f'{count}{{method="GET",route="/v1/model",status="200"}}') == 2
     assert value(text, f'{count}{{method="other",route="/v1/model",status="200"}}') == 2
-    assert value(text, 'triage_refused_total{reason="queue-full"}') == 1
-    assert value(text, 'triage_challenger_answers_total{agreed="false",version="v2"}') == 3
-    assert value(text, 'triage_release_loads_total{result="refused"}') == 1
+    assert value(text, 'triage_refused_total{reason="queue full"}') == 1
+    assert value(text, 'triage_challenger_answers_total{agreed="false",version="v2"}') == 2
     assert value(text, "triage_spool_rows") == 7
+    assert value(text, "triage_spool_oldest_seconds") == 1.5
+    assert value(text, "triage_spool_replayed_total") == 3
+    assert value(text, "triage_queue_wait_seconds_count") == 1
+    assert value(text, "triage_batch_size_sum") == 4
