@@ -116,7 +116,7 @@ def milliseconds(predict: Callable[[Any], object], singles: Sequence[Any]) -> fl
 def one_thread() -> Iterator[None]:
     """Numeric libraries use one thread inside, as a service that answers several agents at once does."""
     import torch
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn brings it
+    from threadpoolctl import threadpool_limits
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

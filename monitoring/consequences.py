@@ -144,7 +144,7 @@ def _ask_labels(engine: sa.Engine, tonight: Tonight, evidence: Evidence, policy:
         budget=budget,
         fresh=_fresh(engine, tonight, evidence, clock=policy.clock),
         queued=label_queue.queued_tickets(engine).keys(),
-        answered={item.ticket_id for item in evidence.judged_after if item.action in {"accepted", "corrected"}},
+        answered={item.ticket_id for item in evidence.judged_after if item.action != "ignored"},
         seed=policy.seed,
     )
     return label_queue.enqueue(engine, requests, at=tonight.at, run_id=tonight.run_id)

@@ -32,7 +32,8 @@ class Judged:
     ticket_id: str
     at: datetime
     model_version: str
-    action: str  # accepted | corrected | ignored, or the share a label was asked for
+    # accepted | corrected | ignored; unaided where nothing was shown; or the share that a label was asked for
+    action: str
     contact_type: str | None
     suggested: tuple[str, ...]  # best first
 
@@ -56,7 +57,7 @@ def read_judged(engine: sa.Engine, start: datetime, end: datetime, *, clock: Clo
     for row in feedback_with_suggestions(engine, *whole):
         at = _opened(row) if clock == "opened" else row["at"]
         if start <= at < end:
-            latest[row["suggestion_id"]] = _judged(row, action=row["action"], at=at)
+            latest[row["suggestion_id"]] = _judged(row, action=_action(row), at=at)
     return list(latest.values())
 
 
@@ -84,12 +85,14 @@ def accepted(judged: Iterable[Judged]) -> list[bool]:
 
 def feedback_figures(judged: Sequence[Judged]) -> dict[str, Estimate | None]:
     """Acceptance, accuracy of the first contact type, and hits@3, from agents' feedback. Agents lean towards what
-    they are shown, so these flatter the model; the random labels do not."""
+    they are shown, so these flatter the model; the random labels do not, nor does what agents chose unaided."""
+    unaided = [item for item in judged if item.action == "unaided"]
     known = [item for item in judged if item.action in {"accepted", "corrected"} and _truth(item) is not None]
     return {
         "acceptance": proportion(accepted(judged)),
         "accuracy_feedback": proportion([_truth(item) in item.suggested[:1] for item in known]),
         "hits_at_3": proportion([_truth(item) in item.suggested[:3] for item in known]),
+        "accuracy_unaided": proportion([item.contact_type in item.suggested[:1] for item in unaided]),
     }
 
 
@@ -138,6 +141,12 @@ def flat(figures: Mapping[str, Estimate | None]) -> dict[str, float | int | None
         rows[f"{name}_high"] = figure.high if figure else None
         rows[f"{name}_tickets"] = figure.tickets if figure else 0
     return rows
+
+
+def _action(row: Mapping[str, Any]) -> str:
+    """What the agent did. Of a suggestion that was withheld nothing can be accepted: the agent chose unaided."""
+    withheld = row["suggestion"].get("arm") == "holdout"
+    return "unaided" if withheld and row["action"] == "corrected" else str(row["action"])
 
 
 def _truth(item: Judged) -> str | None:

@@ -158,7 +158,8 @@ def _ticket_rows(workspace: Workspace, day: str, sources: Sequence[Path]) -> Ite
     for path in sources:
         for batch in pq.ParquetFile(path).iter_batches(batch_size=_BATCH, columns=["ticket_id", "ticket"]):
             for row in batch.to_pylist():
-                if row["ticket_id"] in seen:
+                # A service that keeps no words (TRIAGE_PRIVACY__KEEP_TEXT) leaves a ticket nothing to learn from.
+                if row["ticket_id"] in seen or not json.loads(row["ticket"])["body"]:
                     continue
                 seen.add(row["ticket_id"])
                 number += 1

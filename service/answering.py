@@ -14,6 +14,7 @@ from anyio import to_thread
 
 from models.suggest import Suggester
 from pipeline.text.clean import Refused, clean_ticket
+from service.access.privacy import kept_suggestion, kept_ticket
 from service.arms import Shares
 from service.problems import FieldError, Problem
 from service.serving import Serving
@@ -104,7 +105,14 @@ def infer(held: Serving, asked: Sequence[Asked]) -> list[Suggestion]:
         )
         for one, suggestion in zip(asked, made, strict=True)
     ]
-    held.spool.keep([(one.ticket, said) for one, said in zip(asked, named, strict=True) if not one.shadow])
+    policy = held.options.keep_text
+    held.spool.keep(
+        [
+            (kept_ticket(one.ticket, policy), kept_suggestion(said, policy))
+            for one, said in zip(asked, named, strict=True)
+            if not one.shadow
+        ]
+    )
     return named
 
 

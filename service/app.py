@@ -17,11 +17,16 @@ from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from service import console, dashboard, feedback, health, labels, problems, suggestions, taxonomy
+from service.access import login
+from service.access.described import describe_access
+from service.access.guard import Access, Guard
+from service.access.headers import SecurityHeaders
+from service.access.sessions import Sessions
 from service.answering import Asked, infer
 from service.batching import MicroBatcher
 from service.boundary import Boundary
 from service.choices import Choices
-from service.options import ServiceOptions
+from service.options import ServiceOptions, cores
 from service.pages import person, picker
 from service.releases import Releases
 from service.server import running, serve
@@ -60,8 +65,11 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
     app.state.options, app.state.releases = options, releases
     app.state.serving = _serving(workspace, engine, options, releases, metrics)
     problems.register(app)
-    app.add_middleware(Boundary, metrics=metrics, max_body_bytes=options.max_body_bytes)
-    for part in (suggestions, feedback, taxonomy, health, console, labels, dashboard, person, picker):
+    app.state.access = Access(engine, options.access, Sessions(workspace, hours=options.access.session_hours))
+    app.add_middleware(Guard, access=app.state.access)
+    framed = SecurityHeaders(options.access.frame_ancestors)
+    app.add_middleware(Boundary, metrics=metrics, max_body_bytes=options.max_body_bytes, headers=framed)
+    for part in (suggestions, feedback, taxonomy, health, console, labels, dashboard, person, picker, login):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_api_route("/", _to_console, include_in_schema=False)
@@ -85,7 +93,7 @@ def _serving(
         spool=Spool(workspace.root / "spool", engine, metrics),
         batcher=MicroBatcher(
             in_thread,
-            threads=options.threads,
+            threads=options.threads or cores(),
             longest_wait=options.longest_wait_seconds,
             most_bulk=options.most_bulk,
             meter=metrics,
@@ -121,5 +129,6 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         described = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         described["components"]["schemas"]["Problem"] = dict(problems.SCHEMA)
+        describe_access(described, app.state.options.access)
         app.openapi_schema = described
     return app.openapi_schema

@@ -1,5 +1,7 @@
 """The edge of the service: request ids, security headers, a log line a request, the size limit, no fault left uncaught.
 
+The guard of service/access/ stands right inside, so what it refuses is logged and counted as well.
+
 Plain ASGI, so that it costs microseconds. Log lines carry the route, never a query, a body or an exception's message:
 each may hold what a customer wrote.
 """
@@ -15,6 +17,8 @@ from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access import CALLER
+from service.access.headers import SecurityHeaders
 from service.logs import where
 from service.problems import Problem, respond, unexpected
 from service.telemetry import Metrics
@@ -23,23 +27,16 @@ from service.traces import trace_id
 log = structlog.get_logger()
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
-        "frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-}
 
 
 class Boundary:
     """Wraps the app: see the module. An exception that nobody handled becomes a 500 problem and a log line."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int, headers: SecurityHeaders) -> None:
         self.app = app
         self.metrics = metrics
         self.max_body_bytes = max_body_bytes
+        self.headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,10 +50,9 @@ class Boundary:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                _add_headers(headers, request_id, scope["path"])
-                if scope["app"].state.draining:
-                    headers["Connection"] = "close"  # so that the client's next request goes to another process
+                self.headers.add(scope, message, request_id)
+                if scope["app"].state.draining:  # so that the client's next request goes to another process
+                    MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -113,16 +109,10 @@ def _request_id(headers: Headers) -> str:
     return given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def _add_headers(headers: MutableHeaders, request_id: str, path: str) -> None:
-    headers["X-Request-ID"] = request_id
-    # Scripts and styles may be kept but are asked about each time, so a new version is seen at once; tickets may not.
-    headers.setdefault("Cache-Control", "no-cache" if path.startswith("/static/") else "no-store")
-    for name, value in SECURITY_HEADERS.items():
-        headers.setdefault(name, value)
-
-
 def _log_request(scope: Scope, route: str, status: int, seconds: float) -> None:
     told = {"method": scope["method"], "route": route, "status": status, "milliseconds": round(1000 * seconds, 2)}
+    caller = scope.get(CALLER)
+    told["key"] = caller.id if caller else None
     if trace := trace_id(scope["headers"]):
         told["trace_id"] = trace
     log.info("request", **told)

@@ -23,6 +23,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from service.access.log_masking import mask_secrets
 from service.options import LogOptions
 
 Render = Callable[[EventDict], bytes]
@@ -111,7 +112,7 @@ def configure_logs(options: LogOptions | None = None, *, descriptor: int | None 
     stream = LogStream(descriptor)
     level = logging.getLevelName(options.level.upper())
     render = _as_json if options.format == "json" else _for_a_person(coloured=os.isatty(descriptor))
-    before = [structlog.contextvars.merge_contextvars, _stamp, without_messages]
+    before = [structlog.contextvars.merge_contextvars, _stamp, without_messages, mask_secrets]
     structlog.configure(
         processors=[*before, lambda _logger, _method, event: render(event)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -141,7 +142,9 @@ class _Library(logging.Handler):
             first, _, _ = record.getMessage().strip().partition("\n")
             event: EventDict = {"event": first, "logger": record.name, "exc_info": record.exc_info}
             event = structlog.contextvars.merge_contextvars(None, "", event)
-            line = self._render(without_messages(None, "", _stamp(None, record.levelname.lower(), event)))
+            line = self._render(
+                mask_secrets(None, "", without_messages(None, "", _stamp(None, record.levelname.lower(), event)))
+            )
             (self._stream.add_now if record.levelno >= logging.WARNING else self._stream.add)(line)
         except Exception:
             self.handleError(record)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+from service.access.options import AccessOptions, KeepText
 from service.traces import NO_TRACES, Traces
 
 
@@ -26,12 +27,14 @@ class ServiceOptions:
 
     max_body_bytes: int = 1_000_000  # a larger request is refused with 413 before it is read whole
     max_batch: int = 64  # tickets in one POST /v1/suggestions/batch
-    threads: int = field(default_factory=cores)  # inferences at once, one core each
+    threads: int | None = None  # inferences at once, one core each; as many as there are cores when None
     longest_wait_seconds: float = 0.075  # what a single ticket may wait for the model; a fuller queue refuses it
     most_bulk: int = 2_000  # tickets of batches that may wait for the model
     holdout_share: float = 0.0  # of tickets whose suggestions are withheld, to measure what suggestions do
     release_check_seconds: float = 1.0  # how often releases/current is looked at
     retry_after_seconds: int = 5  # what a 503 tells the client to wait
+    access: AccessOptions = field(default_factory=AccessOptions)  # keys, roles, rates; see there
+    keep_text: KeepText = "masked"  # what of a ticket is kept with its suggestion
     # The time written on suggestions and feedback; a replay of history brings its own.
     clock: Callable[[], datetime] = utc_now
     traces: Traces = NO_TRACES  # where spans go
@@ -53,7 +56,4 @@ class ServerOptions:
     drain_seconds: float = 0.0
     stop_seconds: int = 8  # how long requests under way may then take
     keep_alive_seconds: int = 65  # longer than balancers keep an idle connection, so that they close it, not we
-    max_header_bytes: int = 32_768  # a larger request line and headers are refused with 431
-    header_seconds: float = 15.0  # how long they may take to come; then 408
     backlog: int = 2048  # connections that wait to be taken
-    trusted_proxies: str = "127.0.0.1,::1"  # whose X-Forwarded-For and -Proto are believed, by commas; * for all

@@ -170,7 +170,8 @@ class TemplatesAnswer(BaseModel):
 
 
 class ModelAnswer(BaseModel):
-    """The release that is served. `refused` names a promoted release that could not be loaded, and why."""
+    """The release that is served. `challenger` sees a share of the traffic; `refused` names a release that could not be
+    loaded, and why."""
 
     version: str
     created_at: str
@@ -179,6 +180,7 @@ class ModelAnswer(BaseModel):
     languages: list[str]
     windows: dict[str, Any]
     metrics: dict[str, Any]
+    challenger: dict[str, Any] | None
     refused: dict[str, str] | None
 
 

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 
-from service.connections import limited_connections
+from service.access.connections import limited_protocol
+from service.access.options import AccessOptions
 from service.draining import DrainingServer
 from service.logs import configure_logs
 from service.options import LogOptions, ServerOptions
@@ -31,7 +33,8 @@ def serve(
     options = options or ServerOptions()
     log = configure_logs(logs)
     try:
-        with _listen(host, port, options) as listener:
+        # A matrix product of one ticket is done before a second thread is awake, and the second would spin beside it.
+        with threadpool_limits(1, "blas"), _listen(host, port, options) as listener:
             DrainingServer(_config(app, options), app, drain_seconds=options.drain_seconds).run(sockets=[listener])
     finally:
         log.flush()
@@ -71,12 +74,15 @@ def _run(server: uvicorn.Server, listener: socket.socket, ended: threading.Event
 
 
 def _config(app: FastAPI, options: ServerOptions) -> uvicorn.Config:
+    access: AccessOptions = app.state.options.access
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=limited_connections(options.max_header_bytes, options.header_seconds),
+        http=limited_protocol(access),  # type: ignore[arg-type]  # a partial of a protocol class does as well
         ws="none",
         lifespan="on",
+        proxy_headers=bool(access.trusted_proxies),
+        forwarded_allow_ips=list(access.trusted_proxies),
         log_config=None,  # its records go where all others go
         log_level="warning",
         access_log=False,  # the boundary writes one line a request; uvicorn's would repeat it with query strings
@@ -84,7 +90,6 @@ def _config(app: FastAPI, options: ServerOptions) -> uvicorn.Config:
         backlog=options.backlog,
         timeout_keep_alive=options.keep_alive_seconds,
         timeout_graceful_shutdown=options.stop_seconds,
-        forwarded_allow_ips=options.trusted_proxies,
     )
 
 

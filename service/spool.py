@@ -122,7 +122,7 @@ class Spool:
         with self._lock:
             begun = self._written
             try:
-                if begun + len(lines) > self._most_bytes:
+                if begun - self._committed + len(lines) > self._most_bytes:
                     raise OSError(errno.EDQUOT, f"{self._most_bytes:,} bytes wait for the database")
                 written = os.write(self._file, lines)
                 if written != len(lines):
@@ -180,9 +180,18 @@ class Spool:
                 self._lock.notify_all()
 
     def _start_anew(self) -> None:
-        if self._committed == self._written >= _WORTH_EMPTYING:
-            os.ftruncate(self._file, 0)
-            self._written = self._committed = 0
+        """Go on in a new file when most of this one is in the database; the little that is not goes along."""
+        left = self._written - self._committed
+        if self._committed < _WORTH_EMPTYING or left > _WORTH_EMPTYING:
+            return
+        old, old_file = self._path, self._file
+        path, file = _new_file(self._folder)
+        for at in range(self._committed, self._written, _CHUNK):
+            os.write(file, os.pread(old_file, min(_CHUNK, self._written - at), at))
+        self._path, self._file = path, file
+        self._written, self._committed = left, 0
+        old.unlink(missing_ok=True)
+        os.close(old_file)
 
     def _give_way(self, error: sa.exc.SQLAlchemyError, failures: int) -> int:
         """The database is away: tell once, make the lines safe on disk, wait before the next attempt."""

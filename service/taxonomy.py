@@ -35,7 +35,9 @@ def templates(held: Held) -> dict[str, Any]:
 def model(held: Held) -> dict[str, Any]:
     """The release that is served, and how it scored when it was trained."""
     loaded = held.releases.require(retry_after=held.options.retry_after_seconds)
-    release, refused = loaded.suggester.release, held.releases.refused
+    release = loaded.suggester.release
+    refused = held.releases.refused or held.releases.refused_challenger
+    challenger = held.releases.challenger
     return {
         "version": release.version,
         "created_at": release.created_at,
@@ -44,5 +46,6 @@ def model(held: Held) -> dict[str, Any]:
         "languages": release.languages,
         "windows": release.windows,
         "metrics": release.metrics,
+        "challenger": asdict(challenger.challenge) if challenger else None,
         "refused": {"version": refused.version, "reason": refused.reason} if refused else None,
     }

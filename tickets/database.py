@@ -169,6 +169,7 @@ api_keys = sa.Table(
     _key("key_id"),
     sa.Column("name", sa.String(200), nullable=False, index=True),
     sa.Column("role", sa.String(20), nullable=False),  # agent | labeler | admin
+    sa.Column("shared", sa.Boolean, nullable=False),  # used by several people, who say their names themselves
     sa.Column("hash", sa.String(64), nullable=False, unique=True),  # SHA-256 of the key, hexadecimal
     _time("created_at"),
     _time("expires_at", nullable=True),

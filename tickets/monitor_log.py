@@ -15,7 +15,9 @@ from tickets.database import alarms, detector_results, model_events, monitor_run
 RunStatus = Literal["quiet", "alarm", "unknown"]
 DetectorStatus = Literal["ok", "drifted", "unknown"]
 Severity = Literal["warning", "critical"]
-EventKind = Literal["trained", "promoted", "rejected", "rolled back", "retrain decided"]
+EventKind = Literal[
+    "trained", "promoted", "rejected", "rolled back", "retrain decided", "challenge begun", "challenge ended"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

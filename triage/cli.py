@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickets.errors import MachineError, TriageError
+from triage.challenger_commands import app as challenger_app
 from triage.debug_commands import add_debug_command
 from triage.experiment_commands import add_experiment_commands
+from triage.key_commands import add_audit_command, keys_app
 from triage.lake_commands import pipeline_app, quarantine_app
 from triage.options import AsOf, Folder, Sinks, day_of, settings_of
 from triage.source_commands import sources_app
@@ -30,6 +32,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(challenger_app, name="challenger")
+app.add_typer(keys_app, name="keys")
 app.add_typer(pipeline_app, name="pipeline")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(sources_app, name="sources")
@@ -176,6 +180,7 @@ def train(
 
 add_debug_command(app)
 add_experiment_commands(app)
+add_audit_command(app)
 
 
 @app.command()
@@ -311,5 +316,8 @@ def _last_whole_day(as_of: dt.datetime | None) -> dt.date:
 def _serve(settings: Settings) -> None:
     from triage import steps
 
-    print(f"Console http://{settings.host}:{settings.port}/console, stop with Ctrl-C.")
+    key, address = steps.first_key(settings), f"http://{settings.host}:{settings.port}"
+    if key is not None:
+        print(f"The administrator's key, made now and shown this once:\n  {key}\nSign in: {address}/login?key={key}")
+    print(f"Console {address}/console, stop with Ctrl-C.")
     steps.serve(settings)

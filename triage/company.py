@@ -19,8 +19,10 @@ from monitoring.policy import Policy
 from service.app import create_app, running
 from service.options import ServiceOptions
 from tickets import label_queue
+from tickets.api_keys import create_key, revoke_keys
 from tickets.catalogue import write_templates, write_tree
 from tickets.errors import WorkspaceError
+from tickets.feedback_log import new_id
 from tickets.simulate import (
     SimulatedDay,
     SimulationConfig,
@@ -170,7 +172,21 @@ def open_for_business(workspace: Workspace, engine: sa.Engine, plan: DemoPlan, r
     clock = SimulatedClock(dt.datetime.combine(plan.live_from, dt.time(), tzinfo=dt.UTC))
     days = (day for day in simulate(plan.simulation()) if day.day >= plan.live_from)
     app = create_app(workspace, engine, ServiceOptions(clock=clock, release_check_seconds=0.2))
-    with running(app) as address, httpx.Client(base_url=address, timeout=30) as client:
+    with (
+        running(app) as address,
+        _key(engine) as key,
+        httpx.Client(base_url=address, headers=key, timeout=30) as client,
+    ):
         report(f"service at {address}")
         desk = SimulatedDesk(client, clock, Random(plan.seed))
         yield Company(workspace, engine, desk, days, plan.policy, report)
+
+
+@contextmanager
+def _key(engine: sa.Engine) -> Iterator[dict[str, str]]:
+    """The header that lets the simulated helpdesk in; its key ends with the demonstration."""
+    made, written = create_key(engine, f"simulated helpdesk {new_id()[:8]}", "agent", at=dt.datetime.now(dt.UTC))
+    try:
+        yield {"Authorization": f"Bearer {written}"}
+    finally:
+        revoke_keys(engine, made.key_id, at=dt.datetime.now(dt.UTC))

@@ -7,15 +7,19 @@ from typing import Any
 
 from service.options import ServerOptions, ServiceOptions
 from service.traces import Traces
+from triage.keys import access_options
 from triage.settings import Settings
 
 
 def service_options(settings: Settings, traces: Traces) -> ServiceOptions:
     """Limits and times of the app."""
-    given = _named(settings, ServiceOptions)
-    if settings.threads is not None:
-        given["threads"] = settings.threads
-    return ServiceOptions(traces=traces, **given)
+    return ServiceOptions(
+        threads=settings.threads,
+        access=access_options(settings),
+        keep_text=settings.privacy.keep_text,
+        traces=traces,
+        **_named(settings, ServiceOptions),
+    )
 
 
 def server_options(settings: Settings) -> ServerOptions:

@@ -81,12 +81,7 @@ class ServiceSettings(BaseModel):
     keep_alive_seconds: int = Field(
         default=65, ge=1, description="How long an idle connection is kept; longer than your balancer keeps it."
     )
-    max_header_bytes: int = Field(default=32_768, ge=1_024, description="Larger headers are refused with 431.")
-    header_seconds: float = Field(default=15.0, gt=0, description="How long headers may take to come; then 408.")
     backlog: int = Field(default=2048, ge=1, description="Connections that wait to be taken.")
-    trusted_proxies: str = Field(
-        default="127.0.0.1,::1", description="Whose X-Forwarded-For is believed, by commas; * for all."
-    )
 
 
 class LogSettings(BaseModel):
@@ -96,6 +91,48 @@ class LogSettings(BaseModel):
         default="info", description="info writes a line a request; warning does not."
     )
     format: Literal["json", "console"] = Field(default="json", description="One JSON object a line, or for a person.")
+
+
+class AccessSettings(BaseModel):
+    """TRIAGE_ACCESS__*: who is let in, and how often (docs/security.md)."""
+
+    require_keys: bool = Field(default=True, description="Ask every request for an API key or a session.")
+    open_to_network: bool = Field(
+        default=False, description="Listen beyond this machine though no keys are required; needed to do both."
+    )
+    metrics: Literal["open", "agent", "labeler", "admin"] = Field(default="agent", description="Who reads /metrics.")
+    session_hours: float = Field(default=12.0, gt=0, description="How long a browser stays signed in.")
+    requests_per_minute: int = Field(default=30_000, ge=1, description="Of one key, in one process.")
+    failures_per_minute: int = Field(default=30, ge=1, description="Wrong keys from one address.")
+    max_requests: int = Field(default=500, ge=1, description="Requests under way at once.")
+    body_seconds: float = Field(default=30.0, gt=0, description="For a request's body to arrive.")
+    frame_ancestors: tuple[str, ...] = Field(
+        default=(), description='Who may show /sidebar in a frame, as JSON: ["https://company.zendesk.com"].'
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(), description='Addresses whose X-Forwarded-For and -Proto are believed, as JSON: ["10.0.0.5"].'
+    )
+
+
+class OidcSettings(BaseModel):
+    """TRIAGE_OIDC__*: an identity provider whose bearer tokens are taken beside API keys."""
+
+    issuer: str | None = Field(default=None, description="As it stands in the tokens; none are taken when not set.")
+    audience: str = Field(default="triage", description="The audience that tokens must name.")
+    jwks_url: str | None = Field(default=None, description="The provider's keys; asked of the issuer when not set.")
+    role_claim: str = Field(default="roles", description="The claim that tells the role.")
+    roles: dict[str, Literal["agent", "labeler", "admin"]] = Field(
+        default={"agent": "agent", "labeler": "labeler", "admin": "admin"},
+        description='Values of that claim and the role each gives, as JSON: {"support": "agent"}.',
+    )
+
+
+class PrivacySettings(BaseModel):
+    """TRIAGE_PRIVACY__KEEP_TEXT."""
+
+    keep_text: Literal["masked", "none"] = Field(
+        default="masked", description="What the operational database keeps of tickets: masked text, or no words."
+    )
 
 
 class Settings(BaseSettings):
@@ -124,6 +161,9 @@ class Settings(BaseSettings):
     zendesk: ZendeskSettings = Field(default_factory=ZendeskSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     tracking: TrackingSettings = Field(default_factory=TrackingSettings)
+    access: AccessSettings = Field(default_factory=AccessSettings)
+    oidc: OidcSettings = Field(default_factory=OidcSettings)
+    privacy: PrivacySettings = Field(default_factory=PrivacySettings)
     source_url: SecretStr | None = Field(
         default=None, description='SQLAlchemy URL of the database that a dataset with format = "database" is read from.'
     )

@@ -210,6 +210,15 @@ def rollback(settings: Settings) -> str:
         return champion.roll_back(workspace, engine, tracking_uri=uri)
 
 
+def first_key(settings: Settings) -> str | None:
+    """The administrator's key of a service that never had one, made now; None otherwise. Raises InputError for a host
+    that others reach while no keys are required, MachineError."""
+    from triage.keys import check_reach, make_first_key
+
+    check_reach(settings)
+    return make_first_key(settings)
+
+
 def serve(settings: Settings) -> None:
     """Serve until a signal. Raises MachineError when the port is taken or the database cannot be opened."""
     from service import app

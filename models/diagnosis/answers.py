@@ -69,7 +69,7 @@ def frozen_rung(data: TrainingData, embed: Embed) -> Learn:
 
     def learn(tickets: TicketArrays, seed: int) -> Judge:
         from sklearn.linear_model import LogisticRegression
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
+        from threadpoolctl import threadpool_limits
 
         inputs, leaves = _labelled(data.index, tickets)
         if len(np.unique(leaves)) == 1:

@@ -15,19 +15,27 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from service.pages.person import person_of
+from service.access import caller_of
+from service.pages.person import names_itself, person_of
 
 _SERVICE = Path(__file__).resolve().parents[1]
-_TEMPLATE_FOLDERS = ("pages", "console/templates", "labels/templates", "dashboard/templates")
+_TEMPLATE_FOLDERS = ("pages", "access/templates", "console/templates", "labels/templates", "dashboard/templates")
 _SECTIONS = ("/console", "/labels", "/dashboard")
 _BAND_WORDS = {"high": "very likely", "medium": "likely", "low": "a guess"}
 
 
 def render(request: Request, name: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
-    """The template `name` as a page. Each is given `here` (its path), `back` (where to return to) and `person` (who
-    works).
+    """The template `name` as a page. Each is given `here` (its path), `back` (where to return to), `person` (who
+    works), `names_itself` (whether that is a name they wrote) and `signed_in`.
     """
-    given = {"here": request.url.path, "back": _back(request), "person": person_of(request)}
+    caller = caller_of(request)
+    given = {
+        "here": request.url.path,
+        "back": _back(request),
+        "person": person_of(request),
+        "names_itself": names_itself(request),
+        "signed_in": caller is not None and caller.how == "session",
+    }
     return HTMLResponse(environment().get_template(name).render(given | context), status_code=status_code)
 
 

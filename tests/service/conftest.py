@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -25,9 +26,11 @@ from models.train import train
 from pipeline.text.features import model_text, text_statistics
 from service.app import create_app, running
 from service.options import ServiceOptions
+from tickets.api_keys import hash_of
 from tickets.catalogue import keep_dataset, write_templates, write_tree
 from tickets.contact_types import ContactType, ContactTypeTree
-from tickets.database import open_database
+from tickets.database import api_keys, open_database
+from tickets.feedback_log import insert_new
 from tickets.records import ReplyTemplate, Ticket, attributes_to_text
 from tickets.workspace import Workspace
 
@@ -72,6 +75,9 @@ _CLOSINGS = ("Thanks.", "Please hurry, I travel tomorrow.", "This is urgent.", "
 
 OPTIONS = ServiceOptions(release_check_seconds=0.05)
 Start = Callable[[Workspace, sa.Engine], AbstractContextManager[str]]
+Connect = Callable[[str], httpx.Client]
+# The administrator's key in every test's database: security is on in all that is tested.
+KEY_ID, KEY = "0123456789ab", f"triage_0123456789ab_{'5eed' * 16}"
 
 
 @dataclass(frozen=True)
@@ -135,28 +141,55 @@ def served(trained: Workspace, tmp_path: Path) -> Workspace:
 
 @pytest.fixture(scope="session")
 def start() -> Start:
-    """Serve on a free port while a `with` lasts, looking for a new release often."""
+    """Serve on a free port while a `with` lasts, looking for a new release often; KEY is an administrator's."""
 
     def serve(workspace: Workspace, engine: sa.Engine) -> AbstractContextManager[str]:
+        admit(engine)
         return running(create_app(workspace, engine, OPTIONS))
 
     return serve
 
 
 @pytest.fixture(scope="session")
-def answering(start: Start, trained: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def connect() -> Connect:
+    """A client of a service at an address, with the administrator's key."""
+
+    def client(address: str) -> httpx.Client:
+        return httpx.Client(base_url=address, headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
+
+    return client
+
+
+@pytest.fixture(scope="session")
+def key() -> str:
+    """The administrator's key of every service that `start` starts."""
+    return KEY
+
+
+def admit(engine: sa.Engine) -> None:
+    """Put KEY into the database, shared, so that pages ask for a name; a database that is away stays without."""
+    facts = {"key_id": KEY_ID, "name": "tests", "role": "admin", "shared": True, "hash": hash_of(KEY)}
+    with contextlib.suppress(sa.exc.OperationalError), engine.begin() as connection:
+        connection.execute(insert_new(engine, api_keys).values(**facts, created_at=datetime.now(UTC)))
+
+
+@pytest.fixture(scope="session")
+def answering(
+    start: Start, connect: Connect, trained: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
     """A client of one service that lives as long as the session, for tests that look at answers alone."""
     engine = open_database(f"sqlite:///{tmp_path_factory.mktemp('answering') / 'triage.db'}")
-    with start(trained, engine) as address, httpx.Client(base_url=address, timeout=30) as client:
+    with start(trained, engine) as address, connect(address) as client:
         yield client
     engine.dispose()
 
 
 @pytest.fixture
-def service(served: Workspace, engine: sa.Engine) -> Iterator[Service]:
+def service(connect: Connect, served: Workspace, engine: sa.Engine) -> Iterator[Service]:
     """The service over HTTP, on both databases."""
+    admit(engine)
     app = create_app(served, engine, OPTIONS)
-    with running(app) as address, httpx.Client(base_url=address, timeout=30) as client:
+    with running(app) as address, connect(address) as client:
         yield Service(address, served, engine, client, app)
 
 
@@ -233,6 +266,7 @@ def page(service: Service) -> Iterator[Page]:
         opened.on("pageerror", lambda error: complaints.append(str(error)))
         opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         opened.on("request", asked)
+        opened.goto(f"/login?key={KEY}")
         yield opened
         browser.close()
     assert complaints == []

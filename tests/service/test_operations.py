@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import subprocess
@@ -15,12 +16,14 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 import service as package
+from service.access.options import AccessOptions
 from service.app import create_app, running
+from tests.service.conftest import OPTIONS
 from tickets.errors import MachineError
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tests.service.conftest import Service, Start
+    from tests.service.conftest import Connect, Service, Start
 
 BODY = {"ticket": {"body": "Hello, I cannot sign in. My name is Quetzalcoatl."}}
 METRICS = {
@@ -90,9 +93,10 @@ def test_the_description_documents_problems(answering: httpx.Client) -> None:
     assert "hint" in described["components"]["schemas"]["Problem"]["properties"]
 
 
-def test_with_the_database_away_suggestions_go_on_and_feedback_is_told_to_wait(start: Start, served: Workspace) -> None:
+def test_with_the_database_away_suggestions_go_on_and_feedback_is_told_to_wait(served: Workspace) -> None:
     away = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
-    with start(served, away) as address, httpx.Client(base_url=address, timeout=30) as client:
+    app = create_app(served, away, dataclasses.replace(OPTIONS, access=AccessOptions(require_keys=False)))
+    with running(app) as address, httpx.Client(base_url=address, timeout=30) as client:
         feedback = {"suggestion_id": "any", "action": "ignored"}
         made = client.post("/v1/suggestions", json=BODY)
         assert made.status_code == 200
@@ -100,7 +104,6 @@ def test_with_the_database_away_suggestions_go_on_and_feedback_is_told_to_wait(s
         answers = [
             client.post("/v1/feedback", json=feedback, headers={"Idempotency-Key": "k"}),
             client.post("/v1/feedback", json=of_it),
-            client.get("/readyz"),
             client.get("/console"),
         ]
         for answer in answers:
@@ -108,13 +111,12 @@ def test_with_the_database_away_suggestions_go_on_and_feedback_is_told_to_wait(s
             assert answer.json()["code"] == "database-unavailable"
             assert int(answer.headers["retry-after"]) > 0
         assert client.get("/livez").status_code == 200
-        assert client.get("/metrics").status_code == 200
 
 
 def test_the_log_names_routes_and_never_what_customers_wrote(
-    start: Start, served: Workspace, engine: sa.Engine
+    start: Start, connect: Connect, served: Workspace, engine: sa.Engine
 ) -> None:
-    with capture_logs() as events, start(served, engine) as address, httpx.Client(base_url=address) as client:
+    with capture_logs() as events, start(served, engine) as address, connect(address) as client:
         made = client.post("/v1/suggestions", json=BODY).json()
         client.get(f"/console/suggestions/{made['suggestion_id']}?note=Quetzalcoatl")
         client.post("/v1/suggestions", json={"ticket": {"body": ["Quetzalcoatl"]}})
@@ -152,6 +154,7 @@ HEAVY = ("torch", "transformers", "pyspark", "mlflow", "evidently", "pandas")
 SERVE_ONE = """
 import sys, httpx, structlog
 from pathlib import Path
+from service.access.options import AccessOptions
 from service.app import create_app, running
 from tickets.database import open_database
 from tickets.workspace import Workspace

@@ -18,7 +18,7 @@ from models.release import ONNX, current_version, promote, roll_back
 from tickets.workspace import Workspace, write_text
 
 if TYPE_CHECKING:
-    from tests.service.conftest import Service, Start
+    from tests.service.conftest import Connect, Service, Start
 
 BODY = {"ticket": {"body": "Hello, I cannot sign in. What can I do?"}}
 
@@ -45,8 +45,10 @@ def spoil(path: Path) -> bytes:
     return content
 
 
-def test_without_a_release_each_request_says_what_to_do(start: Start, workspace: Workspace, engine: sa.Engine) -> None:
-    with start(workspace, engine) as address, httpx.Client(base_url=address) as client:
+def test_without_a_release_each_request_says_what_to_do(
+    start: Start, connect: Connect, workspace: Workspace, engine: sa.Engine
+) -> None:
+    with start(workspace, engine) as address, connect(address) as client:
         for answer in (client.post("/v1/suggestions", json=BODY), client.get("/v1/model"), client.get("/readyz")):
             assert answer.status_code == 503
             assert answer.headers["content-type"] == "application/problem+json"
@@ -57,18 +59,20 @@ def test_without_a_release_each_request_says_what_to_do(start: Start, workspace:
 
 
 def test_the_first_promotion_is_taken_up_by_a_running_service(
-    start: Start, served: Workspace, engine: sa.Engine
+    start: Start, connect: Connect, served: Workspace, engine: sa.Engine
 ) -> None:
     first = current_version(served)
     (served.releases / "current").unlink()
-    with start(served, engine) as address, httpx.Client(base_url=address) as client:
+    with start(served, engine) as address, connect(address) as client:
         assert client.get("/readyz").status_code == 503
         promote(served, str(first))
         assert soon(lambda: client.get("/readyz").status_code == 200)
         assert client.post("/v1/suggestions", json=BODY).json()["model_version"] == first
 
 
-def test_promotion_and_rollback_change_over_without_a_failed_request(service: Service, second_version: str) -> None:
+def test_promotion_and_rollback_change_over_without_a_failed_request(
+    service: Service, connect: Connect, second_version: str
+) -> None:
     first = version(service.client)
     second = second_version
     statuses: Counter[int] = Counter()
@@ -76,7 +80,7 @@ def test_promotion_and_rollback_change_over_without_a_failed_request(service: Se
     ended = threading.Event()
 
     def ask() -> None:
-        with httpx.Client(base_url=service.address, timeout=30) as client:
+        with connect(service.address) as client:
             while not ended.is_set():
                 answer = client.post("/v1/suggestions", json=BODY)
                 statuses[answer.status_code] += 1
@@ -133,10 +137,12 @@ def test_a_pointer_that_is_no_text_leaves_the_service_running(service: Service, 
     assert soon(lambda: version(service.client) == second_version)
 
 
-def test_a_release_that_was_mended_is_tried_again(start: Start, served: Workspace, engine: sa.Engine) -> None:
+def test_a_release_that_was_mended_is_tried_again(
+    start: Start, connect: Connect, served: Workspace, engine: sa.Engine
+) -> None:
     release = served.releases / str(current_version(served))
     content = spoil(release / ONNX)
-    with start(served, engine) as address, httpx.Client(base_url=address) as client:
+    with start(served, engine) as address, connect(address) as client:
         refused = client.get("/readyz")
         assert refused.status_code == 503
         assert ONNX in refused.json()["detail"]

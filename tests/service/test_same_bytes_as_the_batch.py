@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from pipeline.cleaning import clean
@@ -27,7 +26,7 @@ from tickets.workspace import Workspace
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from tests.service.conftest import Start
+    from tests.service.conftest import Connect, Start
 
 DAY = date(2026, 3, 2)
 BATCH = 64
@@ -63,7 +62,7 @@ UGLY = [
 
 @pytest.mark.slow
 def test_spark_and_the_service_clean_thousands_of_tickets_to_the_same_bytes(
-    workspace: Workspace, trained: Workspace, start: Start, spark: SparkSession, tmp_path: Path
+    workspace: Workspace, trained: Workspace, start: Start, connect: Connect, *, spark: SparkSession, tmp_path: Path
 ) -> None:
     written = _tickets()
     (tmp_path / "dataset.toml").write_text(DATASET, encoding="utf-8")
@@ -74,7 +73,7 @@ def test_spark_and_the_service_clean_thousands_of_tickets_to_the_same_bytes(
     clean(workspace, as_of=DAY, spark=spark)
     batch = {row["ticket_id"]: _of_row(row) for row in workspace.read(TICKETS).to_pylist()}
     refused = {json.loads(row["fields"])["ticket_id"] for row in workspace.read(QUARANTINE).to_pylist()}
-    kept, rejected = _through_the_service(start, trained, tmp_path, written, refused)
+    kept, rejected = _through_the_service(start, connect, trained, tmp_path, written, refused=refused)
 
     assert len(batch) >= 3_000
     assert {row["language"] for row in batch.values()} >= {"en", "de"}
@@ -109,14 +108,20 @@ def _tickets() -> list[dict[str, Any]]:
 
 
 def _through_the_service(
-    start: Start, trained: Workspace, folder: Path, written: list[dict[str, Any]], refused: set[str]
+    start: Start,
+    connect: Connect,
+    trained: Workspace,
+    folder: Path,
+    written: list[dict[str, Any]],
+    *,
+    refused: set[str],
 ) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
     """What the service keeps of each ticket, and those it refuses. A batch with a refused ticket is refused whole, so
     tickets that Spark refused are sent alone."""
     engine = open_database(f"sqlite:///{folder / 'triage.db'}")
     kept, rejected = {}, []
     sound = [ticket for ticket in written if ticket["ticket_id"] not in refused]
-    with start(trained, engine) as address, httpx.Client(base_url=address, timeout=120) as client:
+    with start(trained, engine) as address, connect(address) as client:
         for first in range(0, len(sound), BATCH):
             asked = {"tickets": [_fields(ticket) for ticket in sound[first : first + BATCH]]}
             answer = client.post("/v1/suggestions/batch", json=asked)

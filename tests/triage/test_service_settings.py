@@ -15,7 +15,12 @@ from triage.settings import LogSettings, ServiceSettings, read_settings
 from triage.settings_list import as_markdown, every_setting
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
-NOT_OF_THE_ENVIRONMENT = {"clock", "traces", "threads", "drain_seconds"}  # the last two are settings on top
+NOT_OF_THE_ENVIRONMENT = {"clock", "traces"} | {
+    "threads",
+    "drain_seconds",
+    "access",
+    "keep_text",
+}  # the latter have other names
 
 
 def test_every_knob_of_the_service_is_a_setting_with_the_same_default() -> None:

@@ -16,7 +16,7 @@ from tickets.experiment_log import ExperimentRun, append_run
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tests.service.conftest import Start
+    from tests.service.conftest import Connect, Start
 
 START = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
@@ -39,8 +39,8 @@ def engine(workspace: Workspace) -> Iterator[sa.Engine]:
 
 
 @pytest.fixture
-def service(start: Start, workspace: Workspace, engine: sa.Engine) -> Iterator[Young]:
-    with start(workspace, engine) as address, httpx.Client(base_url=address, timeout=30) as client:
+def service(start: Start, connect: Connect, workspace: Workspace, engine: sa.Engine) -> Iterator[Young]:
+    with start(workspace, engine) as address, connect(address) as client:
         yield Young(address, workspace, client)
 
 

@@ -15,13 +15,16 @@ import sqlalchemy as sa
 from prometheus_client import CollectorRegistry
 
 from models.release import FACTS, promote
+from service.access.options import AccessOptions
+from service.app import create_app, running
 from service.job_metrics import JobMetrics
+from service.options import ServiceOptions
 from service.telemetry import Metrics
 from tickets.monitor_log import Alarm, DetectorResult, MonitorRun, record_run
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tests.service.conftest import Service, Start
+    from tests.service.conftest import Service
 
 NIGHT = datetime(2026, 11, 1, 2, tzinfo=UTC)
 
@@ -125,9 +128,10 @@ def test_a_database_that_does_not_answer_holds_up_no_scrape_for_long(tmp_path: P
     release.set()
 
 
-def test_a_database_that_is_away_is_told_and_nothing_else_is_lost(start: Start, served: Workspace) -> None:
+def test_a_database_that_is_away_is_told_and_nothing_else_is_lost(served: Workspace) -> None:
     away = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
-    with start(served, away) as address:
+    options = ServiceOptions(access=AccessOptions(require_keys=False))
+    with running(create_app(served, away, options)) as address:
         text = httpx.get(f"{address}/metrics").text
     assert value(text, "triage_database_up") == 0
     assert value(text, 'triage_release_loads_total{result="loaded"}') == 1

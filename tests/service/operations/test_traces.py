@@ -12,6 +12,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from service.access.options import AccessOptions
 from service.app import create_app, running
 from service.options import ServiceOptions
 from service.traces import NO_TRACES, exported_traces
@@ -53,7 +54,7 @@ def test_spans_stand_inside_the_request_also_from_another_thread(
     served: Workspace, sqlite_engine: sa.Engine, collector: Collector
 ) -> None:
     with exported_traces(collector.endpoint) as traces:
-        app = create_app(served, sqlite_engine, ServiceOptions(traces=traces))
+        app = create_app(served, sqlite_engine, ServiceOptions(traces=traces, access=AccessOptions(require_keys=False)))
 
         @app.get("/measured")
         async def measured() -> None:
@@ -94,7 +95,9 @@ def test_without_an_endpoint_nothing_is_sent_nor_imported() -> None:
 def test_a_collector_that_is_away_costs_no_request_and_no_long_end(served: Workspace, sqlite_engine: sa.Engine) -> None:
     with (
         exported_traces("http://127.0.0.1:1") as traces,
-        running(create_app(served, sqlite_engine, ServiceOptions(traces=traces))) as address,
+        running(
+            create_app(served, sqlite_engine, ServiceOptions(traces=traces, access=AccessOptions(require_keys=False)))
+        ) as address,
     ):
         assert httpx.post(f"{address}/v1/suggestions", json=TICKET).status_code == 200
         ended = time.monotonic()

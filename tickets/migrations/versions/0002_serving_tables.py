@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("key_id", sa.String(200), primary_key=True),
         sa.Column("name", sa.String(200), nullable=False, index=True),
         sa.Column("role", sa.String(20), nullable=False),
+        sa.Column("shared", sa.Boolean(), nullable=False),
         sa.Column("hash", sa.String(64), nullable=False, unique=True),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("expires_at", _TIME, nullable=True),

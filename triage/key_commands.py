@@ -1,0 +1,93 @@
+"""`triage keys` and `triage audit`: who may use the service, and what was done with that."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Annotated
+
+import typer
+
+from triage.options import Folder, settings_of
+
+keys_app = typer.Typer(help="API keys: who may use the service, and as what.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Whose key it is: a person, or a program.")]
+
+
+@keys_app.command("create")
+def create_key(
+    name: Name,
+    role: Annotated[str, typer.Option(help="agent, labeler or admin; each may do what those before it may.")],
+    workspace: Folder = None,
+    days: Annotated[float | None, typer.Option(help="How long it works; for ever when not given.")] = None,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Several people use it and write their own names on the pages.")
+    ] = False,
+) -> None:
+    """Make a key and show it, this once."""
+    from triage import keys
+
+    print(keys.create(settings_of(workspace), name, role, days=days, shared=shared))
+
+
+@keys_app.command("list")
+def list_keys(workspace: Folder = None) -> None:
+    """Show the keys there are and were, without their secrets."""
+    from triage import keys
+
+    now = dt.datetime.now(dt.UTC)
+    print(f"{'id':<12}  {'role':<7}  {'state':<8}  {'made':<16}  {'until':<16}  {'last used':<16}  name")
+    for key in keys.listed(settings_of(workspace)):
+        state = "revoked" if key.revoked_at else "works" if key.works(now) else "over"
+        times = "  ".join(f"{_when(time):<16}" for time in (key.created_at, key.expires_at, key.last_used_at))
+        print(f"{key.key_id}  {key.role:<7}  {state:<8}  {times}  {key.name}{' (shared)' if key.shared else ''}")
+
+
+@keys_app.command("rotate")
+def rotate_key(
+    name: Name,
+    workspace: Folder = None,
+    grace: Annotated[float, typer.Option(min=0, help="Hours that the old one goes on working.")] = 0.0,
+) -> None:
+    """Make a new key in the place of the one of that name, and show it, this once."""
+    from triage import keys
+
+    print(keys.rotate(settings_of(workspace), name, grace_hours=grace))
+
+
+@keys_app.command("revoke")
+def revoke_key(
+    name_or_id: Annotated[str, typer.Argument(help="A key's name or its id.")], workspace: Folder = None
+) -> None:
+    """End a key for good, and the sessions that it began. A running service knows within seconds."""
+    from triage import keys
+
+    for key in keys.revoke(settings_of(workspace), name_or_id):
+        print(f"{key.key_id} ({key.name}) works no more.")
+
+
+def add_audit_command(app: typer.Typer) -> None:
+    """Add `triage audit`."""
+
+    @app.command()
+    def audit(
+        workspace: Folder = None,
+        since: Annotated[
+            dt.datetime | None,
+            typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="From when on (UTC); the newest 1000 at most."),
+        ] = None,
+    ) -> None:
+        """Show the audit log: keys, sign-ins, refused roles, promotions and rollbacks."""
+        from triage import keys
+
+        start = since.replace(tzinfo=dt.UTC) if since else None
+        for entry in keys.audited(settings_of(workspace), start):
+            details = json.dumps(dict(entry.details), ensure_ascii=False) if entry.details else ""
+            line = f"{entry.at:%Y-%m-%dT%H:%M:%SZ}  {entry.actor}  {entry.action}  {entry.target or ''}  {details}"
+            # Paths and names come from outside; a control character in one would act on the terminal.
+            print("".join(letter if letter.isprintable() else "?" for letter in line.rstrip()))
+
+
+def _when(time: dt.datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M}" if time else ""
