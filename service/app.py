@@ -20,12 +20,13 @@ from service import console, dashboard, feedback, health, labels, problems, sugg
 from service.access import login
 from service.access.described import describe_access
 from service.access.guard import Access, Guard
-from service.access.headers import SecurityHeaders
 from service.access.sessions import Sessions
 from service.answering import Asked, infer
 from service.batching import MicroBatcher
 from service.boundary import Boundary
 from service.choices import Choices
+from service.helpdesks import sidebar, webhooks
+from service.helpdesks.write_backs import WriteBacks
 from service.options import ServiceOptions, cores
 from service.pages import person, picker
 from service.releases import Releases
@@ -35,6 +36,10 @@ from service.spool import Spool
 from service.telemetry import Metrics
 from tickets.records import Suggestion
 from tickets.workspace import Workspace
+
+_PARTS = (
+    *(suggestions, feedback, taxonomy, health, console, labels, dashboard, person, picker, login, webhooks, sidebar),
+)
 
 __all__ = ["create_app", "running", "serve"]
 
@@ -64,12 +69,12 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
     app.state.workspace, app.state.engine = workspace, engine
     app.state.options, app.state.releases = options, releases
     app.state.serving = _serving(workspace, engine, options, releases, metrics)
+    app.state.write_backs = WriteBacks(app.state.serving)
     problems.register(app)
     app.state.access = Access(engine, options.access, Sessions(workspace, hours=options.access.session_hours))
     app.add_middleware(Guard, access=app.state.access)
-    framed = SecurityHeaders(options.access.frame_ancestors)
-    app.add_middleware(Boundary, metrics=metrics, max_body_bytes=options.max_body_bytes, headers=framed)
-    for part in (suggestions, feedback, taxonomy, health, console, labels, dashboard, person, picker, login):
+    app.add_middleware(Boundary, metrics=metrics, max_body_bytes=options.max_body_bytes)
+    for part in _PARTS:
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_api_route("/", _to_console, include_in_schema=False)
@@ -109,13 +114,15 @@ def _version_of(releases: Releases) -> str | None:
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the release before the first request, then watch for the next one. At the end nothing that was taken in is
-    left undone: background work, then inference, then the suggestion log."""
+    left undone: write-backs and background work, then inference, then the suggestion log."""
     serving: Serving = app.state.serving
     await to_thread.run_sync(serving.releases.refresh)
     with serving.spool.running():
         async with serving.batcher.running(), anyio.create_task_group() as tasks:
             tasks.start_soon(serving.releases.watch, app.state.options.release_check_seconds)
+            tasks.start_soon(app.state.write_backs.run)
             yield
+            await app.state.write_backs.stop()
             tasks.cancel_scope.cancel()
             await asyncio.gather(*serving.background, return_exceptions=True)
 

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import CALLER
-from service.access.headers import SecurityHeaders
+from service.access.headers import add_security_headers
 from service.logs import where
 from service.problems import Problem, respond, unexpected
 from service.telemetry import Metrics
@@ -32,11 +32,10 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 class Boundary:
     """Wraps the app: see the module. An exception that nobody handled becomes a 500 problem and a log line."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int, headers: SecurityHeaders) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int) -> None:
         self.app = app
         self.metrics = metrics
         self.max_body_bytes = max_body_bytes
-        self.headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,7 +49,7 @@ class Boundary:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self.headers.add(scope, message, request_id)
+                add_security_headers(scope, message, request_id)
                 if scope["app"].state.draining:  # so that the client's next request goes to another process
                     MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)

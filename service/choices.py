@@ -74,7 +74,7 @@ class Choices:
         trees = [self.tree(), *([suggester.tree] if suggester is not None else [])]
         return next((tree.path(contact_type) for tree in trees if contact_type in tree), contact_type)
 
-    def search(self, query: str, *, limit: int = 30) -> list[tuple[ContactType, str]]:
+    def search(self, query: str, *, limit: int = 300) -> list[tuple[ContactType, str]]:
         """Active leaves, with their paths, whose path or description holds every word of the query; in tree order."""
         tree = self.tree()
         words = query.casefold().split()

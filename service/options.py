@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from service.access.options import AccessOptions, KeepText
+from service.helpdesks.options import Helpdesks
 from service.traces import NO_TRACES, Traces
 
 
@@ -35,6 +36,8 @@ class ServiceOptions:
     retry_after_seconds: int = 5  # what a 503 tells the client to wait
     access: AccessOptions = field(default_factory=AccessOptions)  # keys, roles, rates; see there
     keep_text: KeepText = "masked"  # what of a ticket is kept with its suggestion
+    helpdesks: Helpdesks = field(default_factory=Helpdesks)  # those whose webhooks are taken
+    frame_ancestors: tuple[str, ...] = ()  # the origins that may show /sidebar in a frame, and speak to it
     # The time written on suggestions and feedback; a replay of history brings its own.
     clock: Callable[[], datetime] = utc_now
     traces: Traces = NO_TRACES  # where spans go

@@ -97,7 +97,7 @@ def register(app: FastAPI) -> None:
     """Make every error of the app a problem: ours, FastAPI's, the database's."""
 
     def answer(request: Request, error: Exception) -> Response:
-        problem = _as_problem(error, retry_after=request.app.state.options.retry_after_seconds)
+        problem = as_problem(error, retry_after=request.app.state.options.retry_after_seconds)
         return respond(request, problem)
 
     for kind in (Problem, HTTPException, RequestValidationError, TriageError, sa.exc.SQLAlchemyError):
@@ -137,7 +137,8 @@ def _wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/v1/")
 
 
-def _as_problem(error: Exception, *, retry_after: float) -> Problem:
+def as_problem(error: Exception, *, retry_after: float) -> Problem:
+    """Any error as what a client is told of it."""
     match error:
         case Problem():
             return error

@@ -129,6 +129,12 @@ class Metrics:
         )
         self.queue_depth = Gauge("triage_queue_depth", "Tickets waiting for the model.", registry=new)
         self.feedback = Counter("triage_feedback", "Feedback kept.", ["action"], registry=new)
+        self.webhooks = Counter(
+            "triage_webhook_deliveries",
+            "Helpdesk deliveries, by what came of them.",
+            ["helpdesk", "outcome"],
+            registry=new,
+        )
         self.challenger_answers = Counter(
             "triage_challenger_answers",
             "Tickets that a shadow answered too, by whether it agreed with the champion.",

@@ -194,8 +194,12 @@ webhook_deliveries = sa.Table(  # each is taken once, however often it arrives
     _key("delivery_id"),
     _time("at", index=True),
     _text("ticket_id", nullable=True),
-    _text("status"),  # taken | written back | failed
-    _text("suggestion_id", nullable=True),
+    _text("status"),  # taken | written back | withheld | feedback | failed
+    sa.Column("suggestion_id", sa.String(200), index=True),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    _time("due_at", nullable=True, index=True),  # when a taken delivery is worked on next; none once it is done
+    _text("reason", nullable=True),  # why it failed; holds no ticket text
+    sa.Column("ticket", sa.JSON(none_as_null=True)),  # as it came, until the delivery is done
 )
 
 

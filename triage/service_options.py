@@ -7,8 +7,9 @@ from typing import Any
 
 from service.options import ServerOptions, ServiceOptions
 from service.traces import Traces
+from triage.helpdesks import connected
 from triage.keys import access_options
-from triage.settings import Settings
+from triage.settings import Settings, frame_ancestors
 
 
 def service_options(settings: Settings, traces: Traces) -> ServiceOptions:
@@ -17,6 +18,8 @@ def service_options(settings: Settings, traces: Traces) -> ServiceOptions:
         threads=settings.threads,
         access=access_options(settings),
         keep_text=settings.privacy.keep_text,
+        helpdesks=connected(settings),
+        frame_ancestors=frame_ancestors(settings),
         traces=traces,
         **_named(settings, ServiceOptions),
     )

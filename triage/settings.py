@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sa
-from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from tickets.database import open_database
@@ -28,12 +29,51 @@ class SparkSettings(BaseModel):
     config: dict[str, str] = Field(default_factory=dict, description="Any other Spark settings, as JSON.")
 
 
-class ZendeskSettings(BaseModel):
-    """TRIAGE_ZENDESK__URL, TRIAGE_ZENDESK__EMAIL and TRIAGE_ZENDESK__TOKEN."""
+class HelpdeskSettings(BaseModel):
+    """What TRIAGE_ZENDESK__*, TRIAGE_ZAMMAD__*, TRIAGE_CHATWOOT__* and TRIAGE_FRESHDESK__* share; docs/helpdesks.md."""
 
-    url: str | None = Field(default=None, description="The account, such as https://company.zendesk.com.")
-    email: str | None = Field(default=None, description="The admin whose API token it is; unset for an OAuth token.")
-    token: SecretStr | None = Field(default=None, description="API token or OAuth access token.")
+    url: str | None = Field(default=None, description="The helpdesk, such as https://company.zendesk.com.")
+    token: SecretStr | None = Field(default=None, description="The token that writes back; an agent's is enough.")
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="Proves webhooks; without it they are answered with 404."
+    )
+    max_age_seconds: float = Field(default=300, gt=0, description="Webhooks signed longer ago are refused.")
+    write_back: str = Field(default="tags,note", description="By commas: tags, field, note; none for nothing.")
+    contact_type_field: str = Field(default="", description="The ticket field of the contact type: its id or name.")
+    field_values: dict[str, str] = Field(
+        default_factory=dict, description="Contact type to the field's value, as JSON; the id where it has none."
+    )
+    tag_prefix: str = Field(default="triage_", description="Before the contact type in tags.")
+    attributes: dict[str, str] = Field(
+        default_factory=dict, description="Ticket attributes, as JSON: name to its place in the payload, with dots."
+    )
+    ticket_prefix: str = Field(default="", description="Before ticket ids, where helpdesks share a workspace.")
+
+    @field_validator("write_back")
+    @classmethod
+    def _known_ways(cls, written: str) -> str:
+        unknown = set(_by_commas(written)) - {"tags", "field", "note", "none"}
+        if unknown:
+            raise ValueError(f"unknown: {', '.join(sorted(unknown))}; known are tags, field, note, none")
+        return written
+
+    def ways(self) -> tuple[str, ...]:
+        return tuple(way for way in _by_commas(self.write_back) if way != "none")
+
+
+class ZendeskSettings(HelpdeskSettings):
+    """TRIAGE_ZENDESK__*: URL, EMAIL and TOKEN serve the export too."""
+
+    email: str | None = Field(default=None, description="Whose API token it is; unset for an OAuth token.")
+
+
+class ChatwootSettings(HelpdeskSettings):
+    """TRIAGE_CHATWOOT__*."""
+
+    account: str = Field(default="", description="The account's number, as in its addresses.")
+    url_token: SecretStr | None = Field(
+        default=None, description="The webhook address's ?token=, for a Chatwoot before 4.11.2, which signs nothing."
+    )
 
 
 class RetentionSettings(BaseModel):
@@ -106,9 +146,6 @@ class AccessSettings(BaseModel):
     failures_per_minute: int = Field(default=30, ge=1, description="Wrong keys from one address.")
     max_requests: int = Field(default=500, ge=1, description="Requests under way at once.")
     body_seconds: float = Field(default=30.0, gt=0, description="For a request's body to arrive.")
-    frame_ancestors: tuple[str, ...] = Field(
-        default=(), description='Who may show /sidebar in a frame, as JSON: ["https://company.zendesk.com"].'
-    )
     trusted_proxies: tuple[str, ...] = Field(
         default=(), description='Addresses whose X-Forwarded-For and -Proto are believed, as JSON: ["10.0.0.5"].'
     )
@@ -159,6 +196,12 @@ class Settings(BaseSettings):
     )
     spark: SparkSettings = Field(default_factory=SparkSettings)
     zendesk: ZendeskSettings = Field(default_factory=ZendeskSettings)
+    zammad: HelpdeskSettings = Field(default_factory=HelpdeskSettings)
+    chatwoot: ChatwootSettings = Field(default_factory=ChatwootSettings)
+    freshdesk: HelpdeskSettings = Field(default_factory=HelpdeskSettings)
+    frame_ancestors: str = Field(
+        default="", description="Origins that may show /sidebar in a frame, by commas; none by default."
+    )
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     tracking: TrackingSettings = Field(default_factory=TrackingSettings)
     access: AccessSettings = Field(default_factory=AccessSettings)
@@ -207,6 +250,22 @@ def read_settings() -> Settings:
             f"a TRIAGE_ variable cannot be read: {error}.",
             hint="Nested settings have their own, such as TRIAGE_SPARK__MASTER.",
         ) from error
+
+
+def _by_commas(written: str) -> list[str]:
+    return [part.strip() for part in written.split(",") if part.strip()]
+
+
+def frame_ancestors(settings: Settings) -> tuple[str, ...]:
+    """Raises InputError for what is no origin."""
+    origins = tuple(_by_commas(settings.frame_ancestors))
+    for origin in origins:
+        if not re.fullmatch(r"https?://(\*\.)?[A-Za-z0-9.-]+(:\d+)?", origin):
+            raise InputError(
+                f"TRIAGE_FRAME_ANCESTORS has {origin!r}, which is no origin.",
+                hint="Write origins as https://company.zendesk.com or https://*.example.com, without a path.",
+            )
+    return origins
 
 
 def tracking_uri(settings: Settings, workspace: Workspace) -> str:

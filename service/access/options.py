@@ -46,6 +46,5 @@ class AccessOptions:
     max_header_bytes: int = 32_768  # request line and headers together
     max_headers: int = 100
     header_seconds: float = 20.0  # for a request's headers to arrive
-    frame_ancestors: tuple[str, ...] = ()  # who may show /sidebar in a frame, such as https://company.zendesk.com
     trusted_proxies: tuple[str, ...] = ()  # addresses whose X-Forwarded-* are believed
     oidc: OidcOptions | None = None

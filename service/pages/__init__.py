@@ -16,17 +16,22 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.access import caller_of
+from service.pages.branches import branches
 from service.pages.person import names_itself, person_of
+from service.pages.shown_text import shown_text
 
 _SERVICE = Path(__file__).resolve().parents[1]
-_TEMPLATE_FOLDERS = ("pages", "access/templates", "console/templates", "labels/templates", "dashboard/templates")
+_TEMPLATE_FOLDERS = (
+    *("pages", "access/templates", "console/templates", "labels/templates", "dashboard/templates"),
+    "helpdesks/templates",
+)
 _SECTIONS = ("/console", "/labels", "/dashboard")
 _BAND_WORDS = {"high": "very likely", "medium": "likely", "low": "a guess"}
 
 
 def render(request: Request, name: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
     """The template `name` as a page. Each is given `here` (its path), `back` (where to return to), `person` (who
-    works), `names_itself` (whether that is a name they wrote) and `signed_in`.
+    works), `names_itself` (whether that is a name they wrote), `signed_in`, and `theme` (light or dark where chosen).
     """
     caller = caller_of(request)
     given = {
@@ -35,6 +40,7 @@ def render(request: Request, name: str, *, status_code: int = 200, **context: An
         "person": person_of(request),
         "names_itself": names_itself(request),
         "signed_in": caller is not None and caller.how == "session",
+        "theme": _theme(request),
     }
     return HTMLResponse(environment().get_template(name).render(given | context), status_code=status_code)
 
@@ -49,7 +55,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(percent=percent, when=when, confidence=confidence)
+    made.filters.update(percent=percent, chance=chance, when=when, confidence=confidence)
+    made.filters.update(branches=branches, shown_text=shown_text)
     return made
 
 
@@ -61,9 +68,22 @@ def _back(request: Request) -> str:
     return section if section in _SECTIONS else "/console"
 
 
+def _theme(request: Request) -> str:
+    """What theme.js keeps in a cookie; empty follows the system."""
+    chosen = request.cookies.get("triage_theme", "")
+    return chosen if chosen in {"light", "dark"} else ""
+
+
 def percent(share: float | None) -> str:
     """0.834 -> `83 %`"""
     return "unknown" if share is None else f"{share:.0%}".replace("%", " %")
+
+
+def chance(probability: float) -> str:
+    """A probability to the per cent; what is all but sure, or all but impossible, is not said to be."""
+    if probability < 0.01:
+        return "under 1 %"
+    return "over 99 %" if probability > 0.99 else percent(probability)
 
 
 def when(time: datetime | None) -> str:

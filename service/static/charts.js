@@ -1,6 +1,7 @@
 // Draws each chart of the page from the specification beside it. The security policy forbids eval, so expressions are
 // interpreted; colours follow the sheet. The numbers stand in a table below each chart, so nothing is lost without a script.
-const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+const chosen = document.documentElement.dataset.theme;
+const dark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 const ink = getComputedStyle(document.documentElement).getPropertyValue("--ink").trim();
 const line = getComputedStyle(document.documentElement).getPropertyValue("--line").trim();
 for (const chart of document.querySelectorAll("[data-chart]")) {

@@ -1,33 +1,62 @@
-// Keys of the pages. An element with data-key="x" answers to that key: a radio button is chosen, a field gets the focus, a
-// button or link is pressed. While one writes in a field, Escape leaves it.
+// Keys of the pages. An element with data-key="x" answers to that key (data-keys="j k" to more): a radio button is chosen, a
+// field gets the focus, a button or link is pressed, and data-then="#id" gets the focus afterwards. While one writes in a field,
+// Escape leaves it. While a dialog is open, it has the keys.
+for (const opener of document.querySelectorAll("[data-opens]")) {
+  opener.hidden = false;
+  opener.addEventListener("click", () => document.getElementById(opener.dataset.opens).showModal());
+}
+
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (document.querySelector("dialog[open]")) return;
   const writing = event.target.matches?.("textarea, select, input:not([type=radio]):not([type=checkbox])");
   if (writing) {
     if (event.key === "Escape") {
       event.preventDefault(); // the browser would empty the field, and with it the list one chooses from
       event.target.blur();
     }
-    // Enter in the search field would press the form's first button: a suggestion nobody meant to accept.
-    if (event.key === "Enter" && event.target.type === "search") event.preventDefault();
+    // Enter in a search field of a form that is sent would press its first button: a suggestion nobody meant to accept.
+    const sends = event.target.form && event.target.form.method === "post";
+    if (event.key === "Enter" && event.target.type === "search" && sends) event.preventDefault();
     return;
   }
-  if (event.key === "j" || event.key === "k") {
-    const rows = [...document.querySelectorAll("a.open")];
-    const step = event.key === "j" ? 1 : -1;
-    const at = rows.indexOf(document.activeElement);
-    rows[Math.min(Math.max(at + step, 0), rows.length - 1)]?.focus();
+  const rows = [...document.querySelectorAll("a.open")];
+  if (rows.length && (event.key === "j" || event.key === "k")) {
+    const at = rows.indexOf(document.activeElement) + (event.key === "j" ? 1 : -1);
+    rows[Math.min(Math.max(at, 0), rows.length - 1)].focus();
     return;
   }
-  const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
-  if (!target) return;
+  if (rows.length && event.key === "n") return rows[0].click();
+  const key = CSS.escape(event.key);
+  const target = document.querySelector(`[data-key="${key}"], [data-keys~="${key}"]`);
+  if (!target || target.hidden) return;
   event.preventDefault();
+  press(target);
+});
+
+function press(target) {
   if (target.matches("input[type=radio]")) {
-    target.checked = true;
     target.focus();
-  } else if (target.matches("input")) {
+    target.click(); // so that whoever listens for changes hears of it
+  } else if (target.matches("input, textarea")) {
     target.focus();
+    target.dispatchEvent(new CustomEvent("reached"));
+  } else if (target.dataset.then) {
+    target.parentElement.open = true;
+    document.querySelector(target.dataset.then).focus();
   } else {
     target.click();
   }
+}
+
+// A form with data-once is sent once, however often its button is pressed.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("[data-once]") || event.defaultPrevented) return;
+  if (event.submitter?.hasAttribute("formaction")) return;
+  if (form.hasAttribute("aria-busy")) return event.preventDefault();
+  form.setAttribute("aria-busy", "true");
+});
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("[data-once]")) form.removeAttribute("aria-busy");
 });

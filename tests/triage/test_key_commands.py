@@ -82,14 +82,12 @@ def test_settings_reach_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
         "TRIAGE_ACCESS__REQUIRE_KEYS": "false",
         "TRIAGE_ACCESS__METRICS": "open",
         "TRIAGE_ACCESS__REQUESTS_PER_MINUTE": "7",
-        "TRIAGE_ACCESS__FRAME_ANCESTORS": '["https://company.zendesk.com"]',
         "TRIAGE_OIDC__ISSUER": "https://login.example",
         "TRIAGE_OIDC__ROLES": '{"support": "agent"}',
     }.items():
         monkeypatch.setenv(name, value)
     options = keys.access_options(Settings())
     assert (options.require_keys, options.metrics, options.requests_per_minute) == (False, "open", 7)
-    assert options.frame_ancestors == ("https://company.zendesk.com",)
     assert options.oidc is not None
     assert (options.oidc.issuer, dict(options.oidc.roles)) == ("https://login.example", {"support": "agent"})
 

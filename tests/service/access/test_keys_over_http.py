@@ -188,7 +188,7 @@ def test_the_description_tells_every_answer_of_the_guard(house: House) -> None:
     for path, item in described["paths"].items():
         for method, operation in item.items():
             answers = set(operation["responses"])
-            if path in ("/livez", "/readyz") or path.startswith("/v2/health"):
+            if path in ("/livez", "/readyz") or path.startswith(("/v2/health", "/webhooks/")):
                 assert operation["security"] == []
             else:
                 assert {"401", "403", "429", "503"} <= answers, (method, path)
@@ -200,7 +200,7 @@ def test_the_description_tells_every_answer_of_the_guard(house: House) -> None:
 
 @pytest.mark.parametrize("require", [True, False])
 def test_every_answer_carries_the_security_headers(open_house: OpenHouse, require: bool) -> None:
-    with open_house(require_keys=require, frame_ancestors=("https://company.zendesk.com",)) as house:
+    with open_house(require_keys=require) as house:
         for path in ("/console", "/livez", "/nowhere", "/static/triage.css", "//", "/login"):
             headers = house.ask("GET", path).headers
             assert headers["content-security-policy"].endswith("frame-ancestors 'none'")
@@ -210,7 +210,7 @@ def test_every_answer_carries_the_security_headers(open_house: OpenHouse, requir
             assert headers["x-content-type-options"] == "nosniff"
             assert "strict-transport-security" not in headers
         framed = house.ask("GET", "/sidebar").headers["content-security-policy"]
-        assert framed.endswith("frame-ancestors https://company.zendesk.com")
+        assert framed.endswith("frame-ancestors 'none'")  # nobody, until somebody is named
 
 
 def test_over_https_cookies_are_secure_and_browsers_are_told_to_stay(open_house: OpenHouse) -> None:

@@ -74,7 +74,17 @@ def test_every_label_that_is_asked_for_is_one_of_the_metrics(answering: httpx.Cl
         for label in re.findall(r"(\w+)(?:=|!)", given)
     }
     of_prometheus = {"instance", "job"}
-    seen_later = {"severity", "step", "reason", "agreed", "version", "detector", "action"}  # nothing to count yet
+    seen_later = {
+        "severity",
+        "step",
+        "reason",
+        "agreed",
+        "version",
+        "detector",
+        "action",
+        "helpdesk",
+        "outcome",
+    }  # nothing to count yet
     assert asked <= labels | of_prometheus | seen_later
 
 
@@ -112,7 +122,7 @@ def test_promtool_accepts_configuration_rules_and_queries(tmp_path: Path) -> Non
 def test_panels_of_the_dashboard_stand_side_by_side() -> None:
     panels = dashboard()["panels"]
     rows = [panel["title"] for panel in panels if panel["type"] == "row"]
-    assert rows == ["Traffic", "Latency", "Model", "Queue and spool", "Feedback", "Drift", "Jobs"]
+    assert rows == ["Traffic", "Latency", "Model", "Queue and spool", "Helpdesks", "Feedback", "Drift", "Jobs"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     taken: set[tuple[int, int]] = set()
     for panel in panels:

@@ -50,7 +50,11 @@ def upgrade() -> None:
         sa.Column("at", _TIME, nullable=False, index=True),
         sa.Column("ticket_id", sa.Text(), nullable=True),
         sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("suggestion_id", sa.Text(), nullable=True),
+        sa.Column("suggestion_id", sa.String(200), nullable=True, index=True),
+        sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("due_at", _TIME, nullable=True, index=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("ticket", sa.JSON(none_as_null=True), nullable=True),
     )
 
 
