@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
 from anyio import to_thread
+from opentelemetry.context import Context
 
 from models.suggest import Suggester
 from pipeline.text.clean import Refused, clean_ticket
 from service.access.privacy import kept_suggestion, kept_ticket
 from service.arms import Shares
-from service.problems import FieldError, Problem
+from service.problems import FieldError, Problem, database_away
 from service.serving import Serving
 from tickets.feedback_log import find_suggestion, new_id
 from tickets.records import Arm, Suggestion, Ticket, shown
@@ -48,6 +50,8 @@ class Asked:
     suggester: Suggester
     arm: Arm = "champion"
     shadow: bool = False
+    span: Context | None = None  # of the request, while traces are made
+    since: int = 0  # when it began to wait, in nanoseconds as time.time_ns() tells them
 
 
 async def answer(held: Serving, wanted: Sequence[Wanted]) -> list[Suggestion]:
@@ -56,7 +60,9 @@ async def answer(held: Serving, wanted: Sequence[Wanted]) -> list[Suggestion]:
     Raises Problem: 503 without a release or with a full queue, 422 for tickets that cleaning refuses.
     """
     champion = held.releases.require(retry_after=held.options.retry_after_seconds).suggester
-    cleaned = await _clean(wanted, champion.release.languages)
+    with held.options.traces.span("cleaning", tickets=len(wanted)):
+        cleaned = await _clean(wanted, champion.release.languages)
+    span, now = held.options.traces.here(), time.time_ns()
     challenger = held.releases.challenger
     shares = Shares(
         holdout=held.options.holdout_share,
@@ -67,7 +73,7 @@ async def answer(held: Serving, wanted: Sequence[Wanted]) -> list[Suggestion]:
     for one, ticket in zip(wanted, cleaned, strict=True):
         arm = shares.arm(ticket.ticket_id)
         suggester = challenger.release.suggester if challenger and arm == "canary" else champion
-        asked.append(Asked(ticket=ticket, wanted=one, suggester=suggester, arm=arm))
+        asked.append(Asked(ticket=ticket, wanted=one, suggester=suggester, arm=arm, span=span, since=now))
     made = await ask(held, asked)
     held.metrics.suggested(made)
     if challenger and shares.shadow:
@@ -89,6 +95,7 @@ async def ask(held: Serving, asked: Sequence[Asked]) -> list[Suggestion]:
 
 def infer(held: Serving, asked: Sequence[Asked]) -> list[Suggestion]:
     """Suggest for tickets of one release, and write down those that are to be kept. Runs in an inference thread."""
+    began = time.time_ns()
     made = asked[0].suggester.suggest_cleaned(
         [one.ticket for one in asked],
         top_types=max(one.wanted.top_types for one in asked),
@@ -105,6 +112,7 @@ def infer(held: Serving, asked: Sequence[Asked]) -> list[Suggestion]:
         )
         for one, suggestion in zip(asked, made, strict=True)
     ]
+    said_at = time.time_ns()
     policy = held.options.keep_text
     held.spool.keep(
         [
@@ -113,7 +121,18 @@ def infer(held: Serving, asked: Sequence[Asked]) -> list[Suggestion]:
             if not one.shadow
         ]
     )
+    _trace(held, asked, began, said_at)
     return named
+
+
+def _trace(held: Serving, asked: Sequence[Asked], began: int, said: int) -> None:
+    """The spans of tickets that were read together: each has waited for itself."""
+    traces, kept = held.options.traces, time.time_ns()
+    for one in asked:
+        if one.span is not None and not one.shadow:
+            traces.record("waiting", one.span, one.since, began)
+            traces.record("inference", one.span, began, said, tickets=len(asked))
+            traces.record("keeping", one.span, said, kept)
 
 
 def find_kept(held: Serving, suggestion_id: str) -> tuple[Ticket, Suggestion] | None:
@@ -137,8 +156,17 @@ def find_kept(held: Serving, suggestion_id: str) -> tuple[Ticket, Suggestion] | 
 
 
 def settle(held: Serving) -> None:
-    """Wait a moment until what was answered before is in the database, where pages and feedback look for it."""
+    """Wait a moment until what was answered before is in the database, where pages look for it."""
     held.spool.settle(seconds=_SETTLES_SECONDS)
+
+
+def settle_one(held: Serving, suggestion_id: str) -> None:
+    """Wait until the database has this suggestion, which feedback belongs to. Raises Problem (503) when it has not."""
+    if held.spool.find(suggestion_id) is None:
+        return
+    held.spool.settle(seconds=_SETTLES_SECONDS)
+    if held.spool.find(suggestion_id) is not None:
+        raise database_away(retry_after=held.options.retry_after_seconds)
 
 
 async def _ask_shadow(held: Serving, watched: Sequence[tuple[Asked, Suggestion]]) -> None:

@@ -59,7 +59,9 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
     """The app over a workspace and its database. It starts without a release and takes one up when it is promoted."""
     options = options or ServiceOptions()
     metrics = Metrics()
-    releases = Releases(workspace, told=lambda _version, _loaded: metrics.served(_version_of(releases)))
+    releases = Releases(
+        workspace, told=lambda _version, loaded: metrics.release_told(_version_of(releases), loaded=loaded)
+    )
     app = FastAPI(
         title="Ticket triage",
         version="1",
@@ -69,7 +71,9 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
+        telemetry=options.traces.for_fastapi(),
     )
+    app.state.draining = False  # set by the server when it is told to stop
     app.state.workspace, app.state.engine = workspace, engine
     app.state.options, app.state.releases = options, releases
     app.state.serving = _serving(workspace, engine, options, releases, metrics)

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import re
 import time
-import traceback
 import uuid
 
 import structlog
 from fastapi import Request
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import CALLER
 from service.access.bodies import STREAM_PATH
 from service.access.headers import add_security_headers
+from service.logs import where
 from service.problems import Problem, respond, unexpected
 from service.telemetry import Metrics
+from service.traces import trace_id
 
 log = structlog.get_logger()
 
@@ -50,6 +51,8 @@ class Boundary:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 add_security_headers(scope, message, request_id)
+                if scope["app"].state.draining:  # so that the client's next request goes to another process
+                    MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -64,15 +67,7 @@ class Boundary:
                 seconds = time.perf_counter() - started
                 route = getattr(scope.get("route"), "path", "other")
                 self.metrics.request(scope["method"], route, status, seconds)
-                caller = scope.get(CALLER)
-                log.info(
-                    "request",
-                    method=scope["method"],
-                    route=route,
-                    status=status,
-                    key=caller.id if caller else None,
-                    milliseconds=round(1000 * seconds, 2),
-                )
+                _log_request(scope, route, status, seconds)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request inward unless it is, or turns out to be, larger than the limit."""
@@ -117,10 +112,14 @@ def _request_id(headers: Headers) -> str:
     return given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
 
 
+def _log_request(scope: Scope, route: str, status: int, seconds: float) -> None:
+    told = {"method": scope["method"], "route": route, "status": status, "milliseconds": round(1000 * seconds, 2)}
+    caller = scope.get(CALLER)
+    told["key"] = caller.id if caller else None
+    if trace := trace_id(scope["headers"]):
+        told["trace_id"] = trace
+    log.info("request", **told)
+
+
 def _log_fault(error: Exception) -> None:
-    frames = traceback.extract_tb(error.__traceback__)
-    log.error(
-        "unexpected error",
-        kind=type(error).__qualname__,
-        at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:]],
-    )
+    log.error("unexpected error", kind=type(error).__qualname__, at=where(error))

@@ -9,7 +9,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from service.answering import find_kept, settle
+from service.answering import find_kept, settle_one
 from service.examples import FEEDBACK
 from service.idempotency import reused
 from service.problems import FieldError, Problem, documented
@@ -74,7 +74,7 @@ def give_feedback(held: Serving, given: FeedbackRequest, *, feedback_id: str) ->
         handle_seconds=given.handle_seconds,
         agent=given.agent,
     )
-    settle(held)  # the row it belongs to comes first
+    settle_one(held, given.suggestion_id)
     if record_feedback(held.engine, wanted):
         held.metrics.feedback.labels(wanted.action).inc()
         return wanted, True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
@@ -21,27 +20,27 @@ def alive() -> HealthAnswer:
 
 
 @router.get("/readyz", tags=["health"], responses=documented(503))
-def ready(held: Held) -> HealthAnswer:
-    """A release is loaded and the database answers; otherwise 503 with the reason."""
-    held.releases.require(retry_after=held.options.retry_after_seconds)
-    try:
-        with held.engine.connect() as connection:
-            connection.execute(sa.select(1))
-    except sa.exc.SQLAlchemyError as error:
+def ready(request: Request, held: Held) -> HealthAnswer:
+    """A release is loaded and the process is not about to end; otherwise 503 with the reason.
+
+    The database is not asked: while it is away suggestions go on, and no replica could do better.
+    """
+    if request.app.state.draining:
         raise Problem(
             503,
-            "database-unavailable",
-            f"the database does not answer ({type(error).__name__}).",
-            hint="Check that it runs, and TRIAGE_DATABASE_URL.",
+            "draining",
+            "this process is about to end.",
+            hint="Ask another one.",
             retry_after=held.options.retry_after_seconds,
-        ) from error
-    return HealthAnswer(status="ready")
+        )
+    held.releases.require(retry_after=held.options.retry_after_seconds)
+    return HealthAnswer(status="ready, without database" if held.spool.away else "ready")
 
 
 @router.get("/metrics", tags=["health"], response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 def metrics(held: Held) -> Response:
     """Prometheus' text format."""
-    held.metrics.nightly(held.workspace, held.engine)
+    held.metrics.refresh(held.workspace, held.engine, release_refused=held.releases.refused is not None)
     return Response(held.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

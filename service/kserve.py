@@ -70,9 +70,9 @@ def server_live() -> LiveAnswer:
 
 
 @router.get("/health/ready", responses=documented(503))
-def server_ready(held: Held) -> ReadyAnswer:
-    """A release is loaded and the database answers; otherwise 503 with the reason."""
-    health.ready(held)
+def server_ready(request: Request, held: Held) -> ReadyAnswer:
+    """A release is loaded and the process is not about to end; otherwise 503 with the reason."""
+    health.ready(request, held)
     return ReadyAnswer(live=True, ready=True)
 
 

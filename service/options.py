@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal
 
 from service.access.options import AccessOptions, KeepText
 from service.helpdesks.options import Helpdesks
+from service.traces import NO_TRACES, Traces
 
 
 def cores() -> int:
@@ -42,3 +44,23 @@ class ServiceOptions:
     frame_ancestors: tuple[str, ...] = ()  # the origins that may show /sidebar in a frame, and speak to it
     # The time written on suggestions and feedback; a replay of history brings its own.
     clock: Callable[[], datetime] = utc_now
+    traces: Traces = NO_TRACES  # where spans go
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOptions:
+    """What a service process writes down, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"  # info: a line a request
+    format: Literal["json", "console"] = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """How connections are taken, kept and ended."""
+
+    # After SIGTERM, how long requests are still taken while /readyz says 503, so that a balancer can look elsewhere.
+    drain_seconds: float = 0.0
+    stop_seconds: int = 8  # how long requests under way may then take
+    keep_alive_seconds: int = 65  # longer than balancers keep an idle connection, so that they close it, not we
+    backlog: int = 2048  # connections that wait to be taken

@@ -180,7 +180,8 @@ def as_problem(error: Exception, *, retry_after: float) -> Problem:
         case TriageError():
             return _on_purpose(error, retry_after=retry_after)
         case sa.exc.OperationalError() | sa.exc.InterfaceError() | sa.exc.TimeoutError():
-            return _database_away(error, retry_after=retry_after)
+            log.error("database unavailable", kind=type(error).__qualname__)
+            return database_away(retry_after=retry_after)
         case _:
             # The message may carry ticket text (a database error repeats its parameters), so only the kind is logged.
             log.error("unexpected error", kind=type(error).__qualname__)
@@ -225,8 +226,7 @@ def _field_error(entry: Mapping[str, Any], told: str) -> FieldError:
     return FieldError(where=str(where), pointer=pointer, detail=detail.encode("utf-8", "replace").decode("utf-8"))
 
 
-def _database_away(error: sa.exc.SQLAlchemyError, *, retry_after: float) -> Problem:
-    log.error("database unavailable", kind=type(error).__qualname__)
+def database_away(*, retry_after: float) -> Problem:
     return Problem(
         503,
         "database-unavailable",

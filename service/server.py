@@ -13,28 +13,44 @@ from threadpoolctl import threadpool_limits
 
 from service.access.connections import limited_protocol
 from service.access.options import AccessOptions
-from service.telemetry import log_as_json
+from service.draining import DrainingServer
+from service.logs import configure_logs
+from service.options import LogOptions, ServerOptions
 from tickets.errors import MachineError
 
 LOOPBACK = "127.0.0.1"
 
 
-def serve(app: FastAPI, host: str = LOOPBACK, port: int = 8000) -> None:
-    """Serve until SIGINT or SIGTERM, then finish the requests under way. Raises MachineError when the port is taken."""
-    log_as_json()
-    # A matrix product of one ticket is done before a second thread is awake, and the second would spin beside it.
-    with threadpool_limits(1, "blas"), _listen(host, port) as listener:
-        uvicorn.Server(_config(app)).run(sockets=[listener])
+def serve(
+    app: FastAPI,
+    host: str = LOOPBACK,
+    port: int = 8000,
+    *,
+    options: ServerOptions | None = None,
+    logs: LogOptions | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then drain (service/draining.py). Raises MachineError when the port is taken."""
+    options = options or ServerOptions()
+    log = configure_logs(logs)
+    try:
+        # A matrix product of one ticket is done before a second thread is awake, and the second would spin beside it.
+        with threadpool_limits(1, "blas"), _listen(host, port, options) as listener:
+            DrainingServer(_config(app, options), app, drain_seconds=options.drain_seconds).run(sockets=[listener])
+    finally:
+        log.flush()
 
 
 @contextlib.contextmanager
-def running(app: FastAPI, host: str = LOOPBACK, port: int = 0) -> Iterator[str]:
+def running(
+    app: FastAPI, host: str = LOOPBACK, port: int = 0, *, options: ServerOptions | None = None
+) -> Iterator[str]:
     """Serve from a thread and yield the address, such as `http://127.0.0.1:40123`; port 0 takes any free one.
 
     Ready when it yields, with the release loaded. Raises MachineError when the port is taken or the app does not start.
     """
-    with _listen(host, port) as listener:
-        server = uvicorn.Server(_config(app))
+    options = options or ServerOptions()
+    with _listen(host, port, options) as listener:
+        server = uvicorn.Server(_config(app, options))
         started = threading.Event()
         thread = threading.Thread(target=_run, args=(server, listener, started), name="triage-service", daemon=True)
         thread.start()
@@ -57,27 +73,30 @@ def _run(server: uvicorn.Server, listener: socket.socket, ended: threading.Event
         ended.set()
 
 
-def _config(app: FastAPI) -> uvicorn.Config:
+def _config(app: FastAPI, options: ServerOptions) -> uvicorn.Config:
     access: AccessOptions = app.state.options.access
-    # The boundary writes one line a request; uvicorn's own access log would repeat it with query strings.
     return uvicorn.Config(
         app,
+        loop="uvloop",
         http=limited_protocol(access),  # type: ignore[arg-type]  # a partial of a protocol class does as well
         ws="none",
+        lifespan="on",
         proxy_headers=bool(access.trusted_proxies),
         forwarded_allow_ips=list(access.trusted_proxies),
-        access_log=False,
+        log_config=None,  # its records go where all others go
         log_level="warning",
+        access_log=False,  # the boundary writes one line a request; uvicorn's would repeat it with query strings
         server_header=False,
-        timeout_graceful_shutdown=8,
-        lifespan="on",
+        backlog=options.backlog,
+        timeout_keep_alive=options.keep_alive_seconds,
+        timeout_graceful_shutdown=options.stop_seconds,
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, options: ServerOptions) -> socket.socket:
     try:
         return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=options.backlog
         )
     except OSError as error:
         raise MachineError(

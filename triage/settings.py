@@ -103,6 +103,44 @@ class TrackingSettings(BaseModel):
         return tuple(name.strip() for name in self.sinks.split(",") if name.strip())
 
 
+class ServiceSettings(BaseModel):
+    """TRIAGE_SERVICE__*: limits and times of one service process."""
+
+    max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="A larger request is refused with 413.")
+    max_batch: int = Field(default=64, ge=1, description="Tickets in one POST /v1/suggestions/batch.")
+    stream_max_lines: int = Field(default=1_000_000, ge=1, description="Tickets in one POST /v1/suggestions/stream.")
+    stream_max_bytes: int = Field(default=2_000_000_000, ge=1, description="Bytes of one stream.")
+    stream_ahead_bytes: int = Field(
+        default=8_000_000, ge=1, description="Bytes of a stream that are read before they are answered."
+    )
+    stream_stall_seconds: float = Field(
+        default=60.0, gt=0, description="A stream that neither sends nor reads for so long is ended."
+    )
+    longest_wait_seconds: float = Field(
+        default=0.075, gt=0, description="What a ticket may wait for the model; a fuller queue refuses it with 503."
+    )
+    most_bulk: int = Field(default=2_000, ge=1, description="Tickets of batches that may wait for the model.")
+    holdout_share: float = Field(
+        default=0.0, ge=0, le=1, description="Of tickets whose suggestions are withheld, to measure what they do."
+    )
+    release_check_seconds: float = Field(default=1.0, gt=0, description="How often a new release is looked for.")
+    retry_after_seconds: int = Field(default=5, ge=1, description="What a 503 tells the client to wait.")
+    stop_seconds: int = Field(default=8, ge=1, description="How long requests under way may take at the end.")
+    keep_alive_seconds: int = Field(
+        default=65, ge=1, description="How long an idle connection is kept; longer than your balancer keeps it."
+    )
+    backlog: int = Field(default=2048, ge=1, description="Connections that wait to be taken.")
+
+
+class LogSettings(BaseModel):
+    """TRIAGE_LOG__LEVEL and TRIAGE_LOG__FORMAT: the log of `triage serve`."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="info writes a line a request; warning does not."
+    )
+    format: Literal["json", "console"] = Field(default="json", description="One JSON object a line, or for a person.")
+
+
 class AccessSettings(BaseModel):
     """TRIAGE_ACCESS__*: who is let in, and how often (docs/security.md)."""
 
@@ -152,8 +190,18 @@ class Settings(BaseSettings):
         default=None, description="PostgreSQL or SQLite; the workspace's SQLite when not set."
     )
     host: str = Field(default="127.0.0.1", description="Where the service listens; only this machine by default.")
-    port: int = Field(default=8000, ge=0, le=65535)
+    port: int = Field(default=8000, ge=0, le=65535, description="Its port; 0 takes any free one.")
     threads: int | None = Field(default=None, ge=1, description="Inferences at once; one a core when not set.")
+    service: ServiceSettings = Field(default_factory=ServiceSettings)
+    drain_seconds: float = Field(
+        default=0.0, ge=0, description="After SIGTERM, how long requests are still taken while /readyz says 503."
+    )
+    log: LogSettings = Field(default_factory=LogSettings)
+    otlp_endpoint: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT", "TRIAGE_OTLP_ENDPOINT"),
+        description="Where traces are sent (OTLP over HTTP), such as http://collector:4318; nowhere when not set.",
+    )
     spark: SparkSettings = Field(default_factory=SparkSettings)
     zendesk: ZendeskSettings = Field(default_factory=ZendeskSettings)
     zammad: HelpdeskSettings = Field(default_factory=HelpdeskSettings)

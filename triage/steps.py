@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from tickets.monitor_log import record_event
 from tickets.workspace import Workspace
-from triage.settings import Settings, database, frame_ancestors, tracking_uri
+from triage.settings import Settings, database, tracking_uri
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -222,20 +222,15 @@ def first_key(settings: Settings) -> str | None:
 def serve(settings: Settings) -> None:
     """Serve until a signal. Raises MachineError when the port is taken or the database cannot be opened."""
     from service import app
-    from service.options import ServiceOptions
-    from triage.helpdesks import connected
-    from triage.keys import access_options
+    from service.options import LogOptions
+    from service.traces import exported_traces
+    from triage.service_options import server_options, service_options
 
     workspace = Workspace.create(settings.workspace)
-    with database(settings, workspace) as engine:
-        options = ServiceOptions(
-            threads=settings.threads,
-            access=access_options(settings),
-            keep_text=settings.privacy.keep_text,
-            helpdesks=connected(settings),
-            frame_ancestors=frame_ancestors(settings),
-        )
-        app.serve(app.create_app(workspace, engine, options), settings.host, settings.port)
+    with database(settings, workspace) as engine, exported_traces(settings.otlp_endpoint) as traces:
+        made = app.create_app(workspace, engine, service_options(settings, traces))
+        logs = LogOptions(level=settings.log.level, format=settings.log.format)
+        app.serve(made, settings.host, settings.port, options=server_options(settings), logs=logs)
 
 
 def score(settings: Settings, *, as_of: dt.date, report: Report) -> None:

@@ -14,7 +14,7 @@ from pipeline.text.phone_numbers import mask_phones
 from pipeline.text.web_addresses import mask_emails
 
 # Ids, times and routes that we make ourselves; a number within one is no telephone number.
-_OURS = frozenset({"timestamp", "request_id", "level", "route", "method"})
+_OURS = frozenset({"timestamp", "request_id", "trace_id", "level", "route", "method"})
 _SECRET = re.compile(r"triage_[0-9a-f]{12}_\w+|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*|\b[Bb]earer\s+[\w.~+/=-]+")
 _SEVEN_DIGITS = re.compile(r"\d(?:[ ().\-/]{0,3}\d){6}")
 

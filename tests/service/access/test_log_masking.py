@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
+from pathlib import Path
 
 import pytest
 import structlog
 
 from service.access.log_masking import mask_line
-from service.telemetry import log_as_json
+from service.logs import configure_logs
 
 KEY = f"triage_0123456789ab_{'5eed' * 16}"
 
@@ -33,8 +35,11 @@ def test_what_identifies_or_lets_in_is_masked_and_the_rest_stays(line: str, mask
     assert mask_line(line) == masked
 
 
-def test_the_service_log_masks_every_string_at_any_depth(capsys: pytest.CaptureFixture[str]) -> None:
-    log_as_json()
+def test_the_service_log_masks_every_string_at_any_depth(tmp_path: Path) -> None:
+    file = (tmp_path / "log").open("wb")
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    stream = configure_logs(descriptor=file.fileno())
     request_id = "41111111111111114111111111111111"
     structlog.get_logger().error(
         "failed for ana@example.com",
@@ -46,7 +51,13 @@ def test_the_service_log_masks_every_string_at_any_depth(capsys: pytest.CaptureF
         raise ValueError("no such user eve@example.com")
     except ValueError:
         structlog.get_logger().exception("unexpected")
-    written = capsys.readouterr().out
+    stream.flush()
+    structlog.configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    file.close()
+    written = (tmp_path / "log").read_text(encoding="utf-8")
     first = json.loads(written.splitlines()[0])
     assert first["event"] == "failed for <EMAIL>"
     assert first["details"] == {"to": ["<EMAIL>", {"key": "<SECRET>"}], "count": 3}
