@@ -27,7 +27,7 @@ from tickets.records import Ticket
 
 FOLDER = Path("../shared/data/banking77")
 _DAY = dt.datetime(2020, 3, 10, tzinfo=dt.UTC)  # the publication's; every question is of that day
-_DATASET = dataset_from_toml(
+DATASET = dataset_from_toml(
     {
         "format": "csv",
         "created_at_constant": _DAY,
@@ -76,7 +76,7 @@ def data_of(
     intents = sorted({intent for rows in parts.values() for _, intent in rows})
     return training_data(
         {split: examples(split, rows) for split, rows in parts.items()},
-        dataset=_DATASET,
+        dataset=DATASET,
         tree=ContactTypeTree(nodes=()).with_paths(intents),
         templates=(),
         tokenizer=tokenizer,

@@ -37,7 +37,7 @@ from bench_record import record
 
 from models import release as names
 from models.config import TrainConfig
-from models.inference import OUTPUTS, OnnxModel
+from models.inference import OUTPUTS, OnnxModel, open_session
 from models.neighbours import MOST, write_neighbours
 from models.predictions import ModelInputs, inputs_of
 from models.release import Release, current_release, open_release, promote, seal
@@ -107,7 +107,7 @@ def scoring_figures(workspace: Workspace, spark: SparkSession, *, cores: int) ->
     """
     release, rows = current_release(workspace), workspace.read(TICKETS).num_rows
     scoring = max(rows / _seconds_to_score(workspace, spark) for _ in range(2))
-    bare = max(bare_rate(release, workspace.read(TICKETS), processes=cores) for _ in range(2))
+    bare = max(bare_rate(release, _inputs(workspace.read(TICKETS)), processes=cores) for _ in range(2))
     return {
         "tickets": rows,
         "scoring_tickets_per_second": round(scoring, 1),
@@ -116,11 +116,10 @@ def scoring_figures(workspace: Workspace, spark: SparkSession, *, cores: int) ->
     }
 
 
-def bare_rate(release: Release, tickets: pa.Table, *, processes: int) -> float:
-    """Tickets a second of ONNX Runtime alone on rows of TICKETS, shared between so many processes of one thread."""
+def bare_rate(release: Release, inputs: ModelInputs, *, processes: int) -> float:
+    """Tickets a second of ONNX Runtime alone, shared between so many processes of one thread."""
     context = multiprocessing.get_context("spawn")
     ready, ended = context.Barrier(processes), context.SimpleQueue()
-    inputs = _inputs(tickets)
     shares = [ModelInputs(inputs.texts[n::processes], inputs.rows[n::processes]) for n in range(processes)]
     running = [context.Process(target=_run_bare, args=(release, share, ready, ended)) for share in shares]
     for process in running:
@@ -130,18 +129,13 @@ def bare_rate(release: Release, tickets: pa.Table, *, processes: int) -> float:
     if any(process.exitcode for process in running):
         raise SystemExit("a process of ONNX Runtime alone ended early")
     seconds: list[float] = [ended.get() for _ in running]
-    return float(tickets.num_rows / max(seconds))
+    return float(len(inputs.texts) / max(seconds))
 
 
 def _run_bare(release: Release, inputs: ModelInputs, ready: Barrier, ended: SimpleQueue[float]) -> None:
-    import onnxruntime
-
     model = OnnxModel.load(release.folder, max_tokens=release.max_tokens)
     batches = [fed for _, fed in model.batches(model.encode(*inputs))]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    path = str(release.path(names.ONNX))
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = open_session(release.path(names.ONNX))
     session.run(list(OUTPUTS), batches[0])
     ready.wait(_READY_WITHIN)
     started = time.perf_counter()

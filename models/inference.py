@@ -65,7 +65,7 @@ class OnnxModel:
         from tokenizers import Tokenizer
 
         try:
-            session = _session(folder / graph)
+            session = open_session(folder / graph)
             tokenizer = Tokenizer.from_file(str(folder / names.TOKENIZER))
         except Exception as error:  # both libraries raise bare Exceptions of their own making
             raise ReleaseError(f"cannot load {folder}: {error}.", hint="Train again, or roll back.") from error
@@ -132,7 +132,8 @@ class OnnxModel:
         return [output[:0] for output in self._session.run(list(OUTPUTS[:3]), fed)]
 
 
-def _session(graph: Path) -> Any:
+def open_session(graph: Path) -> Any:
+    """ONNX Runtime on one core, with what makes it fastest there."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
