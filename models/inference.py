@@ -19,6 +19,8 @@ INPUTS = ("input_ids", "attention_mask", "categories", "numbers", "missing")
 OUTPUTS = ("ticket_vector", "node_logits", "template_query", "token_weights")
 BATCH = 8  # tickets; the states between layers of larger ones outgrow a core's own cache, and pad to the longest text
 
+_ROOM, _LITTLE = 1.25, 6  # a batch's longest has at most so many times the tokens of its shortest, and a few more
+
 Feed = dict[str, NDArray[Any]]  # input name -> array
 
 
@@ -117,9 +119,7 @@ class OnnxModel:
     def batches(self, encoded: Encoded) -> Iterator[tuple[NDArray[np.int64], Feed]]:
         """What the graph is fed, shortest tickets first, each batch padded to its longest; with the tickets in it."""
         ids, attributes = [encoding.ids for encoding in encoded.encodings], encoded.attributes
-        order = np.argsort([len(tokens) for tokens in ids], kind="stable")
-        for start in range(0, len(order), BATCH):
-            batch = order[start : start + BATCH]
+        for batch in _of_like_length([len(tokens) for tokens in ids]):
             padded, mask = _pad_ids([ids[i] for i in batch], self._pad)
             told = (attributes.categories[batch], attributes.numbers[batch], attributes.missing[batch])
             yield batch, _feed(padded, mask, *told)
@@ -145,6 +145,19 @@ def open_session(graph: Path) -> Any:
         # ONNX Runtime's fused kernel works place by place; adding and normalising apart take a sixth less (measured).
         disabled_optimizers=["SkipLayerNormFusion"],
     )
+
+
+def _of_like_length(lengths: Sequence[int]) -> Iterator[NDArray[np.int64]]:
+    """Places of tickets, shortest first, up to BATCH of them at a time and none much longer than the first: a short one
+    would be padded, and padding costs as much as text."""
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    for at in range(len(order)):
+        if at - start == BATCH or lengths[order[at]] > _ROOM * lengths[order[start]] + _LITTLE:
+            yield order[start:at]
+            start = at
+    if len(order):
+        yield order[start:]
 
 
 def _feed(*arrays: NDArray[Any]) -> Feed:

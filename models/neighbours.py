@@ -18,6 +18,7 @@ MOST = 50_000  # the most recent ones; brute force over them takes about 2 ms
 SNIPPET = 120  # characters
 VOTERS = 30  # nearest ones that are searched for: they vote (models/confidence/votes.py), the closest are shown
 _ROWS = 256  # queries at a time: their cosines to MOST tickets take 51 MB; fewer multiply slower
+_FEW = 8  # queries that one inference has at most
 _GROUPS = 512  # of tickets, of which only the most promising are searched
 
 
@@ -50,8 +51,16 @@ class Neighbours:
         count = min(count, len(self.vectors))
         if not count or not len(queries):
             return np.zeros((len(queries), count), np.int64), np.zeros((len(queries), count), np.float32)
-        parts = [_closest(queries[at : at + _ROWS] @ self.vectors.T, count) for at in range(0, len(queries), _ROWS)]
+        parts = [_closest(self._cosines(queries[at : at + _ROWS]), count) for at in range(0, len(queries), _ROWS)]
         return np.concatenate([rows for rows, _ in parts]), np.concatenate([found for _, found in parts])
+
+    def _cosines(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(m, width) -> (m, n). Of few queries with the vectors first: the other way round BLAS would bring all
+        vectors into another order first, which takes twice as long (docs/experiments.md, 2026-11-30)."""
+        if len(queries) > _FEW:
+            whole: NDArray[np.float32] = queries @ self.vectors.T
+            return whole
+        return np.ascontiguousarray((self.vectors @ np.ascontiguousarray(queries.T)).T)
 
     def leaf_columns(self, index: TreeIndex, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """(m, k) rows -> (m, k) places of their contact types among the leaves, -1 where it is none of them."""

@@ -18,9 +18,10 @@ from typing import Generic, Protocol, TypeVar
 
 from service.problems import Problem
 
-MOST_TOGETHER = 8  # tickets in one inference: more outgrow a core's cache (models/inference.py)
-_CONSIDERED = 64  # waiting tickets that are looked through for some of like length
-_ROOM = 1.5  # a ticket joins one that is longer by no more than this factor: padding costs as much as text
+MOST_TOGETHER = 8  # single tickets in one inference: each waits for the slowest
+MOST_BULK_TOGETHER = 32  # of large batches, where nobody waits for one: what is done once an inference costs them less
+_CONSIDERED = 128  # waiting tickets that are looked through for some of like length
+_ROOM = 3.0  # a ticket joins one that is longer by no more than this factor, or it would wait for the other's text
 _SHORT = 64  # characters; differences below this cost nothing
 _BULK_TURN = 4  # every so many-th inference is for large batches first
 _SMOOTHING = 0.05  # weight of the newest inference in the running mean of seconds a ticket
@@ -58,11 +59,13 @@ class _Lanes(Generic[Item, Result]):
         return len(self.single) + len(self.bulk)
 
     def take(self) -> list[_Waiting[Item, Result]]:
-        """Up to MOST_TOGETHER of like length and one group, the oldest of the lane whose turn it is among them."""
+        """Some of like length and one group, the oldest of the lane whose turn it is among them."""
         self.turns += 1
         lanes = (self.single, self.bulk) if self.turns % _BULK_TURN else (self.bulk, self.single)
         lane = lanes[0] or lanes[1]
-        return _of_like_length(lane) if lane else []
+        if not lane:
+            return []
+        return _of_like_length(lane, MOST_TOGETHER if lane is self.single else MOST_BULK_TOGETHER)
 
 
 class MicroBatcher(Generic[Item, Result]):
@@ -189,13 +192,13 @@ def busy(seconds: float) -> Problem:
     )
 
 
-def _of_like_length(lane: deque[_Waiting[Item, Result]]) -> list[_Waiting[Item, Result]]:
+def _of_like_length(lane: deque[_Waiting[Item, Result]], most: int) -> list[_Waiting[Item, Result]]:
     """The oldest, and those near it in length among the next ones. They leave the lane."""
     oldest = lane[0]
     alike = sorted(
         (place for place in range(min(len(lane), _CONSIDERED)) if _alike(lane[place], oldest)),
         key=lambda place: (abs(lane[place].length - oldest.length), place),
-    )[:MOST_TOGETHER]
+    )[:most]
     chosen = [lane[place] for place in alike]
     for place in sorted(alike, reverse=True):
         del lane[place]
