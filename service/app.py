@@ -81,7 +81,9 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
     problems.register(app)
     app.state.access = Access(engine, options.access, Sessions(workspace, hours=options.access.session_hours))
     app.add_middleware(Guard, access=app.state.access)
-    app.add_middleware(Boundary, metrics=metrics, max_body_bytes=options.max_body_bytes)
+    app.add_middleware(
+        Boundary, metrics=metrics, max_body_bytes=options.max_body_bytes, full=app.state.serving.batcher.full
+    )
     for part in _PARTS:
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")

@@ -113,9 +113,8 @@ class MicroBatcher(Generic[Item, Result]):
         return ahead * self._seconds_a_ticket / self._threads
 
     def full(self) -> bool:
-        """Whether a single item would be refused. There is always room for one batch a thread."""
-        spare = MOST_TOGETHER * self._threads
-        return len(self._lanes.single) >= spare and self.seconds_to_empty() > self._longest_wait
+        """Whether a single item would be refused. There is always room for one inference."""
+        return len(self._lanes.single) >= MOST_TOGETHER and self.seconds_to_empty() > self._longest_wait
 
     async def submit(self, items: Sequence[Item], lengths: Sequence[int], *, groups: Sequence[object]) -> list[Result]:
         """The results of the items, in their order. Items of one group and of like length (characters) may be read

@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Callable
 
+import orjson
 import structlog
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,23 +22,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.access import CALLER
 from service.access.bodies import STREAM_PATH
 from service.access.headers import add_security_headers
+from service.batching import busy
 from service.logs import where
-from service.problems import Problem, respond, unexpected
+from service.problems import MEDIA_TYPE, Problem, problem_json, respond, unexpected
 from service.telemetry import Metrics
 from service.traces import trace_id
 
 log = structlog.get_logger()
 
+_BUSY_PATH = "/v1/suggestions"
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 class Boundary:
     """Wraps the app: see the module. An exception that nobody handled becomes a 500 problem and a log line."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int, full: Callable[[], bool]) -> None:
         self.app = app
         self.metrics = metrics
         self.max_body_bytes = max_body_bytes
+        self.full = full  # whether the queue for the model would refuse a single ticket
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,6 +49,9 @@ class Boundary:
             return
         started = time.perf_counter()
         scope["request_id"] = request_id = _request_id(Headers(scope=scope))
+        if scope["path"] == _BUSY_PATH and self.full():
+            await self._turn_away(scope, send, request_id)
+            return
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -68,6 +76,23 @@ class Boundary:
                 route = getattr(scope.get("route"), "path", "other")
                 self.metrics.request(scope["method"], route, status, seconds)
                 _log_request(scope, route, status, seconds)
+
+    async def _turn_away(self, scope: Scope, send: Send, request_id: str) -> None:
+        """Refuse a ticket before anything is read of it: whoever is overloaded has no time for refusals. It is counted
+        and not logged."""
+        self.metrics.refused("queue full")
+        self.metrics.request(scope["method"], _BUSY_PATH, 503, 0.0)
+        problem = busy(1.0)
+        body = orjson.dumps(problem_json(problem, instance=_BUSY_PATH, request_id=request_id))
+        headers = [
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"retry-after", problem.headers["Retry-After"].encode() if problem.headers else b"1"),
+        ]
+        started: Message = {"type": "http.response.start", "status": 503, "headers": headers}
+        add_security_headers(scope, started, request_id)
+        await send(started)
+        await send({"type": "http.response.body", "body": body})
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request inward unless it is, or turns out to be, larger than the limit."""

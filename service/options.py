@@ -29,7 +29,7 @@ class ServiceOptions:
     max_body_bytes: int = 1_000_000  # a larger request is refused with 413 before it is read whole
     max_batch: int = 64  # tickets in one POST /v1/suggestions/batch
     threads: int | None = None  # inferences at once, one core each; as many as there are cores when None
-    longest_wait_seconds: float = 0.075  # what a single ticket may wait for the model; a fuller queue refuses it
+    longest_wait_seconds: float = 0.04  # what a single ticket may wait for the model; a fuller queue refuses it
     most_bulk: int = 2_000  # tickets of batches that may wait for the model
     holdout_share: float = 0.0  # of tickets whose suggestions are withheld, to measure what suggestions do
     stream_max_lines: int = 1_000_000  # in one POST /v1/suggestions/stream; a line may be max_body_bytes long

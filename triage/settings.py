@@ -117,7 +117,7 @@ class ServiceSettings(BaseModel):
         default=60.0, gt=0, description="A stream that neither sends nor reads for so long is ended."
     )
     longest_wait_seconds: float = Field(
-        default=0.075, gt=0, description="What a ticket may wait for the model; a fuller queue refuses it with 503."
+        default=0.04, gt=0, description="What a ticket may wait for the model; a fuller queue refuses it with 503."
     )
     most_bulk: int = Field(default=2_000, ge=1, description="Tickets of batches that may wait for the model.")
     holdout_share: float = Field(

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from service.batching import MOST_TOGETHER, MicroBatcher
+from service.batching import MOST_BULK_TOGETHER, MOST_TOGETHER, MicroBatcher
 from service.problems import Problem
 
 
@@ -90,13 +90,20 @@ def test_what_waits_while_the_model_works_is_read_together() -> None:
     assert ledger.batches == [1, 5]
 
 
-def test_no_batch_is_larger_than_a_core_can_hold() -> None:
+def test_no_inference_is_so_large_that_others_wait_long() -> None:
     async def story(batcher: Batcher, model: Model, _ledger: Ledger) -> None:
+        ask(batcher, 0)
+        await begun(model)
+        large = ask(batcher, *range(100, 180))
+        singles = [ask(batcher, item) for item in range(1, 21)]
+        await asyncio.sleep(0)
         model.go_on.set()
-        assert await ask(batcher, *range(30)) == [2 * item for item in range(30)]
+        assert await large == [2 * item for item in range(100, 180)]
+        await asyncio.gather(*singles)
 
     model, _ = play(story)
-    assert max(map(len, model.given)) == MOST_TOGETHER
+    assert max(len(batch) for batch in model.given if batch[0] < 100) == MOST_TOGETHER
+    assert max(len(batch) for batch in model.given if batch[0] >= 100) == MOST_BULK_TOGETHER
 
 
 def test_long_texts_wait_for_each_other_and_not_for_short_ones() -> None:
