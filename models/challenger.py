@@ -30,7 +30,7 @@ class Challenge:
 def begin_challenge(workspace: Workspace, version: str, *, shadow: float, canary: float) -> Challenge:
     """Let a trained model see a share of the traffic, from now on. Raises InputError for shares that are none,
     ReleaseError for an unknown or damaged model and for the champion itself."""
-    if not (0 <= shadow <= 1 and 0 <= canary <= 1 and shadow + canary > 0):
+    if not _are_shares(shadow, canary):
         raise InputError(
             f"shadow {shadow} and canary {canary} are no shares of the traffic.",
             hint="Give numbers from 0 to 1, one of them above 0.",
@@ -41,6 +41,10 @@ def begin_challenge(workspace: Workspace, version: str, *, shadow: float, canary
     begun = Challenge(version=version, shadow=shadow, canary=canary, since=datetime.now(UTC).isoformat())
     write_text(workspace.releases / _FILE, json.dumps(asdict(begun), indent=1) + "\n")
     return begun
+
+
+def _are_shares(shadow: float, canary: float) -> bool:
+    return 0 <= shadow <= 1 and 0 <= canary <= 1 and shadow + canary > 0
 
 
 def end_challenge(workspace: Workspace) -> Challenge | None:
@@ -56,6 +60,8 @@ def current_challenge(workspace: Workspace) -> Challenge | None:
     path = workspace.releases / _FILE
     try:
         challenge = Challenge(**json.loads(path.read_text(encoding="utf-8")))
+        if not (isinstance(challenge.version, str) and _are_shares(challenge.shadow, challenge.canary)):
+            raise ValueError("version or shares are of the wrong kind")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:

@@ -28,9 +28,10 @@ _LEAST = 2  # handling times, below which there is no spread to tell
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmFigures:
-    """One part of the traffic: tickets with feedback, the share accepted as suggested, mean seconds of handling."""
+    """One part of the traffic: tickets with feedback, the share accepted as suggested, mean seconds of handling. A
+    canary is told by its version: another that came before it is another part."""
 
-    arm: str
+    arm: str  # champion | holdout | canary VERSION
     tickets: int
     accepted: Share
     handle_seconds: float | None
@@ -50,12 +51,12 @@ class ShadowFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmsReport:
-    """`saved` and `canary` are seconds of handling: holdout less champion (what a suggestion saves), and canary less
-    champion; None with too few tickets."""
+    """`saved` and `canaries` are seconds of handling: holdout less champion (what a suggestion saves), and each canary
+    less champion; None, or left out, with too few tickets."""
 
     arms: tuple[ArmFigures, ...]
     saved: Difference | None
-    canary: Difference | None
+    canaries: Mapping[str, Difference]  # by version
     shadows: tuple[ShadowFigures, ...]
 
 
@@ -64,12 +65,17 @@ def compare_arms(engine: sa.Engine, start: datetime, end: datetime) -> ArmsRepor
     latest = {row["suggestion_id"]: row for row in feedback_with_suggestions(engine, start, end)}
     by_arm: dict[str, list[Mapping[str, Any]]] = {}
     for row in latest.values():
-        by_arm.setdefault(row["suggestion"].get("arm", "champion"), []).append(row)
+        arm = row["suggestion"].get("arm", "champion")
+        by_arm.setdefault(f"{arm} {row['model_version']}" if arm == "canary" else arm, []).append(row)
     arms = {name: _figures(name, rows) for name, rows in sorted(by_arm.items())}
     return ArmsReport(
         arms=tuple(arms.values()),
         saved=_gap(arms.get("holdout"), arms.get("champion")),
-        canary=_gap(arms.get("canary"), arms.get("champion")),
+        canaries={
+            name.removeprefix("canary "): gap
+            for name, arm in arms.items()
+            if name.startswith("canary ") and (gap := _gap(arm, arms.get("champion"))) is not None
+        },
         shadows=_shadows(engine, start, end, latest),
     )
 

@@ -87,10 +87,10 @@ async def answer(held: Serving, wanted: Sequence[Wanted]) -> list[Suggestion]:
     return [shown(suggestion) for suggestion in made]
 
 
-async def ask(held: Serving, asked: Sequence[Asked]) -> list[Suggestion]:
-    """What the model says, in order, through the queue."""
+async def ask(held: Serving, asked: Sequence[Asked], *, bulk: bool | None = None) -> list[Suggestion]:
+    """What the model says, in order, through the queue; `bulk` as MicroBatcher.submit has it."""
     lengths = [len(one.ticket.body) + len(one.ticket.subject) for one in asked]
-    return await held.batcher.submit(asked, lengths, groups=[one.suggester for one in asked])
+    return await held.batcher.submit(asked, lengths, groups=[one.suggester for one in asked], bulk=bulk)
 
 
 def infer(held: Serving, asked: Sequence[Asked]) -> list[Suggestion]:
@@ -170,14 +170,23 @@ def settle_one(held: Serving, suggestion_id: str) -> None:
 
 
 async def _ask_shadow(held: Serving, watched: Sequence[tuple[Asked, Suggestion]]) -> None:
-    """Ask the challenger about tickets the champion has answered, and keep how the two compare. Nobody waits for it,
-    so a full queue drops it."""
+    """Ask the challenger about tickets the champion has answered, and keep how the two compare. Nobody waits for it, so
+    it stands behind those who do, and whatever goes wrong drops it."""
     try:
-        answers = await ask(held, [one for one, _ in watched])
-    except Problem:
+        answers = await ask(held, [one for one, _ in watched], bulk=True)
+        rows = _compared(held, watched, answers)
+        await to_thread.run_sync(held.spool.keep_challenger_answers, rows)
+    except Exception as error:
         held.metrics.refused("shadow")
-        return
-    rows = []
+        if not isinstance(error, Problem):
+            log.error("shadow failed", kind=type(error).__qualname__)
+
+
+def _compared(
+    held: Serving, watched: Sequence[tuple[Asked, Suggestion]], answers: Sequence[Suggestion]
+) -> list[dict[str, object]]:
+    """Rows of challenger_answers."""
+    rows = list[dict[str, object]]()
     for (_, champion), challenger in zip(watched, answers, strict=True):
         first = challenger.contact_types[0] if challenger.contact_types else None
         agreed = bool(first and champion.contact_types and first.contact_type == champion.contact_types[0].contact_type)
@@ -193,7 +202,7 @@ async def _ask_shadow(held: Serving, watched: Sequence[tuple[Asked, Suggestion]]
                 "agreed": agreed,
             }
         )
-    await to_thread.run_sync(held.spool.keep_challenger_answers, rows)
+    return rows
 
 
 async def _clean(wanted: Sequence[Wanted], languages: Sequence[str]) -> list[Ticket]:

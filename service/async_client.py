@@ -90,6 +90,7 @@ class AsyncTriageClient:
         """As TriageClient.stream."""
         async for part in _parts(tickets):
             left, attempts = part, Attempts(self._settings.retries)
+            broke: Exception | None = None
             while left:
                 done = 0
                 try:
@@ -99,10 +100,10 @@ class AsyncTriageClient:
                     pause = attempts.pause(None) if done < len(left) else 0.0
                 except Busy as busy:
                     pause = busy.pause
-                except (httpx.TransportError, JSONDecodeError):
-                    pause = attempts.pause(None)
+                except (httpx.TransportError, JSONDecodeError) as error:
+                    pause, broke = attempts.pause(None), error
                 if pause is None:
-                    raise away(self._settings.base_url)
+                    raise away(self._settings.base_url) from broke
                 await asyncio.sleep(pause)
                 left, attempts = left[done:], Attempts(self._settings.retries) if done else attempts
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from service.problems import Problem
+from tickets.errors import TriageError
 
 MOST_TOGETHER = 8  # single tickets in one inference: each waits for the slowest
 MOST_BULK_TOGETHER = 32  # of large batches, where nobody waits for one: what is done once an inference costs them less
@@ -107,25 +108,27 @@ class MicroBatcher(Generic[Item, Result]):
                     worker.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
 
-    def seconds_to_empty(self) -> float:
-        """How long a single item that comes now would wait."""
-        ahead = len(self._lanes.single) + self._in_hand
+    def seconds_to_empty(self, *, bulk: bool = False) -> float:
+        """How long an item that comes now would wait."""
+        ahead = (len(self._lanes) if bulk else len(self._lanes.single)) + self._in_hand
         return ahead * self._seconds_a_ticket / self._threads
 
     def full(self) -> bool:
         """Whether a single item would be refused. There is always room for one inference."""
         return len(self._lanes.single) >= MOST_TOGETHER and self.seconds_to_empty() > self._longest_wait
 
-    async def submit(self, items: Sequence[Item], lengths: Sequence[int], *, groups: Sequence[object]) -> list[Result]:
+    async def submit(
+        self, items: Sequence[Item], lengths: Sequence[int], *, groups: Sequence[object], bulk: bool | None = None
+    ) -> list[Result]:
         """The results of the items, in their order. Items of one group and of like length (characters) may be read
-        together.
+        together. `bulk` puts them behind single ones, as several are when nothing is said.
 
         Raises Problem (503, with Retry-After) when the queue is full, and whatever `infer` raises.
         """
-        bulk = len(items) > 1
+        bulk = len(items) > 1 if bulk is None else bulk
         if self._refuses(len(items), bulk=bulk):
             self._meter.refused("queue full")
-            raise busy(self.seconds_to_empty())
+            raise busy(self.seconds_to_empty(bulk=bulk))
         loop, now = asyncio.get_running_loop(), time.perf_counter()
         waiting = [
             _Waiting[Item, Result](item, group, length, now, loop.create_future())
@@ -163,11 +166,13 @@ class MicroBatcher(Generic[Item, Result]):
         try:
             results = await asyncio.get_running_loop().run_in_executor(pool, self._infer, [one.item for one in taken])
         except Exception as error:
-            if len(taken) > 1:
+            if len(taken) > 1 and not isinstance(error, TriageError):  # such as a full disk, which is nobody's fault
                 for one in taken:
                     await self._run(pool, [one])
-            elif not taken[0].done.done():
-                taken[0].done.set_exception(error)
+                return
+            for one in taken:
+                if not one.done.done():
+                    one.done.set_exception(error)
             return
         for one, result in zip(taken, results, strict=True):
             if not one.done.done():  # whoever asked may be gone

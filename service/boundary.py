@@ -49,7 +49,7 @@ class Boundary:
             return
         started = time.perf_counter()
         scope["request_id"] = request_id = _request_id(Headers(scope=scope))
-        if scope["path"] == _BUSY_PATH and self.full():
+        if scope["path"] == _BUSY_PATH and self._turns_away(scope):
             await self._turn_away(scope, send, request_id)
             return
         status = 0
@@ -77,9 +77,14 @@ class Boundary:
                 self.metrics.request(scope["method"], route, status, seconds)
                 _log_request(scope, route, status, seconds)
 
+    def _turns_away(self, scope: Scope) -> bool:
+        """A new ticket, while the queue is full. What has an Idempotency-Key may have been answered already."""
+        again = any(name == b"idempotency-key" for name, _ in scope["headers"])
+        return scope["method"] == "POST" and not again and self.full()
+
     async def _turn_away(self, scope: Scope, send: Send, request_id: str) -> None:
-        """Refuse a ticket before anything is read of it: whoever is overloaded has no time for refusals. It is counted
-        and not logged."""
+        """Refuse a ticket before anything is read of it, its key included: whoever is overloaded has no time for
+        refusals. It is counted and not logged."""
         self.metrics.refused("queue full")
         self.metrics.request(scope["method"], _BUSY_PATH, 503, 0.0)
         problem = busy(1.0)
@@ -91,6 +96,8 @@ class Boundary:
         ]
         started: Message = {"type": "http.response.start", "status": 503, "headers": headers}
         add_security_headers(scope, started, request_id)
+        if scope["app"].state.draining:
+            headers.append((b"connection", b"close"))
         await send(started)
         await send({"type": "http.response.body", "body": body})
 

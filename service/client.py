@@ -105,6 +105,7 @@ class TriageClient:
         """
         for part in in_parts(tickets, IN_A_STREAM):
             left, attempts = part, Attempts(self._settings.retries)
+            broke: Exception | None = None
             while left:
                 done = 0
                 try:
@@ -114,10 +115,10 @@ class TriageClient:
                     pause = attempts.pause(None) if done < len(left) else 0.0
                 except Busy as busy:
                     pause = busy.pause
-                except (httpx.TransportError, JSONDecodeError):
-                    pause = attempts.pause(None)
+                except (httpx.TransportError, JSONDecodeError) as error:
+                    pause, broke = attempts.pause(None), error
                 if pause is None:
-                    raise away(self._settings.base_url)
+                    raise away(self._settings.base_url) from broke
                 time.sleep(pause)
                 left, attempts = left[done:], Attempts(self._settings.retries) if done else attempts
 
@@ -158,7 +159,7 @@ class TriageClient:
         return ModelAnswer.model_validate(self._get("/v1/model"))
 
     def ready(self) -> bool:
-        """Whether a release is loaded and the database answers, now: it is asked once."""
+        """Whether a release is loaded and the process is not about to end, now: it is asked once."""
         try:
             return self._http.get("/readyz").status_code == httpx.codes.OK
         except httpx.TransportError:

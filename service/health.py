@@ -14,13 +14,13 @@ router = APIRouter()
 
 
 @router.get("/livez", tags=["health"])
-def alive() -> HealthAnswer:
+async def alive() -> HealthAnswer:
     """The process answers."""
     return HealthAnswer(status="alive")
 
 
 @router.get("/readyz", tags=["health"], responses=documented(503))
-def ready(request: Request, held: Held) -> HealthAnswer:
+async def ready(request: Request, held: Held) -> HealthAnswer:
     """A release is loaded and the process is not about to end; otherwise 503 with the reason.
 
     The database is not asked: while it is away suggestions go on, and no replica could do better.

@@ -64,15 +64,15 @@ def server_metadata() -> ServerMetadata:
 
 
 @router.get("/health/live")
-def server_live() -> LiveAnswer:
+async def server_live() -> LiveAnswer:
     """The process answers."""
     return LiveAnswer(live=True)
 
 
 @router.get("/health/ready", responses=documented(503))
-def server_ready(request: Request, held: Held) -> ReadyAnswer:
+async def server_ready(request: Request, held: Held) -> ReadyAnswer:
     """A release is loaded and the process is not about to end; otherwise 503 with the reason."""
-    health.ready(request, held)
+    await health.ready(request, held)
     return ReadyAnswer(live=True, ready=True)
 
 

@@ -118,7 +118,10 @@ class Releases:
         """Refresh every so many seconds until cancelled. Loading has a thread of its own: requests go on meanwhile."""
         while True:
             await anyio.sleep(seconds)
-            await to_thread.run_sync(self.refresh)
+            try:
+                await to_thread.run_sync(self.refresh)
+            except Exception as error:  # what was loaded goes on serving, and the next look may find it mended
+                log.error("releases not looked at", kind=type(error).__qualname__)
 
     def _refresh_champion(self) -> None:
         try:

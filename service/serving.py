@@ -49,4 +49,8 @@ def held_by(request: Request) -> Serving:
     return serving
 
 
-Held = Annotated[Serving, Depends(held_by)]
+async def _held(request: Request) -> Serving:  # FastAPI would run one that is not async in a thread
+    return held_by(request)
+
+
+Held = Annotated[Serving, Depends(_held)]

@@ -83,12 +83,15 @@ class Spool:
                 self._stop = True
                 self._lock.notify_all()
             thread.join(timeout=_FAREWELL_SECONDS)
-            if self._committed == self._written:
-                self._path.unlink(missing_ok=True)
-            os.close(self._file)
+            if not thread.is_alive():  # one that waits for the database still reads the file; the process ends anyway
+                if self._committed == self._written:
+                    self._path.unlink(missing_ok=True)
+                os.close(self._file)
 
     def keep(self, pairs: Sequence[tuple[Ticket, Suggestion]]) -> None:
         """Write suggestions with their cleaned tickets. Raises MachineError when the disk takes no more."""
+        if not pairs:
+            return
         rows = ({**suggestion_columns(ticket, made), "ticket": ticket, "suggestion": made} for ticket, made in pairs)
         lines = b"".join(_line(suggestions, row) for row in rows)
         self._append(lines, len(pairs), {made.suggestion_id: (ticket, made) for ticket, made in pairs})
@@ -156,7 +159,7 @@ class Spool:
             try:
                 self._commit_lines()
                 failures, self._away = 0, False
-            except sa.exc.SQLAlchemyError as error:
+            except Exception as error:  # whatever it is, a thread that ended would bring nothing in any more
                 failures = self._give_way(error, failures)
             self._tell()
 
@@ -173,7 +176,7 @@ class Spool:
 
     def _commit_lines(self) -> None:
         """Bring what stands in the file into the database, a chunk at a time."""
-        while self._committed < self._written:
+        while self._committed < self._written and not self._stop:
             lines = _whole_lines(os.pread(self._file, _CHUNK, self._committed), self._file, self._committed)
             rows = list(_readable(lines, self._refuse))
             insert_rows(self._engine, rows, self._refuse)
@@ -182,7 +185,8 @@ class Spool:
                 self._done += len(rows)
                 for row in rows:
                     self._waiting.pop(row["row"].get("suggestion_id"), None)
-                self._oldest = None if self._committed == self._written else time.time()
+                if self._committed == self._written:
+                    self._oldest = None
                 self._forgot = self._forgot and self._committed < self._written
                 self._start_anew()
                 self._lock.notify_all()
@@ -194,18 +198,26 @@ class Spool:
             return
         old, old_file = self._path, self._file
         path, file = _new_file(self._folder)
-        for at in range(self._committed, self._written, _CHUNK):
-            os.write(file, os.pread(old_file, min(_CHUNK, self._written - at), at))
+        copied = 0
+        with contextlib.suppress(OSError):
+            for at in range(self._committed, self._written, _CHUNK):
+                copied += os.write(file, os.pread(old_file, min(_CHUNK, self._written - at), at))
+        if copied != left:  # the disk is full: go on in the old one
+            path.unlink()
+            os.close(file)
+            return
         self._path, self._file = path, file
         self._written, self._committed = left, 0
         old.unlink(missing_ok=True)
         os.close(old_file)
 
-    def _give_way(self, error: sa.exc.SQLAlchemyError, failures: int) -> int:
+    def _give_way(self, error: Exception, failures: int) -> int:
         """The database is away: tell once, make the lines safe on disk, wait before the next attempt."""
         if failures == 0:
             log.error("database unavailable", kind=type(error).__qualname__, waits="the suggestion log, on disk")
-        os.fdatasync(self._file)
+        with contextlib.suppress(OSError):  # a disk that cannot do it is told when the next line is written
+            os.fdatasync(self._file)
+        self._tell()
         with self._lock:
             self._away = True
             self._lock.notify_all()
@@ -231,7 +243,7 @@ class Spool:
         while not self._stop:
             try:
                 rows = _replay(self._engine, file, self._refuse)
-            except sa.exc.SQLAlchemyError as error:
+            except Exception as error:  # as in _work
                 failures = self._give_way(error, failures)
                 continue
             self._away = False
@@ -261,8 +273,9 @@ def insert_rows(
             for name, table in _TABLES.items():
                 if given := [_timed(row) for row in rows if row["table"] == name]:
                     connection.execute(insert_new(engine, table), given)
-    except (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.StatementError) as error:
-        if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
+    except sa.exc.StatementError as error:
+        # Rights that are missing, a table that is being restored, a standby: those pass, and the rows wait for it.
+        if isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.IntegrityError | sa.exc.DataError):
             raise
         if len(rows) == 1:
             refuse(rows[0], type(error).__qualname__)
@@ -285,9 +298,14 @@ def _replay(engine: sa.Engine, file: int, refuse: Callable[[Mapping[str, Any], s
 def _readable(lines: bytes, refuse: Callable[[Mapping[str, Any], str], None]) -> Iterator[dict[str, Any]]:
     for line in lines.split(b"\n")[:-1]:
         try:
-            yield orjson.loads(line)
-        except orjson.JSONDecodeError:  # a disk that lost power may hold anything
-            refuse({"line": line.decode("utf-8", "replace")}, "not JSON")
+            read = orjson.loads(line)
+            known = read["table"] in _TABLES and isinstance(read["row"], dict)
+        except (orjson.JSONDecodeError, TypeError, KeyError):  # a disk that lost power may hold anything
+            known = False
+        if known:
+            yield read
+        else:
+            refuse({"line": line.decode("utf-8", "replace")}, "no row of a table that is known")
 
 
 def _whole_lines(chunk: bytes, file: int, at: int) -> bytes:

@@ -1,4 +1,4 @@
-"""POST /v1/suggestions: from a ticket to contact types and templates, kept in the database before it is shown."""
+"""POST /v1/suggestions: from a ticket to contact types and templates, kept in the suggestion log before it is shown."""
 
 from __future__ import annotations
 

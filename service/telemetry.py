@@ -125,7 +125,7 @@ class Metrics:
             registry=new,
         )
         self.batch_size = Histogram(
-            "triage_batch_size", "Tickets in one inference.", buckets=(1, 2, 3, 4, 5, 6, 7, 8), registry=new
+            "triage_batch_size", "Tickets in one inference.", buckets=(1, 2, 3, 4, 6, 8, 16, 32), registry=new
         )
         self.queue_depth = Gauge("triage_queue_depth", "Tickets waiting for the model.", registry=new)
         self.feedback = Counter("triage_feedback", "Feedback kept.", ["action"], registry=new)

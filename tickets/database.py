@@ -17,6 +17,7 @@ from sqlalchemy.types import TypeDecorator
 from tickets.errors import MachineError
 
 metadata = sa.MetaData()
+_PATIENCE_SECONDS = 5  # for a connection
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -207,11 +208,23 @@ def open_database(url: str) -> sa.Engine:
     """An engine for `sqlite:///file` or `postgresql://...`, brought to the newest schema. Raises MachineError."""
     with _told(url):
         # Parameters hold ticket texts, which belong in no log.
-        engine = sa.create_engine(_with_driver(url), pool_pre_ping=True, hide_parameters=True)
+        engine = sa.create_engine(
+            _with_driver(url),
+            pool_pre_ping=True,
+            connect_args=_connect_arguments(url),
+            hide_parameters=True,
+        )
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _prepare_sqlite)
         upgrade(engine)
     return engine
+
+
+def _connect_arguments(url: str) -> dict[str, Any]:
+    """A server that does not answer is given up on in seconds, unless the address says how long to wait."""
+    address = sa.make_url(_with_driver(url))
+    patient = address.get_backend_name() != "postgresql" or "connect_timeout" in address.query
+    return {} if patient else {"connect_timeout": _PATIENCE_SECONDS}
 
 
 def probe_database(url: str) -> str:

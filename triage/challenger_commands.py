@@ -72,8 +72,8 @@ def _show(report: ArmsReport) -> None:
         print("There is no feedback in this time.")
     if report.saved:
         print(f"A suggestion saves {_seconds(report.saved)} of handling a ticket.")
-    if report.canary:
-        print(f"The canary's tickets take {_seconds(report.canary)} more to handle than the champion's.")
+    for version, gap in report.canaries.items():
+        print(f"Tickets of the canary {version} take {_seconds(gap)} more to handle than the champion's.")
     for shadow in report.shadows:
         of = f"of {shadow.agreed.tickets:,} tickets"
         print(f"{shadow.version} in shadow agrees with the champion on {shadow.agreed} {of}.")

@@ -72,7 +72,9 @@ def begin_challenge(settings: Settings, version: str, *, shadow: float, canary: 
         with workspace.releases_lock():
             begun = challenger.begin_challenge(workspace, version, shadow=shadow, canary=canary)
         details = {"shadow": shadow, "canary": canary}
-        record_event(engine, "challenge begun", at=dt.datetime.now(dt.UTC), model_version=version, details=details)
+        at = dt.datetime.now(dt.UTC)
+        record_event(engine, "challenge begun", at=at, model_version=version, details=details)
+        record(engine, actor=machine_user(), action="challenge begun", target=version, at=at, details=details)
     return begun
 
 
@@ -85,6 +87,7 @@ def end_challenge(settings: Settings) -> challenger.Challenge | None:
         if ended is not None:
             at = dt.datetime.now(dt.UTC)
             record_event(engine, "challenge ended", at=at, model_version=ended.version, details={})
+            record(engine, actor=machine_user(), action="challenge ended", target=ended.version, at=at)
     return ended
 
 

@@ -7,6 +7,7 @@ Plain ASGI. With a key that was seen a moment ago it costs some ten microseconds
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -99,6 +100,7 @@ class Guard:
             await self._pass_other(scope, receive, send)
             return
         if self.under_way >= self.options.max_requests:
+            scope["app"].state.serving.metrics.refused("too many requests")
             await respond(Request(scope), too_many(self.options.max_requests))(scope, receive, send)
             return
         self.under_way += 1
@@ -123,6 +125,8 @@ class Guard:
             if needed != "open":
                 send = self._with_rate(send, await self._let_in(scope, needed))
         except Problem as problem:
+            if problem.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                scope["app"].state.serving.metrics.refused("rate")
             await self._refuse(request, problem)(scope, receive, send)
             return
         receive = checked(scope, receive, max_depth=options.max_json_depth, seconds=options.body_seconds)
