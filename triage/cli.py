@@ -319,5 +319,7 @@ def _serve(settings: Settings) -> None:
     key, address = steps.first_key(settings), f"http://{settings.host}:{settings.port}"
     if key is not None:
         print(f"The administrator's key, made now and shown this once:\n  {key}\nSign in: {address}/login?key={key}")
-    print(f"Console {address}/console, stop with Ctrl-C.")
+    print(
+        f"Console {address}/console, stop with Ctrl-C.", flush=True
+    )  # a journal is a pipe, and waits for no full block
     steps.serve(settings)

@@ -86,6 +86,9 @@ class Access:
             log.warning("audit log not written", kind=type(error).__qualname__)
 
 
+_PROBES = ("/livez", "/readyz", "/v2/health/")  # a busy process is alive; whoever watches it must not end it for that
+
+
 class Guard:
     """Wraps the app; see the module."""
 
@@ -99,7 +102,7 @@ class Guard:
         if scope["type"] != "http":
             await self._pass_other(scope, receive, send)
             return
-        if self.under_way >= self.options.max_requests:
+        if self.under_way >= self.options.max_requests and not scope["path"].startswith(_PROBES):
             scope["app"].state.serving.metrics.refused("too many requests")
             await respond(Request(scope), too_many(self.options.max_requests))(scope, receive, send)
             return

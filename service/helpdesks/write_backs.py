@@ -148,7 +148,9 @@ class WriteBacks:
             await self._finish(delivery, "failed", f"{delivery.attempts} tries, the last: {later.reason}")
             return
         backoff = self._knobs.first_wait * 2 ** (delivery.attempts - 1)
-        wait = min(later.wait if later.wait is not None else backoff, self._knobs.longest_wait)
+        wait = min(
+            max(backoff, later.wait or 0.0), self._knobs.longest_wait
+        )  # told to wait less, it waits its own time
         until = utc_now() + timedelta(seconds=wait)
         log.info("webhook delivery put off", helpdesk=delivery.helpdesk, reason=later.reason, seconds=round(wait, 1))
         await to_thread.run_sync(

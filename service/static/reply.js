@@ -3,7 +3,7 @@
 (() => {
   const place = document.getElementById("reply");
   if (!place) return;
-  const OPEN = /\{\{\s*[^{}]{1,100}?\s*\}\}/g;
+  const OPEN = /\{\{[^{}]{1,120}\}\}/g;
   const written = new Map(); // template -> what the agent made of it
 
   function parts(text) {

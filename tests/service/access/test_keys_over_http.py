@@ -140,14 +140,15 @@ def test_more_requests_at_once_than_allowed_are_told_to_wait(open_house: OpenHou
         for line in lines:
             line.sendall(head)  # and no body: both are under way
         time.sleep(0.3)
-        answer = house.ask("GET", "/livez")
+        answer = house.ask("GET", "/v1/model", house.keys["agent"])
         assert answer.status_code == 503
         assert answer.json()["code"] == "too-busy"
         assert int(answer.headers["retry-after"]) > 0
+        assert house.ask("GET", "/livez").status_code == 200  # busy is not dead
         for line in lines:
             line.close()
         time.sleep(0.3)
-        assert house.ask("GET", "/livez").status_code == 200
+        assert house.ask("GET", "/v1/model", house.keys["agent"]).json()["code"] == "no-release"
 
 
 def test_more_connections_than_allowed_are_turned_away(open_house: OpenHouse) -> None:

@@ -46,6 +46,12 @@ def test_a_value_that_looks_like_a_placeholder_is_not_filled_again() -> None:
     assert filled("{{a}}", a="{{agent_name}}", b="x")[0] == "{{agent_name}}"
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("body", ["{{" + " " * 200_000, "{{ " * 50_000, "{{" + "a " * 100_000 + "}}"])
+def test_a_text_of_any_shape_is_read_in_linear_time(body: str) -> None:
+    assert filled(body) == (body, ())
+
+
 def test_an_html_template_becomes_text() -> None:
     assert filled("<p>Hello {{name}}</p><p>Bye &amp; thanks</p>", name="Jo")[0] == "Hello Jo\n\nBye & thanks"
 
