@@ -135,7 +135,7 @@ def test_a_later_message_of_a_conversation_is_no_new_ticket(quick: Connected, se
 
 @pytest.mark.parametrize(("told", "least"), [(["1"], 1.0), (["0", "0"], 0.2 + 0.4)])
 def test_it_waits_as_long_as_the_helpdesk_asks_and_longer_each_time(
-    connect: Connect, lite: sa.Engine, send: Send, payload: Payload, desk: Desk, told: list[str], least: float
+    *, connect: Connect, lite: sa.Engine, send: Send, payload: Payload, desk: Desk, told: list[str], least: float
 ) -> None:
     desk.moods += [(429, {"retry-after": seconds}) for seconds in told]
     with connect(lite, first_wait=0.2) as service:
