@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from service.answering import find_kept, settle_one
 from service.examples import FEEDBACK
 from service.idempotency import reused
+from service.pages.person import person_of
 from service.problems import FieldError, Problem, documented
 from service.schemas import FeedbackRequest
 from service.serving import Serving, held_by
@@ -41,6 +42,8 @@ async def post_feedback(request: Request) -> Response:
     """Keep a feedback. 201 says it is committed; 200 that it had been, by an earlier request with the same key."""
     held, key = held_by(request), idempotency_key(request)
     given = await read_json(request, FeedbackRequest)
+    if given.agent is None:
+        given.agent = person_of(request)
     keep = partial(give_feedback, held, given, feedback_id=key or new_id())
     kept, created = await to_thread.run_sync(keep)
     return json_answer(kept, status=201) if created else json_answer(kept, headers=REPLAYED)

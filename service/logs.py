@@ -146,7 +146,7 @@ class _Library(logging.Handler):
                 mask_secrets(None, "", without_messages(None, "", _stamp(None, record.levelname.lower(), event)))
             )
             (self._stream.add_now if record.levelno >= logging.WARNING else self._stream.add)(line)
-        except Exception:
+        except Exception:  # as logging.Handler asks: a line that cannot be written never ends who wrote it, and is told
             self.handleError(record)
 
 

@@ -10,20 +10,20 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 
-from tickets.database import api_keys
+from tickets.database import alone, api_keys
 from tickets.errors import InputError
 
 Role = Literal["agent", "labeler", "admin"]
 ROLES: tuple[Role, ...] = ("agent", "labeler", "admin")  # each may do what those before it may
 FIRST_KEY = "first-start"
+_LOCK = 7418529631  # names stay unique, and the first key is made once
 
 _WRITTEN = re.compile(r"triage_([0-9a-f]{12})_[0-9a-f]{64}")
 _NAME = re.compile(r"[\w.@+-][\w .@+-]{0,99}")
@@ -67,7 +67,7 @@ def create_key(
     """A new key, and how it is written: the only time that this is known. Raises InputError for a role that does not
     exist, a name that cannot be one, and a name that a working key has."""
     _check(name, role, days)
-    with _alone(engine) as connection:
+    with alone(engine, _LOCK) as connection:
         if any(key.works(at) for key in _named(connection, name)):
             raise InputError(
                 f"there is a working key named {name!r} already.",
@@ -82,7 +82,7 @@ def first_key(engine: sa.Engine, *, at: datetime) -> str | None:
 
     Of several processes that start at once, one makes it.
     """
-    with _alone(engine) as connection:
+    with alone(engine, _LOCK) as connection:
         admins = sa.select(api_keys.c.key_id).where(api_keys.c.role == "admin").limit(1)
         if connection.execute(admins).first() is not None:
             return None
@@ -93,7 +93,7 @@ def first_key(engine: sa.Engine, *, at: datetime) -> str | None:
 def rotate_key(engine: sa.Engine, name: str, *, at: datetime, grace: timedelta = timedelta(0)) -> tuple[ApiKey, str]:
     """A new key in the place of the working one of that name, with its role and as long a life; the old one goes on for
     the grace time. Raises InputError when no key of that name works."""
-    with _alone(engine) as connection:
+    with alone(engine, _LOCK) as connection:
         old = [key for key in _named(connection, name) if key.works(at)]
         if not old:
             raise InputError(f"no working key is named {name!r}.", hint="`triage keys list` shows those there are.")
@@ -111,7 +111,7 @@ def rotate_key(engine: sa.Engine, name: str, *, at: datetime, grace: timedelta =
 
 def revoke_keys(engine: sa.Engine, name_or_id: str, *, at: datetime) -> list[ApiKey]:
     """End the working keys of that name, or the one with that id, for good. Raises InputError when there is none."""
-    with _alone(engine) as connection:
+    with alone(engine, _LOCK) as connection:
         asked = sa.or_(api_keys.c.name == name_or_id, api_keys.c.key_id == name_or_id)
         found = [key for key in _select(connection, asked) if key.works(at)]
         if not found:
@@ -129,18 +129,16 @@ def list_keys(engine: sa.Engine) -> list[ApiKey]:
         return _select(connection, sa.true())
 
 
-def find_key(engine: sa.Engine, key_id: str, *, used_at: datetime | None = None) -> ApiKey | None:
-    """The key of that id. With `used_at`, a working one is noted as used then, once a minute at most."""
+def find_key(engine: sa.Engine, key_id: str) -> ApiKey | None:
+    """The key of that id, whether it works or not."""
     with engine.connect() as connection:
-        found = next(iter(_select(connection, api_keys.c.key_id == key_id)), None)
-    if found is not None and used_at is not None and found.works(used_at) and _is_old(found.last_used_at, used_at):
-        with engine.begin() as connection:
-            connection.execute(sa.update(api_keys).where(api_keys.c.key_id == key_id).values(last_used_at=used_at))
-    return found
+        return next(iter(_select(connection, api_keys.c.key_id == key_id)), None)
 
 
-def _is_old(time: datetime | None, now: datetime) -> bool:
-    return time is None or now - time > timedelta(minutes=1)
+def note_used(engine: sa.Engine, key_id: str, *, at: datetime) -> None:
+    """Keep when a key was last used, by somebody who knew its secret."""
+    with engine.begin() as connection:
+        connection.execute(sa.update(api_keys).where(api_keys.c.key_id == key_id).values(last_used_at=at))
 
 
 def _check(name: str, role: str, days: float | None) -> None:
@@ -176,14 +174,3 @@ def _select(connection: sa.Connection, where: sa.ColumnElement[bool]) -> list[Ap
 
 def _key(row: Mapping[Any, Any]) -> ApiKey:
     return ApiKey(**row)
-
-
-@contextmanager
-def _alone(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction in which no other changes the keys: names stay unique, and the first key is made once."""
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(7418529631)"))
-        else:
-            connection.execute(sa.text("BEGIN IMMEDIATE"))
-        yield connection

@@ -255,6 +255,18 @@ def _told(url: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def alone(engine: sa.Engine, lock: int) -> Iterator[sa.Connection]:
+    """A transaction in which no other of the same lock reads or writes; `lock` is any fixed number. SQLite lets nobody
+    else write at all."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
+        else:
+            connection.execute(sa.text("BEGIN IMMEDIATE"))
+        yield connection
+
+
 def upgrade(engine: sa.Engine, revision: str = "head") -> None:
     """Run the migrations. Two processes may start at once: the second waits, and finds nothing left to do."""
     from alembic import command

@@ -84,29 +84,6 @@ def withdraw_feedback(engine: sa.Engine, feedback_id: str, *, at: datetime, with
         return connection.execute(sa.select(feedback.c.feedback_id).where(known)).first() is not None
 
 
-def open_suggestions(engine: sa.Engine, *, limit: int = 50, offset: int = 0) -> list[tuple[Ticket, Suggestion]]:
-    """The newest suggestion of each ticket that no feedback was given for, newest ticket first: the console's queue."""
-    newest = (
-        sa.select(suggestions.c.ticket_id, sa.func.max(suggestions.c.created_at).label("created_at"))
-        .where(~sa.exists().where(feedback.c.ticket_id == suggestions.c.ticket_id, feedback.c.withdrawn_at.is_(None)))
-        .group_by(suggestions.c.ticket_id)
-        .subquery()
-    )
-    query = (
-        sa.select(suggestions)
-        .join(
-            newest,
-            sa.and_(suggestions.c.ticket_id == newest.c.ticket_id, suggestions.c.created_at == newest.c.created_at),
-        )
-        .order_by(suggestions.c.created_at.desc(), suggestions.c.suggestion_id)
-        .limit(limit)
-        .offset(offset)
-    )
-    with engine.connect() as connection:
-        rows = connection.execute(query).all()
-    return [(ticket_from_json(row.ticket), suggestion_from_json(row.suggestion)) for row in rows]
-
-
 def suggestions_between(engine: sa.Engine, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
     """Rows of the suggestions table with start <= created_at < end, oldest first, streamed."""
     return _between(engine, sa.select(suggestions), suggestions.c.created_at, start, end)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fastapi import Request
+from starlette.types import Scope
 
 from tickets.api_keys import ROLES, Role
 
@@ -37,6 +38,12 @@ def caller_of(request: Request) -> Caller | None:
     """Who asks; None on the addresses that are open to all."""
     caller: Caller | None = request.scope.get(CALLER)
     return caller
+
+
+def address_of(scope: Scope) -> str:
+    """Where a request comes from: the client's address, or the one a trusted proxy names."""
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
 
 
 def is_inside(path: str) -> bool:

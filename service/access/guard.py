@@ -6,6 +6,7 @@ Plain ASGI. With a key that was seen a moment ago it costs some ten microseconds
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -20,7 +21,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.access import ANYBODY, CALLER, Caller
+from service.access import ANYBODY, CALLER, Caller, address_of
 from service.access.bodies import checked
 from service.access.cross_site import comes_from_here, only_reads
 from service.access.keyring import DatabaseAway, Keyring
@@ -31,7 +32,7 @@ from service.access.refusals import away, cross_site, no_key, rate_headers, stra
 from service.access.roles import Needed, is_strange, needed_for
 from service.access.sessions import COOKIE, Sessions
 from service.problems import Problem, respond
-from tickets.api_keys import ApiKey, id_of
+from tickets.api_keys import ApiKey, id_of, note_used
 from tickets.audit import record
 from tickets.errors import MachineError
 
@@ -49,6 +50,8 @@ class Access:
         self.provider = Provider(options.oidc) if options.oidc else None
         self.requests = Rates(options.requests_per_minute)
         self.failures = Rates(options.failures_per_minute)
+        self.used = Rates(1)
+        self._noting: set[asyncio.Task[None]] = set()
         self.told = Rates(1)  # one line a minute in the audit log for one refusal that repeats itself
 
     async def by_key(self, written: str, address: str) -> ApiKey | None:
@@ -60,10 +63,26 @@ class Access:
             if key is None and (self.keyring.knows(key_id) or not self.failures.is_over(address)):
                 key = await self.keyring.find(key_id)
             if key is not None and key.is_written(written):
+                self._note_use(key)
                 return key
         if not self.failures.count(address):
             raise too_often(self.failures, address, what="wrong keys")
         return None
+
+    def _note_use(self, key: ApiKey) -> None:
+        """Once a minute, behind the request: nobody waits for it, and without a database it is left out."""
+        if not self.used.count(key.key_id):
+            return
+
+        async def write() -> None:
+            try:
+                await to_thread.run_sync(lambda: note_used(self.engine, key.key_id, at=datetime.now(UTC)))
+            except sa.exc.SQLAlchemyError as error:
+                log.warning("use of a key not noted", kind=type(error).__qualname__)
+
+        task = asyncio.create_task(write())
+        self._noting.add(task)
+        task.add_done_callback(self._noting.discard)
 
     async def note(self, *, actor: str, action: str, target: str, request_id: str, **details: Any) -> None:
         """A line in the audit log. Without a database it is only logged."""
@@ -158,28 +177,28 @@ class Guard:
         """By what the request carries: a key, a token, or the cookie of a session. Raises Problem for a wrong key."""
         given = headers.get("authorization")
         try:
-            if given is not None:
-                return await self._bearer(given, _address(scope))
+            if given is not None and given[:7].lower() == "bearer ":  # a proxy's own, such as Basic, is none of ours
+                return await self._bearer(given[7:].strip(), address_of(scope))
             cookie = headers.get("cookie")
             if cookie is not None and COOKIE in cookie:
                 return await self._session(cookie_parser(cookie).get(COOKIE, ""))
         except (DatabaseAway, ProviderAway) as error:
             raise away(isinstance(error, DatabaseAway)) from error
+        if given is not None and self.options.require_keys:
+            raise no_key(wrong=True)
         return None
 
-    async def _bearer(self, given: str, address: str) -> Caller:
-        kind, _, written = given.partition(" ")
-        if kind.lower() == "bearer":
-            written = written.strip()
-            if self.access.provider is not None and written.count(".") == 2:
-                if self.access.failures.is_over(address):
-                    raise too_often(self.access.failures, address, what="wrong tokens")
-                found = await self.access.provider.caller(written)
-                if found is not None:
-                    return found
-                self.access.failures.count(address)
-            elif (key := await self.access.by_key(written, address)) is not None:
-                return _as_caller(key, "key")
+    async def _bearer(self, written: str, address: str) -> Caller:
+        if self.access.provider is not None and written.count(".") == 2:
+            known = self.access.provider.remembered(written)
+            if known is None and self.access.failures.is_over(address):
+                raise too_often(self.access.failures, address, what="wrong tokens")
+            found = known or await self.access.provider.caller(written)
+            if found is not None:
+                return found
+            self.access.failures.count(address)
+        elif (key := await self.access.by_key(written, address)) is not None:
+            return _as_caller(key, "key")
         raise no_key(wrong=True)
 
     async def _session(self, cookie: str) -> Caller | None:
@@ -232,7 +251,7 @@ def _to_login(request: Request) -> Response:
     (SameSite=Strict), so it is first asked to come again from here."""
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if request.headers.get("sec-fetch-site") == "cross-site":
-        return Response(media_type="text/html", headers={"Refresh": f"0; url={quote(here, safe='/?&=%')}"})
+        return Response(media_type="text/html", headers={"Refresh": f"0; url={quote(here, safe='/?&=%+')}"})
     return RedirectResponse(f"/login?next={quote(here, safe='/')}", status_code=303)
 
 
@@ -242,8 +261,3 @@ def _wants_page(headers: Headers) -> bool:
 
 def _as_caller(key: ApiKey, how: Any) -> Caller:
     return Caller(id=key.key_id, name=key.name, role=key.role, how=how, shared=key.shared)
-
-
-def _address(scope: Scope) -> str:
-    client = scope.get("client")
-    return str(client[0]) if client else "unknown"

@@ -105,7 +105,7 @@ class Keyring:
             return "away"
 
     def _read(self, key_id: str) -> ApiKey | None:
-        return find_key(self._engine, key_id, used_at=datetime.now(UTC))
+        return find_key(self._engine, key_id)
 
     def _lately(self, key_id: str) -> ApiKey | None:
         seen = self._seen.get(key_id)

@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from service.access import is_inside
+from service.access import address_of, is_inside
 from service.access.cross_site import comes_from_here
 from service.access.guard import Access
 from service.access.keyring import DatabaseAway
@@ -60,9 +60,8 @@ async def logout(request: Request) -> Response:
 
 async def _sign_in(request: Request, written: str, next_page: str) -> Response:
     access = _access(request)
-    address = request.client.host if request.client else "unknown"
     try:
-        key = await access.by_key(written.strip(), address)
+        key = await access.by_key(written.strip(), address_of(request.scope))
     except DatabaseAway as error:
         raise away(database=True) from error
     if key is None:

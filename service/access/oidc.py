@@ -44,12 +44,15 @@ class Provider:
         self._asking: anyio.Lock | None = None
         self._verified: dict[bytes, tuple[Caller, float, float]] = {}  # digest -> (caller, checked, expires)
 
-    async def caller(self, token: str) -> Caller | None:
-        """Who the token speaks for; None for one that is not valid here. Raises ProviderAway."""
-        digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
-        known = self._verified.get(digest)
+    def remembered(self, token: str) -> Caller | None:
+        """Who a token speaks for that was looked at a moment ago."""
+        known = self._verified.get(_digest(token))
         if known is not None and self._clock() - known[1] < _REMEMBERED_SECONDS and time.time() < known[2]:
             return known[0]
+        return None
+
+    async def caller(self, token: str) -> Caller | None:
+        """Who the token speaks for; None for one that is not valid here. Raises ProviderAway."""
         try:
             key = await self._key(str(jwt.get_unverified_header(token).get("kid", "")))
             if key is None:
@@ -64,10 +67,11 @@ class Provider:
             return None
         name = str(claims.get("preferred_username") or claims.get("email") or claims["sub"])
         printable = "".join(letter for letter in name if letter.isprintable())[:100]
-        caller = Caller(id=f"oidc:{claims['sub']}"[:200], name=printable, role=role, how="oidc")
+        # Told apart from a key of the same name, whose owner's feedback it could take back otherwise.
+        caller = Caller(id=f"oidc:{claims['sub']}"[:200], name=f"{printable} (oidc)", role=role, how="oidc")
         if len(self._verified) >= _MOST:
             self._verified.pop(next(iter(self._verified)))
-        self._verified[digest] = (caller, self._clock(), float(claims["exp"]))
+        self._verified[_digest(token)] = (caller, self._clock(), float(claims["exp"]))
         return caller
 
     def _verify(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
@@ -128,3 +132,7 @@ def _signing_keys(told: Mapping[str, Any]) -> list[tuple[str, jwt.PyJWK]]:
             except jwt.PyJWTError as error:
                 log.warning("a key of the identity provider cannot be read", kind=type(error).__qualname__)
     return keys
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()

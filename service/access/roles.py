@@ -54,6 +54,12 @@ def needed_for(path: str, *, metrics: WhoReadsMetrics) -> Needed:
     return "admin"
 
 
+def role_of_page(address: str) -> Role:
+    """The role that a page asks for."""
+    needed = _NEEDED.get(address, "admin")
+    return "agent" if needed == "open" else needed
+
+
 def is_strange(path: str) -> bool:
     """Whether the path has empty, `.` or `..` parts. Nothing here lives there, and what reads paths differently must
     not find something else behind them."""

@@ -7,16 +7,18 @@ one that dies leaves it due again a little later.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from tickets.database import webhook_deliveries
+from tickets.database import alone, webhook_deliveries
 from tickets.feedback_log import insert_new
 from tickets.records import Ticket, ticket_from_json, to_json
 
 _T = webhook_deliveries
+_LOCK = 7418529632  # a ticket is taken once, by whichever delivery
 _NAMESPACE = uuid.UUID("6e3f6a0e-5c0d-4a53-9d0c-0d7a3c3f1b52")
 
 
@@ -42,18 +44,22 @@ def feedback_id_of(helpdesk: str, delivery_id: str) -> str:
     return uuid.uuid5(_NAMESPACE, f"{helpdesk}\n{delivery_id}\nfeedback").hex
 
 
-def seen(engine: sa.Engine, helpdesk: str, delivery_id: str) -> bool:
-    query = sa.select(_T.c.status).where(_T.c.helpdesk == helpdesk, _T.c.delivery_id == delivery_id)
+def seen(engine: sa.Engine, helpdesk: str, names: Set[str]) -> bool:
+    """Whether a delivery came before under one of these names."""
+    query = sa.select(_T.c.status).where(_T.c.helpdesk == helpdesk, _T.c.delivery_id.in_(names))
     with engine.connect() as connection:
         return connection.execute(query).first() is not None
 
 
 def has_ticket(engine: sa.Engine, helpdesk: str, ticket_id: str) -> bool:
     """Whether the ticket was taken before, by another delivery that has not failed."""
-    ours = sa.and_(_T.c.helpdesk == helpdesk, _T.c.suggestion_id == suggestion_id_of(helpdesk, ticket_id))
     with engine.connect() as connection:
-        query = sa.select(_T.c.status).where(ours, _T.c.status.in_(("taken", "written back", "withheld")))
-        return connection.execute(query).first() is not None
+        return connection.execute(_taken(helpdesk, ticket_id)).first() is not None
+
+
+def _taken(helpdesk: str, ticket_id: str) -> sa.Select[tuple[str]]:
+    ours = sa.and_(_T.c.helpdesk == helpdesk, _T.c.suggestion_id == suggestion_id_of(helpdesk, ticket_id))
+    return sa.select(_T.c.status).where(ours, _T.c.status.in_(("taken", "written back", "withheld")))
 
 
 def waiting(engine: sa.Engine) -> int:
@@ -62,7 +68,8 @@ def waiting(engine: sa.Engine) -> int:
 
 
 def take(engine: sa.Engine, helpdesk: str, delivery_id: str, ticket_id: str, ticket: Ticket, *, now: datetime) -> bool:
-    """Keep a new ticket to be worked on at once; False when this delivery was taken before."""
+    """Keep a new ticket to be worked on at once; False when this delivery, or another of the ticket, was taken before,
+    at the same moment by another process even."""
     row = {
         "helpdesk": helpdesk,
         "delivery_id": delivery_id,
@@ -73,7 +80,9 @@ def take(engine: sa.Engine, helpdesk: str, delivery_id: str, ticket_id: str, tic
         "due_at": now,
         "ticket": to_json(ticket),
     }
-    with engine.begin() as connection:
+    with alone(engine, _LOCK) as connection:
+        if connection.execute(_taken(helpdesk, ticket_id)).first() is not None:
+            return False
         kept = insert_new(engine, _T).values(row).returning(_T.c.delivery_id)
         return connection.execute(kept).first() is not None
 

@@ -16,6 +16,8 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 
+from service.access import address_of
+from service.access.refusals import too_often
 from service.helpdesks import deliveries
 from service.helpdesks.judgements import judge
 from service.helpdesks.kinds import KINDS, Kind
@@ -44,6 +46,7 @@ class _Delivery:
     options: HelpdeskOptions
     sent: Sent
     at: datetime
+    body_id: str  # SHA-256 of the body, which is signed where the headers that name a delivery are not
     delivery_id: str
 
 
@@ -67,15 +70,17 @@ async def receive(helpdesk: Helpdesk, request: Request, held: Held) -> JSONRespo
             hint="Set its TRIAGE_..__WEBHOOK_SECRET; docs/helpdesks.md tells how.",
         )
     sent = Sent(raw=await request.body(), headers=request.headers, token=request.query_params.get("token", ""))
+    body_id = hashlib.sha256(sent.raw).hexdigest()
     given = _Delivery(
         helpdesk=helpdesk,
         kind=kind,
         options=options,
         sent=sent,
         at=utc_now(),
-        delivery_id=hashlib.sha256(sent.raw).hexdigest(),
+        body_id=body_id,
+        delivery_id=body_id,
     )
-    _prove(held, given)
+    _prove(request, held, given)
     outcome, detail = await to_thread.run_sync(_take, held, given)
     held.metrics.webhooks.labels(helpdesk, outcome).inc()
     if outcome == "taken":
@@ -83,12 +88,17 @@ async def receive(helpdesk: Helpdesk, request: Request, held: Held) -> JSONRespo
     return JSONResponse({"status": outcome, **detail}, status_code=202 if outcome == "taken" else 200)
 
 
-def _prove(held: Serving, given: _Delivery) -> None:
+def _prove(request: Request, held: Serving, given: _Delivery) -> None:
+    """Raises Problem: 401 for a delivery that is not from the helpdesk, 429 for an address that sends too many such."""
+    failures, address = request.app.state.access.failures, address_of(request.scope)
+    if failures.is_over(address):
+        raise too_often(failures, address, what="wrong webhooks")
     try:
         given.kind.prove(given.sent, given.options, given.at)
     except NotProven as doubt:
         held.metrics.webhooks.labels(given.helpdesk, doubt.why).inc()
         log.warning("webhook refused", helpdesk=given.helpdesk, why=doubt.why)
+        failures.count(address)
         raise Problem(
             401,
             f"webhook-{doubt.why}",
@@ -104,7 +114,7 @@ def _take(held: Serving, given: _Delivery) -> Outcome:
         given = replace(
             given, delivery_id=_short(given.kind.delivery_id(payload, given.sent.headers)) or given.delivery_id
         )
-        if deliveries.seen(held.engine, given.helpdesk, given.delivery_id):
+        if deliveries.seen(held.engine, given.helpdesk, {given.delivery_id, given.body_id}):
             return "repeated", {}
         told = given.kind.read(payload, given.options, given.at)
     except Unreadable as reason:
@@ -143,7 +153,9 @@ def _arrive(held: Serving, given: _Delivery, arrived: Arrived) -> Outcome:
 
 
 def _judge(held: Serving, given: _Delivery, judged: Judged) -> str | None:
-    """Keep a judgement; None when it is no feedback, or none that is new."""
+    """Keep a judgement; None when it is no feedback, or none that is new. It is known by its body: sent again under
+    another name, it would turn back what an agent has decided since."""
+    given = replace(given, delivery_id=given.body_id)
     action = judge(held, given.helpdesk, given.options, judged, delivery_id=given.delivery_id)
     if action is not None:
         _note(held, given, "feedback", ticket_id=judged.ticket_id, reason=action)

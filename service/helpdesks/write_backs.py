@@ -115,7 +115,7 @@ class WriteBacks:
             await self._finish(delivery, "failed", refused.reason)
         except Problem as problem:  # no release yet, or a queue that is full, passes; a ticket without text does not
             if problem.status_code in (429, 503):
-                await self._put_off(delivery, TryLater(problem.code, _retry_after(problem)))
+                await self._put_off(delivery, TryLater(problem.code, _retry_after(problem)), ours=True)
             else:
                 await self._finish(delivery, "failed", problem.code)
         else:
@@ -143,8 +143,9 @@ class WriteBacks:
             written = written.without_note()
         await kind.write_back(api, delivery.ticket_id, written, options)
 
-    async def _put_off(self, delivery: Delivery, later: TryLater) -> None:
-        if delivery.attempts >= self._knobs.attempts:
+    async def _put_off(self, delivery: Delivery, later: TryLater, *, ours: bool = False) -> None:
+        """Try again later, so many times; without end when the trouble is `ours`, such as no release yet."""
+        if delivery.attempts >= self._knobs.attempts and not ours:
             await self._finish(delivery, "failed", f"{delivery.attempts} tries, the last: {later.reason}")
             return
         backoff = self._knobs.first_wait * 2 ** (delivery.attempts - 1)

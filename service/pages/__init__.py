@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.access import caller_of
+from service.access.roles import role_of_page
 from service.pages.branches import branches
 from service.pages.person import names_itself, person_of
 from service.pages.shown_text import shown_text
@@ -31,7 +32,8 @@ _BAND_WORDS = {"high": "very likely", "medium": "likely", "low": "a guess"}
 
 def render(request: Request, name: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
     """The template `name` as a page. Each is given `here` (its path), `back` (where to return to), `person` (who
-    works), `names_itself` (whether that is a name they wrote), `signed_in`, and `theme` (light or dark where chosen).
+    works), `names_itself` (whether that is a name they wrote), `signed_in`, `theme` (light or dark where chosen), and
+    `may` (whether who works here may open a page).
     """
     caller = caller_of(request)
     given = {
@@ -41,6 +43,7 @@ def render(request: Request, name: str, *, status_code: int = 200, **context: An
         "names_itself": names_itself(request),
         "signed_in": caller is not None and caller.how == "session",
         "theme": _theme(request),
+        "may": lambda address: caller is None or caller.may(role_of_page(address)),
     }
     return HTMLResponse(environment().get_template(name).render(given | context), status_code=status_code)
 

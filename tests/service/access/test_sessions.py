@@ -64,6 +64,23 @@ def test_a_session_has_the_role_of_its_key(house: House) -> None:
     assert statuses == [200, 200, 403]
 
 
+def test_pages_link_to_what_their_reader_may_open(house: House) -> None:
+    for role, links in (("agent", 0), ("labeler", 1), ("admin", 2)):
+        page = house.ask("GET", "/console", headers=cookie_of(house, house.keys[role])).text
+        assert [f'<a href="{address}"' in page for address in ("/labels", "/dashboard")].count(True) == links
+
+
+def test_a_proxys_own_authorization_does_not_hide_the_session(house: House) -> None:
+    cookie = cookie_of(house, house.keys["agent"])
+    assert house.ask("GET", "/console", headers=cookie | {"Authorization": "Basic YTpi"}).status_code == 200
+
+
+def test_a_link_from_another_site_comes_again_as_it_was(house: House) -> None:
+    elsewhere = PAGE | {"Sec-Fetch-Site": "cross-site"}
+    answer = house.ask("GET", "/console?text=refund+card&band=high", headers=elsewhere)
+    assert answer.headers["refresh"] == "0; url=/console?text=refund+card&band=high"
+
+
 def test_a_session_ends_with_its_key(house: House) -> None:
     made, written = create_key(house.engine, "on leave", "agent", at=datetime.now(UTC))
     cookie = cookie_of(house, written)

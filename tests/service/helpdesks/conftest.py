@@ -24,6 +24,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import SecretStr
 
+from service.access.options import AccessOptions
 from service.app import create_app, running
 from service.helpdesks.options import HelpdeskOptions, Helpdesks
 from service.options import ServiceOptions
@@ -289,9 +290,13 @@ def serving(trained: Workspace, desk_server: Desk, knobs: Callable[..., Helpdesk
     """What `connect` is, for fixtures of the session."""
 
     @contextlib.contextmanager
-    def serve(engine: sa.Engine, *, each: Mapping[str, Any] | None = None, **pace: Any) -> Iterator[Connected]:
+    def serve(
+        engine: sa.Engine, *, each: Mapping[str, Any] | None = None, failures: int = 100_000, **pace: Any
+    ) -> Iterator[Connected]:
         helpdesks = replace(knobs(**{"url": desk_server.url, **(each or {})}), **pace)
-        app = create_app(trained, engine, ServiceOptions(release_check_seconds=60, helpdesks=helpdesks))
+        access = AccessOptions(failures_per_minute=failures)
+        options = ServiceOptions(release_check_seconds=60, helpdesks=helpdesks, access=access)
+        app = create_app(trained, engine, options)
         admit(engine)
         key = {"Authorization": f"Bearer {KEY}"}
         with running(app) as address, httpx.Client(base_url=address, headers=key, timeout=30) as client:

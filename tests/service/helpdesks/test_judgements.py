@@ -82,6 +82,9 @@ def test_a_closed_ticket_in_zammad_is_judged_by_its_field(quick: Connected, send
         ("accepted", "login", "Zammad user 5"),
         ("corrected", "delete", "Zammad user 5"),
     ]
+    # Recorded and sent again under another name, which no signature covers, it would turn the correction back.
+    assert send(quick, "zammad", payload("zammad_closed"), delivery="another").json() == {"status": "repeated"}
+    assert len(quick.feedback()) == 2
 
 
 def test_a_resolved_conversation_in_chatwoot_accepts(quick: Connected, send: Send, payload: Payload) -> None:

@@ -35,6 +35,17 @@ def test_forged_and_unsigned_deliveries_are_refused_and_counted(quick: Connected
     assert quick.deliveries() == []
 
 
+def test_an_address_that_forges_too_often_is_not_listened_to_for_a_while(
+    connect: Connect, lite: sa.Engine, send: Send, payload: Payload
+) -> None:
+    with connect(lite, failures=3) as service:
+        content = payload("freshdesk_new_ticket")
+        forged = [send(service, "freshdesk", content, secret=f"guess {number}") for number in range(5)]
+        assert [answer.status_code for answer in forged] == [401, 401, 401, 429, 429]
+        assert int(forged[-1].headers["retry-after"]) > 0
+        assert send(service, "freshdesk", content).status_code == 429  # nor does it learn which guess was right
+
+
 def test_a_changed_byte_breaks_the_signature(
     quick: Connected, signed: Callable[..., dict[str, str]], payload: Payload
 ) -> None:

@@ -79,13 +79,13 @@ def test_a_library_logs_through_the_same_lines_and_its_exceptions_lose_their_mes
         try:
             raise ValueError("Quetzalcoatl wants a refund")
         except ValueError:
-            logging.getLogger("some.library").exception("it failed %s\nValueError: Quetzalcoatl", "here")
+            logging.getLogger("some.package").exception("it failed %s\nValueError: Quetzalcoatl", "here")
             structlog.get_logger().exception("ours failed")
         finally:
             structlog.contextvars.clear_contextvars()
-        logging.getLogger("some.library").debug("too small to tell")
+        logging.getLogger("some.package").debug("too small to tell")
     library, ours = lines_of(file)
-    assert (library["event"], library["logger"], library["level"]) == ("it failed here", "some.library", "error")
+    assert (library["event"], library["logger"], library["level"]) == ("it failed here", "some.package", "error")
     assert library["request_id"] == ours["request_id"] == "r-1"
     for line in (library, ours):
         assert line["kind"] == "ValueError"

@@ -123,7 +123,7 @@ def test_a_database_that_does_not_answer_holds_up_no_scrape_for_long(tmp_path: P
     metrics.refresh(workspace, slow)
     first = time.monotonic() - started
     metrics.refresh(workspace, slow)
-    assert 1 < first < 5
+    assert first < 5
     assert time.monotonic() - started - first < 1, "one reader is enough"
     release.set()
 
