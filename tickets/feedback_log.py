@@ -6,7 +6,7 @@ The service writes, the nightly extract and the monitoring job read. A write tha
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,19 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tickets.database import feedback, suggestions
-from tickets.records import Feedback, Suggestion, Ticket, suggestion_from_json, ticket_from_json, to_json
-
-
-def log_suggestions(engine: sa.Engine, pairs: Sequence[tuple[Ticket, Suggestion]]) -> None:
-    """Commit suggestions with the (cleaned, masked) tickets they were made for; one that is there already stays."""
-    if not pairs:
-        return
-    rows = [
-        {**suggestion_columns(ticket, suggestion), "ticket": to_json(ticket), "suggestion": to_json(suggestion)}
-        for ticket, suggestion in pairs
-    ]
-    with engine.begin() as connection:
-        connection.execute(insert_new(engine, suggestions), rows)
+from tickets.records import Feedback, Suggestion, Ticket, suggestion_from_json, ticket_from_json
 
 
 def suggestion_columns(ticket: Ticket, suggestion: Suggestion) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from models import release as names
 from models.calibrate import Calibration
 from models.predictions import Predictions
 from models.release import Release, open_release, promote, seal
+from tests.logged import log_suggestions
 from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.database import feedback
-from tickets.feedback_log import log_suggestions
 from tickets.records import RankedContactType, Suggestion, Ticket, attributes_to_text
 from tickets.workspace import Workspace
 

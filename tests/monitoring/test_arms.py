@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from monitoring.arms import compare_arms
 from monitoring.performance import feedback_figures, read_judged
+from tests.logged import log_suggestions
 from tickets.database import challenger_answers
-from tickets.feedback_log import log_suggestions, record_feedback
+from tickets.feedback_log import record_feedback
 from tickets.records import Arm, Feedback, FeedbackAction, RankedContactType, Suggestion, Ticket
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)

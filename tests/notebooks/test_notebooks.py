@@ -18,8 +18,9 @@ from nbclient import NotebookClient
 from pipeline.extract import extract
 from pipeline.importing import import_files
 from pipeline.nightly import run_pipeline
+from tests.logged import log_suggestions
 from tickets.database import open_database
-from tickets.feedback_log import log_suggestions, record_feedback
+from tickets.feedback_log import record_feedback
 from tickets.label_queue import LabelRequest, answer, claim, enqueue
 from tickets.records import Feedback, Suggestion
 from tickets.simulate import SimulatedTicket, SimulationConfig, simulate, write_history

@@ -15,8 +15,9 @@ from pipeline.cleaning import clean
 from pipeline.extract import extract
 from pipeline.importing import import_files
 from pipeline.outcomes import label
+from tests.logged import log_suggestions
 from tickets.database import suggestions
-from tickets.feedback_log import log_suggestions, record_feedback
+from tickets.feedback_log import record_feedback
 from tickets.label_queue import LabelRequest, answer, claim, enqueue
 from tickets.records import Feedback, RankedContactType, Suggestion, Ticket
 from tickets.tables import FEEDBACK, LABELS, OUTCOMES, RAW, SUGGESTIONS, TICKETS

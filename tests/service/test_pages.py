@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from tests.logged import log_suggestions
 from tickets.database import feedback, labels
-from tickets.feedback_log import log_suggestions, new_id
+from tickets.feedback_log import new_id
 from tickets.label_queue import LabelRequest, counts, enqueue
 from tickets.records import AnswerSet, Ticket, suggestion_from_json
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from tests.logged import log_suggestions
 from tickets import feedback_log, label_queue, monitor_log
 from tickets.database import metadata, open_database, probe_database, upgrade
 from tickets.errors import InputError, MachineError
@@ -51,7 +52,7 @@ def test_the_migrations_end_at_the_declared_tables(engine: sa.Engine) -> None:
 
 
 def test_upgrading_twice_changes_nothing(engine: sa.Engine) -> None:
-    feedback_log.log_suggestions(engine, [(ticket(1), suggestion(1))])
+    log_suggestions(engine, [(ticket(1), suggestion(1))])
     upgrade(engine)
     assert feedback_log.find_suggestion(engine, "s1-120000") == (ticket(1), suggestion(1))
 
@@ -64,13 +65,13 @@ def test_a_database_that_cannot_be_opened_is_named_without_its_password() -> Non
 
 
 def test_a_suggestion_comes_back_as_it_was_logged(engine: sa.Engine) -> None:
-    feedback_log.log_suggestions(engine, [(ticket(1), suggestion(1))])
+    log_suggestions(engine, [(ticket(1), suggestion(1))])
     assert feedback_log.find_suggestion(engine, "s1-120000") == (ticket(1), suggestion(1))
     assert feedback_log.find_suggestion(engine, "unknown") is None
 
 
 def test_feedback_sent_twice_is_kept_once(engine: sa.Engine) -> None:
-    feedback_log.log_suggestions(engine, [(ticket(1), suggestion(1))])
+    log_suggestions(engine, [(ticket(1), suggestion(1))])
     assert feedback_log.record_feedback(engine, accepted(1)) is True
     assert feedback_log.record_feedback(engine, accepted(1)) is False
     kept = list(feedback_log.feedback_between(engine, NOON, NOON + timedelta(hours=1)))

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from tickets.feedback_log import log_suggestions, new_id, record_feedback, withdraw_feedback
+from tests.logged import log_suggestions
+from tickets.feedback_log import new_id, record_feedback, withdraw_feedback
 from tickets.records import Band, Feedback, RankedContactType, Suggestion, Ticket
 from tickets.ticket_queue import (
     QueueFilter,

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from pipeline.extract import extract
 from service.access.privacy import kept_suggestion, kept_ticket
+from tests.logged import log_suggestions
 from tickets.database import open_database
-from tickets.feedback_log import log_suggestions
 from tickets.records import (
     RankedContactType,
     RankedTemplate,

@@ -15,10 +15,11 @@ import sqlalchemy as sa
 from service.access.options import AccessOptions
 from service.app import create_app, running
 from service.options import utc_now
+from tests.logged import log_suggestions
 from tests.service.conftest import OPTIONS
 from tickets.catalogue import read_templates, write_templates
 from tickets.database import feedback
-from tickets.feedback_log import log_suggestions, new_id, record_feedback
+from tickets.feedback_log import new_id, record_feedback
 from tickets.records import Feedback, ReplyTemplate, Suggestion, Ticket, suggestion_from_json
 from tickets.workspace import Workspace
 

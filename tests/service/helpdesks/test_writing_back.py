@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from service.helpdesks.deliveries import suggestion_id_of
-from tickets.feedback_log import log_suggestions
+from tests.logged import log_suggestions
 from tickets.records import RankedContactType, Suggestion, Ticket
 from tickets.workspace import Workspace
 
