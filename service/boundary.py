@@ -20,7 +20,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import CALLER
-from service.access.bodies import STREAM_PATH
+from service.access.bodies import STREAM_PATH, discard
 from service.access.headers import add_security_headers
 from service.batching import busy
 from service.logs import where
@@ -108,6 +108,7 @@ class Boundary:
             await self.app(scope, receive, send)
             return
         if _content_length(scope) > limit:
+            await discard(receive)
             await respond(Request(scope), _too_large(limit))(scope, receive, send)
             return
         seen = 0
@@ -117,6 +118,7 @@ class Boundary:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > limit:
+                await discard(receive)
                 raise _too_large(limit)
             return message
 
