@@ -20,7 +20,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import CALLER
-from service.access.bodies import STREAM_PATH, discard
+from service.access.bodies import STREAM_PATH
 from service.access.headers import add_security_headers
 from service.batching import busy
 from service.logs import where
@@ -108,7 +108,6 @@ class Boundary:
             await self.app(scope, receive, send)
             return
         if _content_length(scope) > limit:
-            await discard(receive)
             await respond(Request(scope), _too_large(limit))(scope, receive, send)
             return
         seen = 0
@@ -118,7 +117,6 @@ class Boundary:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > limit:
-                await discard(receive)
                 raise _too_large(limit)
             return message
 
@@ -131,7 +129,6 @@ def _too_large(limit: int) -> Problem:
         "too-large",
         f"the request is larger than {limit:,} bytes.",
         hint="Send fewer tickets at once, or only the part of the text that the customer wrote.",
-        headers={"Connection": "close"},
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -45,7 +44,6 @@ class Nesting:
         return True
 
 
-_DISCARDED_BYTES, _DISCARDING_SECONDS = 2_000_000, 1.0
 STREAM_PATH = "/v1/suggestions/stream"  # read while it is answered, with limits of its own (service/streaming.py)
 
 
@@ -70,28 +68,10 @@ def checked(scope: Scope, receive: Receive, *, max_depth: int, seconds: float) -
             raise _too_slow(seconds) from error
         whole = message["type"] != "http.request" or not message.get("more_body", False)
         if nesting is not None:
-            try:
-                _check(nesting, message, max_depth)
-            except Problem:
-                if not whole:
-                    await discard(receive)
-                raise
+            _check(nesting, message, max_depth)
         return message
 
     return receive_checked
-
-
-async def discard(receive: Receive) -> None:
-    """Read on for a moment and keep nothing: a connection that is closed over unread bytes is reset, and whoever is
-    still sending would not see why."""
-    left = _DISCARDED_BYTES
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_DISCARDING_SECONDS):
-            while left > 0:
-                message = await receive()
-                left -= len(message.get("body", b""))
-                if message["type"] != "http.request" or not message.get("more_body", False):
-                    return
 
 
 def _body_of(scope: Scope) -> tuple[bytes, bool]:
@@ -115,7 +95,6 @@ def _check(nesting: Nesting, message: MutableMapping[str, Any], max_depth: int) 
             "too-deep",
             f"the JSON is nested deeper than {max_depth} levels.",
             hint="The page /docs shows what is expected, which is flat.",
-            headers={"Connection": "close"},
         )
 
 

@@ -1,7 +1,10 @@
-"""Limits of a connection, below HTTP's requests: how large and slow its headers may be, how many there are.
+"""Limits of a connection, below HTTP's requests: how large and slow its headers may be, how many there are, and what
+becomes of a body that nobody reads.
 
 uvicorn's parser takes headers of any size and waits for them for ever, so its protocol is watched here: one connection
-that never ends its headers holds nothing for long.
+that never ends its headers holds nothing for long. A request may be refused while its body is still on its way. Closing
+then would reset the connection and could take the refusal with it, so what still comes is read and dropped for a moment
+(nginx calls this a lingering close), and a body that ends in time leaves the connection as good as new.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.access.options import AccessOptions
 
+_LINGER_SECONDS, _LINGER_BYTES = 2.0, 16_000_000
 _BODY = b'{"type": "about:blank", "title": "%s", "status": %d, "detail": "%s", "code": "%s"}'
 
 
@@ -33,6 +37,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head = 0  # bytes since the request began; -1 while a body is read
         self._fields = 0  # bytes of its headers
         self._timer: asyncio.TimerHandle | None = None
+        self._dropped = 0  # bytes of a body whose request is answered
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -79,18 +84,31 @@ class LimitedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        if not self.transport.is_closing():
-            super().on_body(body)
+        if self.transport.is_closing():
+            return
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._dropped += len(body)
+            if self._dropped > _LINGER_BYTES:
+                self.transport.close()
 
     def on_message_complete(self) -> None:
-        if not self.transport.is_closing():
-            super().on_message_complete()
+        lingered = self._head < 0 and self.cycle.response_complete
         self._head = 0
+        if self.transport.is_closing():
+            return
+        super().on_message_complete()
+        if lingered:
+            self._stop_waiting()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._head < 0 and not self.transport.is_closing():
-            self.transport.close()  # a body that nobody waits for may never end
+            self._dropped = 0
+            self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
     def _wait_for_headers(self) -> None:
         self._timer = self.loop.call_later(self._limits.header_seconds, self._too_slow)

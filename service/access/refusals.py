@@ -7,8 +7,6 @@ from service.access.roles import Needed
 from service.problems import Problem
 from tickets.api_keys import Role
 
-_CLOSE = {"Connection": "close"}  # a body may still be on its way, and nobody will read it
-
 
 def no_key(*, wrong: bool = False) -> Problem:
     challenge = 'Bearer realm="triage"' + (', error="invalid_token"' if wrong else "")
@@ -17,7 +15,7 @@ def no_key(*, wrong: bool = False) -> Problem:
         "wrong-key" if wrong else "no-key",
         "the key or token is not valid here." if wrong else "this address asks for a key.",
         hint="Send `Authorization: Bearer KEY`; an administrator makes one with `triage keys create`.",
-        headers={"WWW-Authenticate": challenge, **_CLOSE},
+        headers={"WWW-Authenticate": challenge},
     )
 
 
@@ -27,7 +25,6 @@ def wrong_role(role: Role, needed: Needed) -> Problem:
         "wrong-role",
         f"this address asks for the role {needed}; the key has the role {role}.",
         hint="Ask an administrator for a key of that role.",
-        headers=_CLOSE,
     )
 
 
@@ -37,7 +34,6 @@ def cross_site() -> Problem:
         "cross-site",
         "this request was made by a page of another site, or does not say by which.",
         hint="Use the pages of this service; programs send their key as `Authorization: Bearer KEY`.",
-        headers=_CLOSE,
     )
 
 
@@ -54,7 +50,7 @@ def too_often(rates: Rates, name: str, *, what: str) -> Problem:
         f"there were more than {rates.per_minute:,} {what} within a minute.",
         hint="Wait as long as Retry-After says.",
         retry_after=max(seconds, 1),
-        headers=given | _CLOSE,
+        headers=given,
     )
 
 
@@ -65,7 +61,6 @@ def too_many(limit: int) -> Problem:
         f"{limit} requests are under way already.",
         hint="Send it again in a moment.",
         retry_after=1,
-        headers=_CLOSE,
     )
 
 
@@ -77,7 +72,6 @@ def away(database: bool) -> Problem:
             "the database does not answer, so the key cannot be looked up.",
             hint="Send it again; keys that were used a moment ago go on.",
             retry_after=5,
-            headers=_CLOSE,
         )
     return Problem(
         503,
@@ -85,7 +79,6 @@ def away(database: bool) -> Problem:
         "the identity provider's keys cannot be fetched.",
         hint="Send it again, or use an API key.",
         retry_after=5,
-        headers=_CLOSE,
     )
 
 

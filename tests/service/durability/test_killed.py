@@ -44,7 +44,9 @@ def test_killed_under_load_at_random_moments_nothing_acknowledged_is_lost_or_dou
     desk = Desk(server)
     server.start()
     with desk.working(agents=4):
-        for _ in range(KILLS[engine.dialect.name]):
+        for number in range(KILLS[engine.dialect.name]):
+            if number % 2:  # half of the lives are long enough, on any machine, for something to be lost
+                assert soon(desk.goes_on())
             time.sleep(rng.uniform(0.02, 0.6))
             assert server.end(signal.SIGKILL) == -signal.SIGKILL
             server.start()
