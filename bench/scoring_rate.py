@@ -203,8 +203,10 @@ def _widen(release: Release) -> None:
     known = pq.read_table(release.path(names.NEIGHBOURS)).take(pa.array(drawn))
     release.path(names.VECTORS).unlink()  # the file may have a second name
     save_file({**vectors, "neighbours": near.astype(np.float16)}, release.path(names.VECTORS))
-    columns = (known[name].to_pylist() for name in ("ticket_id", "snippet", "contact_type"))
-    write_neighbours(release.folder, *columns)
+    release.path(names.NEIGHBOURS).unlink()
+    release.path(names.CANDIDATES).unlink(missing_ok=True)
+    ids, texts, contact_types = (known[name].to_pylist() for name in ("ticket_id", "snippet", "contact_type"))
+    write_neighbours(release.folder, near.astype(np.float32), ticket_ids=ids, texts=texts, contact_types=contact_types)
     seal(release)
 
 

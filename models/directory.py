@@ -94,9 +94,10 @@ def write_vectors(model: OnnxModel, network: TriageNetwork, data: TrainingData, 
     nodes = data.train.node[-len(recent) :]
     write_neighbours(
         folder,
-        recent["ticket_id"].to_pylist(),
-        recent["text"].to_pylist(),
-        [data.index.ids[node] for node in nodes],
+        vectors["neighbours"].astype(np.float32),  # as they are read again
+        ticket_ids=recent["ticket_id"].to_pylist(),
+        texts=recent["text"].to_pylist(),
+        contact_types=[data.index.ids[node] for node in nodes],
     )
     return templates
 

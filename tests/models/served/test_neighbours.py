@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from models.inference import open_session
 from models.neighbours import Neighbours, distance
 from models.tree_index import index_tree
+from models.vector_search import VectorSearch, write_candidates
 from tickets.contact_types import ContactType, ContactTypeTree
 
 
@@ -26,6 +30,24 @@ def test_search_finds_what_sorting_all_finds(count: int):
     expected = np.argsort(-(queries @ neighbours.vectors.T), axis=1)[:, :5]
     assert np.array_equal(rows, expected)
     assert np.all(np.diff(cosines, axis=1) <= 0)
+
+
+@pytest.mark.parametrize("queries", [1, 8, 300])
+def test_candidates_in_int8_give_what_exact_search_gives(tmp_path: Path, queries: int):
+    """Vectors like those of tickets: they lie close together, so that their cosines differ in the second digit."""
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(3000, 64)).astype(np.float32) + 2 * rng.normal(size=64).astype(np.float32)
+    vectors[17] *= 1000  # any length before, one after
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    asked = vectors[rng.integers(3000, size=queries)] + 0.01 * rng.normal(size=(queries, 64)).astype(np.float32)
+    asked /= np.linalg.norm(asked, axis=1, keepdims=True)
+    write_candidates(vectors, tmp_path / "graph.onnx")
+    quick = VectorSearch(vectors, open_session(tmp_path / "graph.onnx"))
+    rows, cosines = quick.closest(asked, 30)
+    expected_rows, expected_cosines = VectorSearch(vectors).closest(asked, 30)
+    assert np.mean(rows == expected_rows) > 0.99
+    assert cosines == pytest.approx(expected_cosines, abs=1e-5)
+    assert quick.closest(asked, 2990)[0].shape == (queries, 2990)  # more than there is room for candidates
 
 
 def test_equal_vectors_share_a_group_and_are_all_found():
