@@ -55,7 +55,8 @@ for likely in suggestion.contact_types:
 | contact_types.json, templates.json | the catalogue that it was trained with |
 | encoder/ | the text encoder, by transformers (safetensors, float32) |
 | heads.safetensors | the rest of the network |
-| vectors.safetensors, neighbours.parquet, neighbours.onnx | template vectors; vectors and excerpts of training tickets, and their search |
+| vectors.safetensors, neighbours.parquet | template vectors; vectors and excerpts of training tickets |
+| neighbours.onnx | finds the training tickets that are nearest |
 | reference.parquet | what it said of its validation tickets, for monitoring |
 | metrics.json, release.json | all figures; settings, calibration, and the hash of every file |
 """
