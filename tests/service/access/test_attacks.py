@@ -401,16 +401,6 @@ def test_a_link_on_another_site_signs_nobody_in(house: House) -> None:
     is_refused(posted, 403, "cross-site")
 
 
-@pytest.mark.parametrize("named", ["Referer", "Origin"])
-def test_over_plain_http_a_link_on_another_site_signs_nobody_in_either(house: House, named: str) -> None:
-    """Browsers send no Sec-Fetch-Site there."""
-    for elsewhere in ("https://evil.example/page", "http://evil.example:8000", "null"):
-        answer = house.ask("GET", "/login", params={"key": house.keys["agent"]}, headers={named: elsewhere})
-        assert (answer.status_code, "set-cookie" in answer.headers) == (200, False)
-    for here in ({}, {named: house.address}):
-        assert house.ask("GET", "/login", params={"key": house.keys["agent"]}, headers=here).status_code == 303
-
-
 def test_a_query_with_a_script_comes_back_as_text(house: House) -> None:
     nasty = "/<script>alert(1)</script>\"'"
     for answer in (
