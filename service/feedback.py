@@ -42,7 +42,7 @@ async def post_feedback(request: Request) -> Response:
     """Keep a feedback. 201 says it is committed; 200 that it had been, by an earlier request with the same key."""
     held, key = held_by(request), idempotency_key(request)
     given = await read_json(request, FeedbackRequest)
-    if given.agent is None:
+    if not (given.agent or "").strip():
         given.agent = person_of(request)
     keep = partial(give_feedback, held, given, feedback_id=key or new_id())
     kept, created = await to_thread.run_sync(keep)

@@ -18,7 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from service.pages import render
+from service.pages import render, wants_page
 from tickets.errors import InputError, TriageError
 
 log = structlog.get_logger()
@@ -128,7 +128,7 @@ def register(app: FastAPI) -> None:
 def respond(request: Request, problem: Problem) -> Response:
     """The problem as JSON, or as a page where a browser asked for one."""
     request_id = request.scope.get("request_id", "")
-    if _wants_page(request):
+    if wants_page(request.headers) and not request.url.path.startswith(("/v1/", "/v2")):
         page = render(request, "problem.html", status_code=problem.status_code, problem=problem, request_id=request_id)
         page.headers.update(problem.headers or {})
         return page
@@ -159,10 +159,6 @@ def unexpected() -> Problem:
     return Problem(
         500, "unexpected", "the service failed on this request.", hint="Look for the request id in the service's log."
     )
-
-
-def _wants_page(request: Request) -> bool:
-    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/v1/", "/v2"))
 
 
 def as_problem(error: Exception, *, retry_after: float) -> Problem:

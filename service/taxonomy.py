@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from service.examples import MODEL, TEMPLATES, TREE
+from service.pages.shown_text import plain_text
 from service.problems import documented
 from service.schemas import ModelAnswer, TemplatesAnswer, TreeAnswer
 from service.serving import Held
 from service.wire import answers
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
+
+PlainText = Annotated[bool, Query(description="Bodies as they are copied into a reply: HTML becomes text.")]
 
 
 @router.get("/contact-types", response_model=TreeAnswer, responses=answers(TREE))
@@ -27,10 +30,11 @@ def contact_types(held: Held) -> dict[str, Any]:
     }
 
 
-@router.get("/templates", response_model=TemplatesAnswer, responses=answers(TEMPLATES))
-def templates(held: Held) -> dict[str, Any]:
+@router.get("/templates", response_model=TemplatesAnswer, responses=answers(TEMPLATES) | documented(422))
+def templates(held: Held, plain: PlainText = False) -> dict[str, Any]:
     """The reply templates, the inactive ones too."""
-    return {"templates": [asdict(template) for template in held.choices.templates()]}
+    found = [asdict(template) for template in held.choices.templates()]
+    return {"templates": [row | {"body": plain_text(row["body"])} for row in found] if plain else found}
 
 
 @router.get("/model", response_model=ModelAnswer, responses=answers(MODEL) | documented(503))

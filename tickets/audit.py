@@ -1,4 +1,5 @@
-"""The audit log: what administrators did, who signed in, what was refused to whom. Rows are added, never changed."""
+"""The audit log: what administrators did, who signed in, what was refused to whom. Rows are added, never changed; they
+leave by age alone, which is an event itself."""
 
 from __future__ import annotations
 
@@ -61,6 +62,18 @@ def entries(engine: sa.Engine, *, since: datetime | None = None, limit: int = 10
     with engine.connect() as connection:
         rows = connection.execute(query).all()
     return [AuditEntry(**row._mapping) for row in reversed(rows)]
+
+
+def count_older(engine: sa.Engine, *, before: datetime) -> int:
+    with engine.connect() as connection:
+        counted = sa.select(sa.func.count()).select_from(audit_log).where(audit_log.c.at < before)
+        return int(connection.execute(counted).scalar_one())
+
+
+def prune(engine: sa.Engine, *, before: datetime) -> int:
+    """Forget what happened before a time; how many events that were."""
+    with engine.begin() as connection:
+        return connection.execute(sa.delete(audit_log).where(audit_log.c.at < before)).rowcount
 
 
 def machine_user() -> str:

@@ -315,8 +315,9 @@ def _last_whole_day(as_of: dt.datetime | None) -> dt.date:
 
 def _serve(settings: Settings) -> None:
     from triage import steps
+    from triage.keys import address_here
 
-    key, address = steps.first_key(settings), f"http://{settings.host}:{settings.port}"
+    key, address = steps.first_key(settings), address_here(settings.host, settings.port)
     if key is not None:
         print(f"The administrator's key, made now and shown this once:\n  {key}\nSign in: {address}/login?key={key}")
     print(

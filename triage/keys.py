@@ -39,6 +39,18 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def address_here(host: str, port: int) -> str:
+    """Where a browser on this machine finds a service that listens on `host`; what means every address is none."""
+    host = host.strip("[]")
+    try:
+        found = ipaddress.ip_address(host or "0.0.0.0")
+    except ValueError:
+        return f"http://{host}:{port}"
+    if found.is_unspecified:
+        found = ipaddress.ip_address("127.0.0.1" if found.version == 4 else "::1")
+    return f"http://[{found}]:{port}" if found.version == 6 else f"http://{found}:{port}"
+
+
 def access_options(settings: Settings) -> AccessOptions:
     """The settings as the service takes them."""
     from service.access.options import AccessOptions, OidcOptions

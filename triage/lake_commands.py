@@ -85,15 +85,21 @@ def retain(
     as_json: AsJson = False,
 ) -> None:
     """Show, or remove, what is older than the policy (TRIAGE_RETENTION__*) allows."""
-    from triage.upkeep import retain as do
+    from triage import upkeep
 
-    leaving = do(settings_of(workspace), as_of=day_of(as_of), apply=apply, needed_too=needed_too)
+    settings, day = settings_of(workspace), day_of(as_of)
+    leaving = upkeep.retain(settings, as_of=day, apply=apply, needed_too=needed_too)
+    old = upkeep.retain_rows(settings, as_of=day, apply=apply)
     if as_json:
-        _print_json([{**dataclasses.asdict(item), "path": str(item.path)} for item in leaving])
+        in_lake = [{**dataclasses.asdict(item), "path": str(item.path)} for item in leaving]
+        _print_json([*in_lake, *(dataclasses.asdict(one) for one in old)])
         return
     rows = [
         (item.name, item.day, _size(item.bytes), item.needed_by, "gone" if item.gone else "kept" if apply else "")
         for item in leaving
+    ]
+    rows += [
+        (f"{one.table}, {one.rows:,} rows", f"before {one.before}", "", "", "gone" if one.gone else "") for one in old
     ]
     title = "Older than the policy allows" if apply else "Would go with --apply, unless something needs it"
     _show_table(title, ("what", "day", "size", "needed by", ""), rows, empty="Nothing is older than the policy allows.")

@@ -77,7 +77,8 @@ class ChatwootSettings(HelpdeskSettings):
 
 
 class RetentionSettings(BaseModel):
-    """TRIAGE_RETENTION__*: days that `triage pipeline retain` keeps things; 0 keeps for ever."""
+    """TRIAGE_RETENTION__*: days that `triage pipeline retain` keeps things; 0 keeps for ever. `in_lake` are those that
+    the lake and the models lie under, the others rows of the operational database."""
 
     raw: int = Field(default=0, ge=0, description="Source rows as they came, personal data included.")
     quarantine: int = Field(default=0, ge=0, description="Rows refused, as they came.")
@@ -89,6 +90,11 @@ class RetentionSettings(BaseModel):
         default=90, ge=0, description="Models that are neither champion, challenger nor a release kept."
     )
     releases_kept: int = Field(default=3, ge=0, description="Champions before the current one, whatever their age.")
+    deliveries: int = Field(default=30, ge=0, description="Webhook deliveries that are done, in the database.")
+    audit: int = Field(default=730, ge=0, description="The audit log, in the database.")
+
+    def in_lake(self) -> dict[str, int]:
+        return self.model_dump(exclude={"releases_kept", "deliveries", "audit"})
 
 
 class TrackingSettings(BaseModel):

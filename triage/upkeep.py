@@ -1,29 +1,34 @@
-"""Looking after the lake: what `triage pipeline retain` and `triage quarantine replay` do, as plain functions."""
+"""Looking after the lake and the database: what `triage pipeline retain` and `triage quarantine replay` do, as plain
+functions."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triage.settings import Settings
+import sqlalchemy as sa
+
+from tickets import audit
+from tickets import webhook_deliveries as deliveries
+from tickets.workspace import Workspace
+from triage.settings import Settings, database
 from triage.steps import opened, spark_for
 
 if TYPE_CHECKING:
     from pipeline.upkeep.quarantine import Chosen, Replayed
     from pipeline.upkeep.retention import Leaving
-    from tickets.workspace import Workspace
 
 
 def retain(settings: Settings, *, as_of: dt.date, apply: bool, needed_too: bool) -> list[Leaving]:
     """What is older than the settings' policy; removed with `apply`. Raises WorkspaceError, LockedError."""
     from pipeline.upkeep import retention
-    from tickets.workspace import Workspace
 
-    days = settings.retention.model_dump(exclude={"releases_kept"})
     policy = retention.RetentionPolicy(
-        **{name: count or None for name, count in days.items()},  # 0 keeps for ever
+        **{name: count or None for name, count in settings.retention.in_lake().items()},  # 0 keeps for ever
         releases_kept=settings.retention.releases_kept,
     )
     if not apply:
@@ -35,6 +40,59 @@ def retain(settings: Settings, *, as_of: dt.date, apply: bool, needed_too: bool)
     with opened(settings, "retain") as (workspace, _), workspace.releases_lock():
         kept = _kept_models(workspace, policy.releases_kept)
         return retention.retain(workspace, policy, as_of=as_of, kept_models=kept, apply=True, needed_too=needed_too)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldRows:
+    """Rows of a database table from before a day. `gone` once they were removed."""
+
+    table: str
+    rows: int
+    before: str
+    gone: bool
+
+
+def retain_rows(settings: Settings, *, as_of: dt.date, apply: bool) -> list[OldRows]:
+    """Done webhook deliveries and audit entries older than the policy; removed with `apply`. Raises WorkspaceError,
+    LockedError, MachineError.
+
+    A delivery stays for as long as its signature might be taken again, whatever the policy.
+    """
+    policy, now = settings.retention, dt.datetime.now(dt.UTC)
+    helpdesks = (settings.zendesk, settings.zammad, settings.chatwoot, settings.freshdesk)
+    signed = now - dt.timedelta(seconds=2 * max(one.max_age_seconds for one in helpdesks))  # as far ahead as ago
+    with _database(settings, locked=apply) as engine:
+        found = []
+        if policy.deliveries:
+            before = min(_first_kept(as_of, policy.deliveries), signed)
+            count = deliveries.prune if apply else deliveries.count_done
+            found.append(_old("webhook_deliveries", count(engine, before=before), before, gone=apply))
+        if policy.audit:
+            before = _first_kept(as_of, policy.audit)
+            rows = audit.prune(engine, before=before) if apply else audit.count_older(engine, before=before)
+            found.append(_old("audit_log", rows, before, gone=apply))
+        removed = {one.table: one.rows for one in found if one.gone and one.rows}
+        if removed:
+            audit.record(engine, at=now, actor=audit.machine_user(), action="old rows removed", details=removed)
+    return [one for one in found if one.rows]
+
+
+@contextmanager
+def _database(settings: Settings, *, locked: bool) -> Iterator[sa.Engine]:
+    if locked:
+        with opened(settings, "retain") as (_, engine):
+            yield engine
+    else:
+        with database(settings, Workspace.open(settings.workspace)) as engine:
+            yield engine
+
+
+def _first_kept(as_of: dt.date, days: int) -> dt.datetime:
+    return dt.datetime.combine(as_of - dt.timedelta(days=days), dt.time(), dt.UTC)
+
+
+def _old(table: str, rows: int, before: dt.datetime, *, gone: bool) -> OldRows:
+    return OldRows(table=table, rows=rows, before=before.date().isoformat(), gone=gone)
 
 
 def replay(

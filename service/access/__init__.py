@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,9 +42,21 @@ def caller_of(request: Request) -> Caller | None:
 
 
 def address_of(scope: Scope) -> str:
-    """Where a request comes from: the client's address, or the one a trusted proxy names."""
+    """Where a request comes from: the client's address, or the one a trusted proxy names. An IPv6 address stands for
+    its /64, which is what one customer has at least: who may choose among so many is counted once."""
     client = scope.get("client")
-    return str(client[0]) if client else "unknown"
+    address = str(client[0]) if client else "unknown"
+    return _network(address) if ":" in address else address
+
+
+def _network(address: str) -> str:
+    try:
+        found = ipaddress.IPv6Address(address)
+    except ValueError:  # a proxy may name anything
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(found), 64), strict=False))
 
 
 def is_inside(path: str) -> bool:

@@ -31,6 +31,7 @@ from service.access.rates import Rates
 from service.access.refusals import away, cross_site, no_key, rate_headers, strange, too_many, too_often, wrong_role
 from service.access.roles import Needed, is_strange, needed_for
 from service.access.sessions import COOKIE, Sessions
+from service.pages import wants_page
 from service.problems import Problem, respond
 from tickets.api_keys import ApiKey, id_of, note_used
 from tickets.audit import record
@@ -241,7 +242,7 @@ class Guard:
             return respond(request, problem)
         if "hx-request" in headers:  # htmx follows this with the whole page
             return Response(status_code=401, headers={"HX-Redirect": "/login"})
-        if request.method == "GET" and _wants_page(headers) and "authorization" not in headers:
+        if request.method == "GET" and wants_page(headers) and "authorization" not in headers:
             return _to_login(request)
         return respond(request, problem)
 
@@ -253,10 +254,6 @@ def _to_login(request: Request) -> Response:
     if request.headers.get("sec-fetch-site") == "cross-site":
         return Response(media_type="text/html", headers={"Refresh": f"0; url={quote(here, safe='/?&=%+')}"})
     return RedirectResponse(f"/login?next={quote(here, safe='/')}", status_code=303)
-
-
-def _wants_page(headers: Headers) -> bool:
-    return "text/html" in headers.get("accept", "")
 
 
 def _as_caller(key: ApiKey, how: Any) -> Caller:

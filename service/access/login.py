@@ -31,7 +31,7 @@ async def login_page(
     next_page: Annotated[str, Query(alias="next", max_length=2000)] = _FIRST_PAGE,
 ) -> Response:
     """The form; with a key in the address, the session that it begins. A link on another site cannot begin one."""
-    if key and request.headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+    if key and comes_from_here(request.headers, told=False):
         return await _sign_in(request, key, next_page)
     return _form(request, next_page)
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 
-_MOST = 50_000  # counted at once; a flood of addresses takes no more memory than that
+_MOST = 50_000  # counted at once; of a flood of addresses the oldest is forgotten for each new one
 
 
 class Rates:
@@ -18,16 +19,18 @@ class Rates:
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_minute = per_minute
         self._clock = clock
-        self._windows: dict[str, tuple[float, int]] = {}  # name -> (when the window ends, how many)
+        # name -> (when the window ends, how many). Windows are equally long, so they end in the order they stand in.
+        self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def count(self, name: str) -> bool:
         """Count one; False when the limit was reached before."""
         now = self._clock()
         ends, many = self._windows.get(name, (0.0, 0))
         if now >= ends:
-            if len(self._windows) >= _MOST:
-                self._forget(now)
             ends, many = now + 60, 0
+            self._windows.pop(name, None)  # it begins anew, behind all others
+            if len(self._windows) >= _MOST:
+                self._windows.popitem(last=False)
         self._windows[name] = (ends, many + 1)
         return many < self.per_minute
 
@@ -41,9 +44,3 @@ class Rates:
         ends, many = self._windows.get(name, (0.0, 0))
         seconds = math.ceil(max(ends - self._clock(), 0.0))
         return (self.per_minute, 0) if seconds == 0 else (max(self.per_minute - many, 0), seconds)
-
-    def _forget(self, now: float) -> None:
-        """Drop the windows that have ended; the oldest too where none has."""
-        self._windows = {name: window for name, window in self._windows.items() if window[0] > now}
-        while len(self._windows) >= _MOST:
-            self._windows.pop(next(iter(self._windows)))

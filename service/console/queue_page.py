@@ -32,13 +32,15 @@ class Place:
 
 
 Address = Annotated[QueueAddress, Depends()]
-Told = Annotated[Notice, Depends()]
+LastStep = Annotated[Notice, Depends()]
 
 router = APIRouter(prefix="/console")
 
 
 @router.get("")
-def queue(request: Request, held: Held, address: Address, told: Told, place: Annotated[Place, Depends()]) -> Response:
+def queue(
+    request: Request, held: Held, address: Address, told: LastStep, place: Annotated[Place, Depends()]
+) -> Response:
     """Tickets that no feedback stands for. A day that cannot be read is said beside the filters."""
     settle(held)
     problem: Problem | None = None
@@ -75,14 +77,14 @@ def _by_filters(request: Request) -> bool:
 
 
 @router.get("/next")
-def next_ticket(held: Held, address: Address, told: Told, after: Mark = None) -> RedirectResponse:
+def next_ticket(held: Held, address: Address, told: LastStep, after: Mark = None) -> RedirectResponse:
     """The ticket after this one in the filtered queue, the first one at its end; the queue when none waits."""
     settle(held)
     return _go(held, address, told, waiting(held.engine, address.wanted(held.choices), after=after, limit=2), after)
 
 
 @router.get("/previous")
-def previous_ticket(held: Held, address: Address, told: Told, before: Mark = None) -> RedirectResponse:
+def previous_ticket(held: Held, address: Address, told: LastStep, before: Mark = None) -> RedirectResponse:
     """The ticket before this one in the filtered queue; the first one where there is none."""
     settle(held)
     found = waiting(held.engine, address.wanted(held.choices), before=before, limit=1)

@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.text.markup import strip_markup
-from service.pages.shown_text import is_html
+from service.pages.shown_text import plain_text
 from tickets.records import AttributeValue, ReplyTemplate, Ticket
 
 PLACEHOLDER = re.compile(r"\{\{([^{}]{1,120})\}\}")  # one bounded run: texts of any shape are read in linear time
@@ -30,9 +29,8 @@ class Reply:
 
 def fill(template: ReplyTemplate, ticket: Ticket, *, agent: str | None) -> Reply:
     """The template's text with what is known put in. An HTML template becomes text, as it is copied."""
-    body = strip_markup(template.body).strip() if is_html(template.body) else template.body
     known = _known(ticket, agent)
-    text = PLACEHOLDER.sub(lambda found: known.get(_plain(found[1]), found[0]), body)
+    text = PLACEHOLDER.sub(lambda found: known.get(_plain(found[1]), found[0]), plain_text(template.body))
     return Reply(text, missing(text))
 
 

@@ -12,10 +12,10 @@ from pydantic import Field, ValidationError
 
 from service.console.notices import UNDO_WITHIN
 from service.console.queue_page import Address
-from service.console.ticket_page import kept_ticket
+from service.console.ticket_page import ticket_of
 from service.console.ticket_view import Draft, changed_share
 from service.feedback import give_feedback
-from service.pages import render
+from service.pages import render, wants_page
 from service.pages.person import person_of
 from service.problems import Problem, as_problem
 from service.schemas import FeedbackRequest
@@ -46,7 +46,7 @@ def send_feedback(
         _keep(request, held, suggestion_id, form)
     except (Problem, sa.exc.SQLAlchemyError) as error:
         problem = as_problem(error, retry_after=held.options.retry_after_seconds)
-        if problem.status_code not in (429, 503) or "text/html" not in request.headers.get("accept", ""):
+        if problem.status_code not in (429, 503) or not wants_page(request.headers):
             raise
         return _try_again(request, problem, suggestion_id, form, address.query())
     told = {"done": form.action, "undo": form.feedback_id, "after": suggestion_id}
@@ -75,7 +75,7 @@ def _keep(request: Request, held: Serving, suggestion_id: str, form: FeedbackFor
     if form.action == "accepted" and not contact_type:
         # The API would take the first; here nothing was pre-selected because the model abstained.
         raise Problem(422, "no-contact-type", "no contact type was chosen.", hint="Go back and choose one, or ignore.")
-    ticket, _ = kept_ticket(held, suggestion_id)
+    ticket, _ = ticket_of(held, suggestion_id)
     with_template = form.action != "ignored"
     try:
         given = FeedbackRequest(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-
 from service.answering import find_kept
 from service.feedback import give_feedback
-from service.helpdesks.deliveries import feedback_id_of, suggestion_id_of
 from service.helpdesks.note import tag_of, value_of
 from service.helpdesks.options import HelpdeskOptions
 from service.helpdesks.payloads import Judged
 from service.schemas import FeedbackRequest
 from service.serving import Serving
-from tickets.database import feedback
 from tickets.records import FeedbackAction, Suggestion
+from tickets.ticket_queue import standing_feedback
+from tickets.webhook_deliveries import feedback_id_of, suggestion_id_of
 
 
 def judge(held: Serving, helpdesk: str, options: HelpdeskOptions, judged: Judged, *, delivery_id: str) -> str | None:
@@ -31,7 +29,7 @@ def judge(held: Serving, helpdesk: str, options: HelpdeskOptions, judged: Judged
     chosen = _chosen(held, options, suggestion, judged.values, first)
     if chosen is None or (chosen == first and not judged.final):
         return None
-    if chosen == _last_judged(held.engine, ticket.ticket_id):
+    if chosen == _last_judged(held, ticket.ticket_id):
         return None
     action: FeedbackAction = "accepted" if chosen == first else "corrected"
     given = FeedbackRequest(
@@ -61,11 +59,8 @@ def _ways_to_say(contact_type: str, path: str, options: HelpdeskOptions) -> set[
     return {one.casefold() for one in said}
 
 
-def _last_judged(engine: sa.Engine, ticket_id: str) -> str | None:
+def _last_judged(held: Serving, ticket_id: str) -> str | None:
     """The contact type of the newest feedback on a ticket, whoever gave it: in the sidebar, say, on a suggestion of its
     own."""
-    stands = sa.and_(feedback.c.ticket_id == ticket_id, feedback.c.withdrawn_at.is_(None))
-    query = sa.select(feedback.c.contact_type).where(stands).order_by(feedback.c.at.desc()).limit(1)
-    with engine.connect() as connection:
-        found: str | None = connection.execute(query).scalar()
-        return found
+    given = standing_feedback(held.engine, [ticket_id]).get(ticket_id)
+    return given["contact_type"] if given else None

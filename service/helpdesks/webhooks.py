@@ -18,7 +18,6 @@ from fastapi.responses import JSONResponse
 
 from service.access import address_of
 from service.access.refusals import too_often
-from service.helpdesks import deliveries
 from service.helpdesks.judgements import judge
 from service.helpdesks.kinds import KINDS, Kind
 from service.helpdesks.options import HelpdeskOptions
@@ -28,6 +27,7 @@ from service.options import utc_now
 from service.problems import Problem, documented
 from service.schemas import WebhookAnswer
 from service.serving import Held, Serving
+from tickets import webhook_deliveries as deliveries
 from tickets.records import Ticket
 
 log = structlog.get_logger()

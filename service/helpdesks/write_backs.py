@@ -15,16 +15,16 @@ import structlog
 from anyio import to_thread
 
 from service.answering import Wanted, answer, find_kept
-from service.helpdesks import deliveries
 from service.helpdesks.calls import HelpdeskApi, Refused, TryLater
-from service.helpdesks.deliveries import Delivery
 from service.helpdesks.kinds import KINDS
 from service.helpdesks.note import to_write
 from service.helpdesks.options import HelpdeskOptions
 from service.options import utc_now
 from service.problems import Problem
 from service.serving import Serving
+from tickets import webhook_deliveries as deliveries
 from tickets.records import Suggestion
+from tickets.webhook_deliveries import Delivery
 
 log = structlog.get_logger()
 
@@ -52,8 +52,9 @@ class WriteBacks:
             await self._ended.wait()
 
     async def run(self) -> None:
-        """Work until stopped. A database that is away is waited for."""
-        if not any(self._knobs.named(name) for name in KINDS):
+        """Work until stopped; where no helpdesk is connected, until nothing waits that once came from one. A database
+        that is away is waited for."""
+        if await self._is_done():
             self._ended.set()
             return
         async with httpx.AsyncClient(timeout=self._knobs.timeout) as client, anyio.create_task_group() as tasks:
@@ -64,12 +65,23 @@ class WriteBacks:
                         self._in_hand += 1
                         tasks.start_soon(self._work_on, client, delivery)
                     pause = await self._pause()
+                    if await self._is_done():
+                        break
                 except Exception as error:  # whatever the database does, the service goes on and asks again
                     log.error("webhook deliveries not read", kind=type(error).__qualname__)
                     pause = self._knobs.look_every
                 with anyio.move_on_after(pause):
                     await self._news.wait()
         self._ended.set()
+
+    async def _is_done(self) -> bool:
+        """Whether no helpdesk is connected and nothing is left of earlier days, so that nothing will ever be to do."""
+        if any(self._knobs.named(name) for name in KINDS):
+            return False
+        try:
+            return await to_thread.run_sync(deliveries.next_due, self._held.engine) is None
+        except sa.exc.SQLAlchemyError:
+            return False
 
     async def _claim(self) -> list[Delivery]:
         free = self._knobs.at_once - self._in_hand

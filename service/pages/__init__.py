@@ -14,12 +14,13 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import Headers
 
 from service.access import caller_of
 from service.access.roles import role_of_page
 from service.pages.branches import branches
 from service.pages.person import names_itself, person_of
-from service.pages.shown_text import shown_text
+from service.pages.shown_text import is_html, shown_text
 
 _SERVICE = Path(__file__).resolve().parents[1]
 _TEMPLATE_FOLDERS = (
@@ -27,7 +28,7 @@ _TEMPLATE_FOLDERS = (
     "helpdesks/templates",
 )
 _SECTIONS = ("/console", "/labels", "/dashboard")
-_BAND_WORDS = {"high": "very likely", "medium": "likely", "low": "a guess"}
+BAND_WORDS = {"high": "very likely", "medium": "likely", "low": "a guess"}
 
 
 def render(request: Request, name: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
@@ -60,6 +61,8 @@ def environment() -> Environment:
     )
     made.filters.update(percent=percent, chance=chance, when=when, confidence=confidence)
     made.filters.update(branches=branches, shown_text=shown_text)
+    made.tests["html"] = is_html
+    made.globals["band_words"] = BAND_WORDS
     return made
 
 
@@ -75,6 +78,11 @@ def _theme(request: Request) -> str:
     """What theme.js keeps in a cookie; empty follows the system."""
     chosen = request.cookies.get("triage_theme", "")
     return chosen if chosen in {"light", "dark"} else ""
+
+
+def wants_page(headers: Headers) -> bool:
+    """Whether whoever asks reads pages: a browser."""
+    return "text/html" in headers.get("accept", "")
 
 
 def percent(share: float | None) -> str:
@@ -96,4 +104,4 @@ def when(time: datetime | None) -> str:
 
 def confidence(band: str) -> str:
     """The band of a probability in words that an agent uses."""
-    return _BAND_WORDS[band]
+    return BAND_WORDS[band]

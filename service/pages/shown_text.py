@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 import nh3
 from markupsafe import Markup, escape
 
+from pipeline.text.markup import strip_markup
+
 _TAG = re.compile(
     r"</?(?:a|b|br|div|em|h[1-6]|i|li|ol|p|pre|span|strong|table|tbody|td|th|thead|tr|u|ul)\b[^<>]*>", re.I
 )
@@ -40,6 +42,11 @@ def safe_html(text: str) -> Markup:
 def shown_text(text: str) -> Markup:
     """A template's body: safe HTML where it is HTML, otherwise the text, escaped."""
     return safe_html(text) if is_html(text) else escape(text)
+
+
+def plain_text(text: str) -> str:
+    """A template's body as it is copied into a reply: HTML becomes text."""
+    return strip_markup(text).strip() if is_html(text) else text
 
 
 def marked(text: str, words: Iterable[str]) -> Markup:

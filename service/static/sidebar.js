@@ -1,9 +1,8 @@
 // The sidebar inside a helpdesk. The page around it says which ticket is open; this one asks the API and shows what
 // comes back. It speaks with the configured origins alone, and the key stays in the fragment of its own address.
 
-const origins = document.body.dataset.origins.split(" ").filter(Boolean);
+const { origins, confidence, prefixes } = JSON.parse(document.body.dataset.told);
 const key = new URLSearchParams(location.hash.slice(1)).get("key") ?? "";
-const CONFIDENCE = { high: "very likely", medium: "likely", low: "a guess" };
 const at = (id) => document.getElementById(id);
 let open = null; // the ticket at hand
 let suggestion = null;
@@ -39,7 +38,8 @@ function read(data) {
     }
   }
   if (given?.event === "triage:ticket" && given.ticket?.body) {
-    return { ticket: given.ticket, agent: given.agent, inserts: true };
+    const ticket = { ...given.ticket, ticket_id: prefixes.zendesk + given.ticket.ticket_id };
+    return { ticket, agent: given.agent, inserts: true };
   }
   return given?.event === "appContext" ? fromChatwoot(given.data ?? {}) : null;
 }
@@ -49,7 +49,7 @@ function fromChatwoot({ conversation, contact, currentAgent }) {
   if (!conversation?.id || !incoming.length) return null;
   const first = incoming.reduce((a, b) => (a.id <= b.id ? a : b));
   const ticket = {
-    ticket_id: String(conversation.id),
+    ticket_id: prefixes.chatwoot + conversation.id,
     subject: conversation.additional_attributes?.mail_subject ?? "",
     body: first.content,
     channel: String(conversation.meta?.channel ?? "").replace("Channel::", "").toLowerCase(),
@@ -90,7 +90,7 @@ async function show(told) {
     const [made, tree, known] = await Promise.all([
       ask("/v1/suggestions", { ticket, top_types: 3, top_templates: 3 }, again),
       ask("/v1/contact-types"),
-      ask("/v1/templates"),
+      ask("/v1/templates?plain=true"),
     ]);
     if (open !== asked) return; // another ticket was opened meanwhile
     suggestion = made;
@@ -110,7 +110,7 @@ function showTypes(made, tree) {
     ...made.contact_types.map((ranked) => {
       const accept = button("Accept", () => give("accepted", ranked.contact_type));
       accept.setAttribute("aria-label", `Accept ${ranked.path.replaceAll("::", " › ")}`);
-      const line = element("div", "row", element("span", "soft", CONFIDENCE[ranked.band]), accept);
+      const line = element("div", "row", element("span", "soft", confidence[ranked.band]), accept);
       const item = element("li", "", element("span", "name", ranked.path.replaceAll("::", " › ")), line);
       item.dataset.type = ranked.contact_type;
       return item;

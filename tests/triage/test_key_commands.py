@@ -123,3 +123,19 @@ def port_of(pid: int, seconds: float = 20) -> int:
                 return int(fields[1].rpartition(":")[2], 16)
         time.sleep(0.05)
     raise AssertionError("the service does not listen")
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("", "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+        ("::1", "http://[::1]:8000"),
+        ("2001:db8::7", "http://[2001:db8::7]:8000"),
+        ("10.0.0.9", "http://10.0.0.9:8000"),
+        ("triage.example", "http://triage.example:8000"),
+    ],
+)
+def test_the_printed_address_can_be_opened(host: str, address: str) -> None:
+    assert keys.address_here(host, 8000) == address

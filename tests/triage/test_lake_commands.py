@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ import typer
 from typer.testing import CliRunner
 
 from pipeline.importing import import_files
+from tickets import audit
+from tickets import webhook_deliveries as deliveries
+from tickets.database import open_database
 from tickets.manifests import Manifest, Output, write_manifest
 from tickets.tables import BACKLOG, QUARANTINE, RAW, SIMILARITIES, SPLITS, TICKETS, Table
 from tickets.workspace import Workspace
@@ -88,6 +91,34 @@ def test_retain_shows_first_and_removes_when_told(workspace: Workspace, run: Run
     assert gone["gone"] is True
     assert workspace.partitions(BACKLOG) == [DAY]
     assert "Nothing is older" in run(pipeline_app, "retain", "--as-of", DAY)
+
+
+def test_retain_forgets_done_deliveries_and_old_events(
+    workspace: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    engine = open_database(workspace.default_database_url)
+    for days in (3, 29, 31, 60):
+        deliveries.note(engine, "zammad", f"{days} days", "feedback", now=now - timedelta(days=days))
+    for days in (700, 731, 900):
+        audit.record(engine, at=now - timedelta(days=days), actor="ana", action="signed in")
+    shown = run(pipeline_app, "retain")
+    assert "webhook_deliveries, 2 rows" in shown
+    assert "audit_log, 2 rows" in shown
+    monkeypatch.setenv("TRIAGE_FRESHDESK__MAX_AGE_SECONDS", str(20 * 86_400))  # such a signature is taken for 40 days
+    gone = json.loads(run(pipeline_app, "retain", "--apply", "--json"))
+    assert [(row["table"], row["rows"], row["gone"]) for row in gone] == [
+        ("webhook_deliveries", 1, True),
+        ("audit_log", 2, True),
+    ]
+    assert [(row.action, row.details) for row in audit.entries(engine)] == [
+        ("signed in", {}),
+        ("old rows removed", {"webhook_deliveries": 1, "audit_log": 2}),
+    ]
+    monkeypatch.setenv("TRIAGE_RETENTION__DELIVERIES", "0")
+    monkeypatch.setenv("TRIAGE_RETENTION__AUDIT", "0")
+    assert "Nothing is older" in run(pipeline_app, "retain", "--as-of", "2999-01-01")
+    engine.dispose()
 
 
 def test_lineage_draws_the_tree(workspace: Workspace, run: Run) -> None:

@@ -153,3 +153,13 @@ def test_a_page_that_is_refused_says_why_and_offers_the_way_out(house: House) ->
     assert page.status_code == 403
     assert "asks for the role admin; the key has the role agent" in page.text
     assert "Sign out" in page.text
+
+
+@pytest.mark.parametrize("named", ["Referer", "Origin"])
+def test_over_plain_http_a_link_on_another_site_signs_nobody_in_either(house: House, named: str) -> None:
+    """Browsers send no Sec-Fetch-Site there."""
+    for elsewhere in ("https://evil.example/page", "http://evil.example:8000", "null"):
+        answer = house.ask("GET", "/login", params={"key": house.keys["agent"]}, headers={named: elsewhere})
+        assert (answer.status_code, "set-cookie" in answer.headers) == (200, False)
+    for here in ({}, {named: house.address}):
+        assert house.ask("GET", "/login", params={"key": house.keys["agent"]}, headers=here).status_code == 303

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
+from tickets.api_keys import create_key
 from tickets.catalogue import read_tree, write_tree
 from tickets.database import feedback
 from tickets.feedback_log import find_feedback
@@ -43,6 +45,18 @@ def test_accepting_keeps_the_first_contact_type(service: Service, suggested: dic
     assert (found.action, found.contact_type, found.template_id) == ("accepted", "refund", "t-refund")
     assert (found.edit_distance, found.handle_seconds, found.agent) == (0.2, 31.5, "Ana")
     assert found.ticket_id == suggested["ticket_id"]
+
+
+@pytest.mark.parametrize("sent", [{}, {"agent": None}, {"agent": " "}])
+def test_feedback_that_names_nobody_carries_the_name_of_a_personal_key(
+    service: Service, suggested: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    now = datetime.now(UTC)
+    for shared, agent in ((False, "ana"), (True, None)):
+        _, written = create_key(service.engine, "ana" if agent else "front desk", "agent", at=now, shared=shared)
+        headers = {"Authorization": f"Bearer {written}"}
+        answer = service.client.post("/v1/feedback", json=given(suggested, **sent), headers=headers)
+        assert answer.json()["agent"] == agent
 
 
 def test_a_retry_with_the_same_key_is_kept_once(service: Service, suggested: dict[str, Any]) -> None:

@@ -99,6 +99,7 @@ def test_contact_types_templates_and_the_model_can_be_read(service: Service) -> 
     tree = service.client.get("/v1/contact-types").json()
     assert {row["id"]: row["path"] for row in tree["contact_types"]}["login"] == "Account::Login"
     assert service.client.get("/v1/templates").json()["templates"][0]["template_id"] == "t-refund"
+    assert service.client.get("/v1/templates?plain=perhaps").status_code == 422
     model = service.client.get("/v1/model").json()
     made = service.client.post("/v1/suggestions", json={"ticket": {"body": REFUND}}).json()
     assert model["version"] == made["model_version"]

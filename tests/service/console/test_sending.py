@@ -207,3 +207,15 @@ def test_an_address_that_cannot_be_read_says_so(service: Service) -> None:
     assert 'value="31.3.2026"' in page.text
     assert service.client.get("/console?text=%00&type=%00&after=unknown").status_code == 200
     assert service.client.get("/console?sureness=very", headers=BROWSER).status_code == 422
+
+
+@SQLITE
+def test_a_template_that_only_has_brackets_is_laid_out_as_text(service: Service) -> None:
+    bodies = {"t-refund": "Write to <EMAIL>\nif 1 < 2.", "t-login": "<p>Reset it at <b>{{link}}</b>.</p>"}
+    kept = read_templates(service.workspace)
+    write_templates(service.workspace, [replace(one, body=bodies.get(one.template_id, one.body)) for one in kept])
+    made = suggest(service)
+    found = service.client.get("/console/templates", params={"words": "reset"})
+    page = service.client.get(f"/console/suggestions/{made.suggestion_id}").text + found.text
+    assert "<blockquote>Write to &lt;EMAIL&gt;" in page
+    assert '<blockquote class="html"><p>Reset it at' in page

@@ -273,6 +273,7 @@ def quick(shared: Connected, desk: Desk) -> Iterator[Connected]:
     yield replace(shared, counted=shared.counts())
     while "taken" in shared.statuses():
         time.sleep(0.01)
+    shared.suggested()  # they are in the database, so none comes after it was emptied
     with shared.engine.begin() as connection:
         for table in reversed(metadata.sorted_tables):
             if table is not api_keys:
@@ -291,11 +292,16 @@ def serving(trained: Workspace, desk_server: Desk, knobs: Callable[..., Helpdesk
 
     @contextlib.contextmanager
     def serve(
-        engine: sa.Engine, *, each: Mapping[str, Any] | None = None, failures: int = 100_000, **pace: Any
+        engine: sa.Engine,
+        *,
+        each: Mapping[str, Any] | None = None,
+        failures: int = 100_000,
+        holdout: float = 0.0,
+        **pace: Any,
     ) -> Iterator[Connected]:
         helpdesks = replace(knobs(**{"url": desk_server.url, **(each or {})}), **pace)
         access = AccessOptions(failures_per_minute=failures)
-        options = ServiceOptions(release_check_seconds=60, helpdesks=helpdesks, access=access)
+        options = ServiceOptions(release_check_seconds=60, helpdesks=helpdesks, access=access, holdout_share=holdout)
         app = create_app(trained, engine, options)
         admit(engine)
         key = {"Authorization": f"Bearer {KEY}"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +15,10 @@ from fastapi.responses import FileResponse, HTMLResponse
 from playwright.sync_api import Page, Route, expect, sync_playwright
 
 from service.app import create_app, running
+from service.helpdesks.options import HelpdeskOptions, Helpdesks
 from service.options import ServiceOptions
 from tests.service.conftest import KEY, admit
+from tickets.catalogue import read_templates, write_templates
 from tickets.database import feedback, suggestions
 from tickets.workspace import Workspace
 
@@ -100,9 +103,11 @@ def pages(*routes: tuple[str, Callable[[], str]]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def service_for(trained: Workspace, engine: sa.Engine, *origins: str) -> Iterator[str]:
+def service_for(trained: Workspace, engine: sa.Engine, *origins: str, prefix: str = "") -> Iterator[str]:
     admit(engine)
-    with running(create_app(trained, engine, ServiceOptions(frame_ancestors=origins))) as address:
+    one = HelpdeskOptions(ticket_prefix=prefix)
+    options = ServiceOptions(frame_ancestors=origins, helpdesks=Helpdesks(zendesk=one, chatwoot=one))
+    with running(create_app(trained, engine, options)) as address:
         yield address
 
 
@@ -143,6 +148,28 @@ def test_an_agent_accepts_in_chatwoot(browser_page: Page, trained: Workspace, li
         assert {key for url, key in inside if "/v1/" in url} == {f"Bearer {KEY}"}
         assert not any(KEY in url for url, _ in inside)
     assert kept(lite) == [("accepted", "delete", "t-delete", "Emma", "612")]
+    assert browser_page.complaints == []  # type: ignore[attr-defined]
+
+
+def test_html_is_copied_as_text_and_tickets_have_the_ids_of_the_webhooks(
+    browser_page: Page, served: Workspace, lite: sa.Engine
+) -> None:
+    body = "<p>Hello {{name}},</p><p>your account is <b>closed</b>.</p><script>window.broken = 1</script>"
+    write_templates(served, [dataclasses.replace(one, body=body) for one in read_templates(served)])
+    told: dict[str, str] = {}
+    host = _CHATWOOT.replace("{context}", json.dumps(CONTEXT).replace("{", "{{").replace("}", "}}"))
+    with (
+        pages(("/", lambda: host.format(sidebar=told["service"] + f"/sidebar#key={KEY}"))) as chatwoot,
+        service_for(served, lite, chatwoot, prefix="chat-") as service,
+    ):
+        told["service"] = service
+        browser_page.goto(chatwoot)
+        sidebar = browser_page.frame_locator("#app")
+        shown = sidebar.get_by_label("Account closed", exact=True).input_value()
+        assert shown == "Hello {{name}},\n\nyour account is closed."
+        sidebar.get_by_role("button", name="Accept Account › Close account").press("Enter")
+        expect(sidebar.get_by_role("status")).to_have_text("Feedback kept: accepted.")
+    assert kept(lite) == [("accepted", "delete", None, "Emma", "chat-612")]
     assert browser_page.complaints == []  # type: ignore[attr-defined]
 
 

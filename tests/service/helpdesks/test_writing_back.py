@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +18,6 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from service.helpdesks.deliveries import suggestion_id_of
-from tests.logged import log_suggestions
-from tickets.records import RankedContactType, Suggestion, Ticket
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -59,19 +55,7 @@ def test_a_new_ticket_gets_a_tag_a_field_and_a_private_note(connected: Connected
 
 
 def test_a_ticket_of_a_holdout_is_left_alone(connect: Connect, lite: sa.Engine, send: Send, payload: Payload) -> None:
-    """What the model said of it was kept before, with the arm it fell into."""
-    ticket = Ticket(ticket_id="81", created_at=datetime(2026, 3, 2, tzinfo=UTC), body="I cannot sign in")
-    held_out = Suggestion(
-        suggestion_id=suggestion_id_of("zammad", "81"),
-        ticket_id="81",
-        model_version="m",
-        created_at=ticket.created_at,
-        contact_types=(RankedContactType(contact_type="login", path="Account::Login", probability=0.9, band="high"),),
-        templates=(),
-        arm="holdout",
-    )
-    log_suggestions(lite, [(ticket, held_out)])
-    with connect(lite) as service:
+    with connect(lite, holdout=1.0) as service:
         send(service, "zammad", payload("zammad_new_ticket"))
         service.until("withheld")
         assert service.desk.asked == []
@@ -291,7 +275,6 @@ def test_secrets_and_tickets_stay_out_of_the_log(
 _PROCESS = """
 import sys
 from pathlib import Path
-from pydantic import SecretStr
 from service.app import create_app, serve
 from service.helpdesks.options import HelpdeskOptions, Helpdesks
 from service.options import ServiceOptions

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from tickets.database import alone, webhook_deliveries
+from tickets.database import alone, suggestions, webhook_deliveries
 from tickets.feedback_log import insert_new
 from tickets.records import Ticket, ticket_from_json, to_json
 
@@ -54,12 +54,18 @@ def seen(engine: sa.Engine, helpdesk: str, names: Set[str]) -> bool:
 def has_ticket(engine: sa.Engine, helpdesk: str, ticket_id: str) -> bool:
     """Whether the ticket was taken before, by another delivery that has not failed."""
     with engine.connect() as connection:
-        return connection.execute(_taken(helpdesk, ticket_id)).first() is not None
+        return _is_taken(connection, helpdesk, ticket_id)
 
 
-def _taken(helpdesk: str, ticket_id: str) -> sa.Select[tuple[str]]:
-    ours = sa.and_(_T.c.helpdesk == helpdesk, _T.c.suggestion_id == suggestion_id_of(helpdesk, ticket_id))
-    return sa.select(_T.c.status).where(ours, _T.c.status.in_(("taken", "written back", "withheld")))
+def _is_taken(connection: sa.Connection, helpdesk: str, ticket_id: str) -> bool:
+    """As the deliveries say; once they are pruned, as the suggestion says that was made for the ticket."""
+    suggestion_id = suggestion_id_of(helpdesk, ticket_id)
+    told = sa.select(_T.c.status).where(_T.c.helpdesk == helpdesk, _T.c.suggestion_id == suggestion_id)
+    statuses = set(connection.scalars(told))
+    if statuses:
+        return not statuses <= {"failed"}
+    made = sa.select(suggestions.c.suggestion_id).where(suggestions.c.suggestion_id == suggestion_id)
+    return connection.execute(made).first() is not None
 
 
 def waiting(engine: sa.Engine) -> int:
@@ -81,7 +87,7 @@ def take(engine: sa.Engine, helpdesk: str, delivery_id: str, ticket_id: str, tic
         "ticket": to_json(ticket),
     }
     with alone(engine, _LOCK) as connection:
-        if connection.execute(_taken(helpdesk, ticket_id)).first() is not None:
+        if _is_taken(connection, helpdesk, ticket_id):
             return False
         kept = insert_new(engine, _T).values(row).returning(_T.c.delivery_id)
         return connection.execute(kept).first() is not None
@@ -154,6 +160,23 @@ def finish(engine: sa.Engine, delivery: Delivery, status: str, *, reason: str | 
     done = {"status": status, "reason": reason, "due_at": None, "ticket": None}
     with engine.begin() as connection:
         connection.execute(sa.update(_T).where(*_key(delivery.helpdesk, delivery.delivery_id)).values(done))
+
+
+def count_done(engine: sa.Engine, *, before: datetime) -> int:
+    """How many that came before a time are done."""
+    with engine.connect() as connection:
+        counted = sa.select(sa.func.count()).select_from(_T).where(*_done(before))
+        return int(connection.execute(counted).scalar_one())
+
+
+def prune(engine: sa.Engine, *, before: datetime) -> int:
+    """Forget those that came before a time and are done; how many. Those that wait stay, whatever their age."""
+    with engine.begin() as connection:
+        return connection.execute(sa.delete(_T).where(*_done(before))).rowcount
+
+
+def _done(before: datetime) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    return _T.c.due_at.is_(None), _T.c.at < before
 
 
 def _key(helpdesk: str, delivery_id: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
