@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,7 +19,8 @@ from typer.testing import CliRunner
 from models.diagnosis.error_report import ErrorReport, report_errors
 from models.diagnosis.error_text import report_paths, to_json, to_markdown, write_report
 from models.evaluate import score_release
-from models.release import NEIGHBOURS, VECTORS, Release, open_release
+from models.release import CANDIDATES, NEIGHBOURS, VECTORS, Release, open_release
+from models.vector_search import write_candidates
 from tickets.catalogue import read_tree
 from tickets.contact_types import ContactTypeTree
 from tickets.errors import InputError, TrainingDataError
@@ -162,6 +164,7 @@ def test_tickets_too_old_to_be_remembered_are_left_out_by_their_dates(copied: Wo
     pq.write_table(rows.slice(len(rows) - 100), folder / NEIGHBOURS)
     vectors = load_file(folder / VECTORS)
     save_file({**vectors, "neighbours": vectors["neighbours"][-100:].copy()}, folder / VECTORS)
+    write_candidates(vectors["neighbours"][-100:].astype(np.float32), folder / CANDIDATES)
     place(copied, lambda split: "test" if split in ("train", "validation") else split)
     again = report_errors(copied, replace(release, folder=folder), split="test", report=silent)
     assert (again.tickets, again.left_out) == (60, 340)
