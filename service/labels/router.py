@@ -64,7 +64,7 @@ def answer_item(
     if "\x00" in item_id:
         raise InputError("no label was asked under this id.", hint="Reload the queue.")
     if form.action == "skip":
-        label_queue.skip(held.engine, item_id, labeler=labeler)
+        label_queue.skip(held.engine, item_id, labeler=labeler, at=held.options.clock())
         return RedirectResponse("/labels", status_code=303)
     contact_type = form.chosen_type or form.suggested_type
     if contact_type is None or not held.choices.knows_contact_type(contact_type):
