@@ -16,12 +16,10 @@ import sqlalchemy as sa
 
 from tickets.database import label_queue, labels
 from tickets.feedback_log import insert_new
-from tickets.label_answers import CLAIM_LASTS as CLAIM_LASTS
-from tickets.label_answers import COUNTS, STANDS, writing
-from tickets.label_answers import answer as answer
-from tickets.label_answers import skip as skip
-from tickets.label_answers import undo as undo
+from tickets.label_answers import CLAIM_LASTS, COUNTS, STANDS, answer, skip, undo, writing
 from tickets.records import Suggestion, Ticket, suggestion_from_json, ticket_from_json, to_json
+
+__all__ = ["CLAIM_LASTS", "LabelRequest", "answer", "claim", "counts", "enqueue", "labels_between", "skip", "undo"]
 
 Share = Literal["unsure", "diverse", "random", "suspect", "gold"]
 AGAIN = ("suspect", "gold")  # asked also about tickets that were asked about before
@@ -160,6 +158,13 @@ def queued_tickets(engine: sa.Engine) -> dict[str, str | None]:
     query = sa.select(label_queue.c.ticket_id, label_queue.c.run_id).order_by(label_queue.c.round.desc())
     with engine.connect() as connection:
         return {row.ticket_id: row.run_id for row in connection.execute(query)}
+
+
+def unavailable(engine: sa.Engine) -> set[str]:
+    """Tickets whose label cannot be doubted now: they wait for one, or were reviewed as suspects before."""
+    said = sa.or_(label_queue.c.status.in_(UNFINISHED), label_queue.c.share == "suspect")
+    with engine.connect() as connection:
+        return set(connection.scalars(sa.select(label_queue.c.ticket_id).where(said)))
 
 
 def asked_by(engine: sa.Engine, run_id: str) -> int:

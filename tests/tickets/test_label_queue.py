@@ -166,7 +166,7 @@ def test_many_at_once_lose_no_label_and_count_none_twice(engine: sa.Engine) -> N
             while taken := claim(engine, person, at=NOON, count=2):
                 for item in taken:
                     say(engine, item.item_id, "refund", person)
-        except BaseException as error:  # noqa: BLE001  # a thread's error would be lost
+        except BaseException as error:  # a thread's error would be lost
             failures.append(error)
 
     threads = [threading.Thread(target=work, args=(person,)) for person in people]

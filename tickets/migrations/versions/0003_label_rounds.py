@@ -3,6 +3,8 @@
 SQLite drops no constraint that has no name, and lets no table go that others refer to: both tables are made anew.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -70,7 +72,7 @@ def _unique(name: str, columns: list[str], where: str) -> None:
     op.create_index(name, "labels", columns, unique=True, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
 
 
-def _item_columns() -> list[sa.Column]:
+def _item_columns() -> list[sa.Column[Any]]:
     return [
         sa.Column("item_id", sa.String(200), primary_key=True),
         sa.Column("ticket_id", sa.String(200), nullable=False),
@@ -86,7 +88,7 @@ def _item_columns() -> list[sa.Column]:
     ]
 
 
-def _label_columns() -> list[sa.Column]:
+def _label_columns() -> list[sa.Column[Any]]:
     return [
         sa.Column("label_id", sa.String(200), primary_key=True),
         sa.Column("item_id", sa.String(200), sa.ForeignKey("label_queue.item_id"), nullable=False),
