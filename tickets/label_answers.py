@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -86,6 +86,7 @@ def skip(engine: sa.Engine, item_id: str, *, labeler: str, at: datetime) -> None
         item = locked_item(connection, item_id)
         if item.status not in ("open", "claimed", "disputed"):
             raise InputError(f"the item {item_id!r} was {item.status} already.", hint="Take the next one.")
+        _refuse_twice(connection, item_id, labeler)
         given = len(_standing(connection, item_id))
         if given and item.status != "disputed":
             _conclude(connection, item, needed=given, by=labeler, at=at)
@@ -93,36 +94,28 @@ def skip(engine: sa.Engine, item_id: str, *, labeler: str, at: datetime) -> None
             _set(connection, item_id, status="skipped", claimed_by=labeler, claimed_at=at)
 
 
-def undo(engine: sa.Engine, item_id: str, *, labeler: str, at: datetime, within: timedelta = UNDO_WITHIN) -> None:
-    """Take back what this person did last with an item: it is theirs again. Raises InputError when they did nothing
-    there, did it longer ago than `within`, or somebody else has labelled it since."""
+def undo(engine: sa.Engine, item_id: str, *, labeler: str, at: datetime, within: timedelta = UNDO_WITHIN) -> str:
+    """Take back what this person did last with an item: it is theirs again, or in dispute again; returns its status.
+
+    Raises InputError when they did nothing there, did it longer ago than `within`, or somebody else has labelled it
+    since.
+    """
     with writing(engine) as connection:
         item = locked_item(connection, item_id)
         standing = _standing(connection, item_id)
-        late = InputError("that was longer ago than can be undone.", hint="The item keeps what was said of it.")
         if item.status == "skipped":
-            if item.claimed_by != labeler:
-                raise InputError("the item was set aside by somebody else.", hint="Nothing was undone.")
-            if item.claimed_at < at - within:
-                raise late
+            _refuse_late(item.claimed_at if item.claimed_by == labeler else None, at=at, within=within)
             again = "disputed" if standing else "claimed"
-            _set(connection, item_id, status=again, claimed_by=labeler, claimed_at=at)
-            return
-        own = next((row for row in standing if row.labeler == labeler), None)
-        if own is None:
-            raise InputError("no label of this item is yours.", hint="Nothing was undone.")
-        others = [row for row in standing if row.label_id != own.label_id]
-        if any(row.at > own.at or row.kind == "adjudication" for row in others):
-            raise InputError("somebody else has labelled this item since.", hint="Nothing was undone.")
-        if own.at < at - within:
-            raise late
-        taken = sa.update(labels).where(labels.c.label_id == own.label_id)
-        connection.execute(taken.values(withdrawn_at=at))
-        connection.execute(sa.update(labels).where(labels.c.item_id == item_id, STANDS).values(final_at=None))
+        else:
+            own = next((row for row in standing if row.labeler == labeler), None)
+            _refuse_late(own.at if own else None, at=at, within=within)
+            assert own is not None
+            _withdraw(connection, own, standing, at=at)
+            again = "disputed" if own.kind == "adjudication" else "claimed"
         if item.status == "claimed" and item.claimed_by != labeler:
-            return  # somebody works on it now; it comes back to this person afterwards
-        status = "disputed" if own.kind == "adjudication" else "claimed"
-        _set(connection, item_id, status=status, claimed_by=labeler, claimed_at=at)
+            return "claimed"  # somebody works on it now; it comes back to this person afterwards
+        _set(connection, item_id, status=again, claimed_by=labeler, claimed_at=at)
+        return again
 
 
 @contextmanager
@@ -153,6 +146,23 @@ def _standing(connection: sa.Connection, item_id: str) -> list[sa.Row[Any]]:
 def _refuse_twice(connection: sa.Connection, item_id: str, labeler: str) -> None:
     if any(row.labeler == labeler for row in _standing(connection, item_id)):
         raise InputError("you labelled this item already: it waits for somebody else.", hint="Take the next one.")
+
+
+def _refuse_late(done_at: datetime | None, *, at: datetime, within: timedelta) -> None:
+    """Raises InputError when nothing was done, or too long ago."""
+    if done_at is None:
+        raise InputError("nothing that was done with this item was done by you.", hint="Nothing was undone.")
+    if done_at < at - within:
+        raise InputError("that was longer ago than can be undone.", hint="The item keeps what was said of it.")
+
+
+def _withdraw(connection: sa.Connection, own: sa.Row[Any], standing: Sequence[sa.Row[Any]], *, at: datetime) -> None:
+    """Raises InputError when others have had their word since."""
+    others = [row for row in standing if row.label_id != own.label_id]
+    if any(row.at > own.at or row.kind == "adjudication" for row in others):
+        raise InputError("somebody else has labelled this item since.", hint="Nothing was undone.")
+    connection.execute(sa.update(labels).where(labels.c.label_id == own.label_id).values(withdrawn_at=at))
+    connection.execute(sa.update(labels).where(labels.c.item_id == own.item_id, STANDS).values(final_at=None))
 
 
 def _insert(connection: sa.Connection, item: sa.Row[Any], **given: Any) -> None:

@@ -90,14 +90,18 @@ def _next_round(connection: sa.Connection, request: LabelRequest) -> int | None:
 
 
 def claim(
-    engine: sa.Engine, labeler: str, *, at: datetime, count: int = 1, share: Share | None = None
+    engine: sa.Engine, labeler: str, *, at: datetime, count: int = 1, share: Share | None = None, first: str = ""
 ) -> list[LabelRequest]:
-    """Take the next items for a labeler, of one share or of all. Two labelers never get the same one at once; a claim
-    lapses after CLAIM_LASTS. Nobody gets an item they labelled, nor a ticket they labelled in the last month."""
+    """Take the next items for a labeler, of one share or of all, the item `first` before others.
+
+    Two labelers never get the same one at once; a claim lapses after CLAIM_LASTS. Nobody gets an item they labelled,
+    nor a ticket they labelled in the last month.
+    """
     query = sa.select(label_queue).where(claimable(labeler, at=at))
     if share is not None:
         query = query.where(label_queue.c.share == share)
-    query = query.order_by(label_queue.c.priority.desc(), label_queue.c.item_id).limit(count)
+    wanted = sa.case((label_queue.c.item_id == first, 0), else_=1)
+    query = query.order_by(wanted, label_queue.c.priority.desc(), label_queue.c.item_id).limit(count)
     with writing(engine) as connection:
         rows = connection.execute(query.with_for_update(skip_locked=True)).all()
         if rows:

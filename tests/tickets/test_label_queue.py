@@ -119,7 +119,7 @@ def test_a_suspect_is_reviewed_once_in_a_round_of_its_own(engine: sa.Engine) -> 
 def test_undo_takes_back_ones_last_word_and_nothing_else(engine: sa.Engine) -> None:
     enqueue(engine, [ask(1), ask(2, needed=2)], at=NOON)
     say(engine, "i1-random", "refund", "ann")
-    with pytest.raises(InputError, match="is yours"):
+    with pytest.raises(InputError, match="done by you"):
         undo(engine, "i1-random", labeler="bob", at=NOON)
     with pytest.raises(InputError, match="longer ago"):
         undo(engine, "i1-random", labeler="ann", at=NOON + 11 * MINUTE)
@@ -143,6 +143,8 @@ def test_undo_takes_back_ones_last_word_and_nothing_else(engine: sa.Engine) -> N
 def test_whoever_passes_over_a_labelled_ticket_leaves_the_first_label(engine: sa.Engine) -> None:
     enqueue(engine, [ask(1, needed=2), ask(2, needed=2)], at=NOON)
     say(engine, "i1-random", "refund", "ann")
+    with pytest.raises(InputError, match="labelled this item already"):
+        skip(engine, "i1-random", labeler="ann", at=NOON)  # nobody makes their own label the only one
     skip(engine, "i1-random", labeler="bob", at=NOON + timedelta(days=3))
     assert [row["ticket_id"] for row in labels_between(engine, NOON + timedelta(days=3), LATER)] == ["t1"]
     skip(engine, "i2-random", labeler="bob", at=NOON)
