@@ -35,9 +35,10 @@ def answer(
     template_id: str | None = None,
     seconds: float | None = None,
     label_id: str | None = None,
+    kept_at: datetime | None = None,
 ) -> None:
-    """Keep one person's label of an item; `seconds` is what it took. Raises InputError when the item is unknown, has
-    the labels it needs, or has one of this person."""
+    """Keep one person's label of an item, given `at` and, where that was elsewhere, kept only now; `seconds` is what it
+    took. Raises InputError when the item is unknown, has the labels it needs, or has one of this person."""
     with writing(engine) as connection:
         item = locked_item(connection, item_id)
         if item.status not in ("open", "claimed"):
@@ -53,7 +54,7 @@ def answer(
             at=at,
             seconds=seconds,
         )
-        _conclude(connection, item, needed=item.needed, by=labeler, at=at)
+        _conclude(connection, item, needed=item.needed, by=labeler, at=kept_at or at)
 
 
 def settle(
