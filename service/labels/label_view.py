@@ -13,6 +13,7 @@ from service.serving import Serving
 from tickets import label_queue, label_work, monitor_log
 from tickets.label_queue import LabelRequest
 from tickets.label_work import Hits, Waiting, Work
+from tickets.monitor_log import MonitorRun
 
 _NIGHT = timedelta(days=1)
 _LOOKED_BACK = timedelta(days=28)
@@ -43,8 +44,8 @@ class Choice:
 
     contact_type: str
     path: str
-    note: str = ""
     band: str = ""
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,17 @@ class Progress:
     counts: dict[str, int]
     agreed: Share
     gold: Share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """How far all people agree, as the last night found it: a plain share, and Krippendorff's alpha with interval."""
+
+    share: float | None = None
+    tickets: int = 0
+    alpha: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +84,11 @@ class NextBatch:
 def choices_of(held: Serving, item: LabelRequest) -> list[Choice]:
     """What is offered for an item: nothing where its labels must be blind."""
     if item.share == "suspect" and item.doubt is not None and item.known_type is not None:
-        given, likelier = item.doubt["given_probability"], item.doubt["likelier_probability"]
-        return [
-            Choice(contact_type=item.known_type, path=held.choices.path(item.known_type), note=f"{given:.0%}"),
-            Choice(
-                contact_type=item.doubt["likelier"],
-                path=held.choices.path(item.doubt["likelier"]),
-                note=f"{likelier:.0%}",
-            ),
-        ]
+        said = (
+            (item.known_type, item.doubt["given_probability"]),
+            (item.doubt["likelier"], item.doubt["likelier_probability"]),
+        )
+        return [Choice(contact_type=name, path=held.choices.path(name), probability=share) for name, share in said]
     if item.blind or item.suggestion is None:
         return []
     return [
@@ -105,23 +113,34 @@ def progress_of(held: Serving, person: str) -> Progress:
     )
 
 
-def next_batch(held: Serving) -> NextBatch:
+def next_batch(run: MonitorRun | None, *, now: datetime) -> NextBatch:
     """Monitoring asks each night; when the last one was tells when the next is due."""
-    runs = monitor_log.recent_runs(held.engine, limit=1)
-    if not runs:
+    if run is None:
         return NextBatch(None, 0, None, late=False)
-    due = runs[0].started_at + _NIGHT
-    return NextBatch(
-        runs[0].started_at, int(runs[0].summary.get("labels_asked", 0)), due, late=due < held.options.clock()
+    due = run.started_at + _NIGHT
+    return NextBatch(run.started_at, int(run.summary.get("labels_asked", 0)), due, late=due < now)
+
+
+def agreed_in(run: MonitorRun | None) -> Agreed:
+    """From a night's summary, see monitoring/label_quality.py."""
+    said = run.summary if run is not None else {}
+    return Agreed(
+        share=said.get("label_agreement"),
+        tickets=said.get("label_agreement_tickets") or 0,
+        alpha=said.get("label_alpha"),
+        low=said.get("label_alpha_low"),
+        high=said.get("label_alpha_high"),
     )
 
 
 def view(held: Serving, person: str | None, told: Notice) -> dict[str, Any]:
     """What every page of /labels is given."""
+    last = next(iter(monitor_log.recent_runs(held.engine, limit=1)), None)
     return {
         "notice": told.shown(),
         "progress": progress_of(held, person) if person else None,
-        "next_batch": next_batch(held),
+        "next_batch": next_batch(last, now=held.options.clock()),
+        "agreed": agreed_in(last),
         "opened": f"{held.options.clock().timestamp():.1f}",
         "found": held.choices.search(""),
         "query": "",

@@ -99,6 +99,7 @@ def test_gold_measures_and_never_counts(engine: sa.Engine) -> None:
     assert claim(engine, "bob", at=NOON)[0].blind
     say(engine, "i1-gold", "invoice", "bob")
     assert final(engine) == {"i1-random": "refund"}
+    assert [row["share"] for row in label_queue.labels_with_suggestions(engine, NOON, LATER)] == ["random"]
     assert label_work.gold_hits(engine, since=NOON) == {"bob": label_work.Hits(0, 1)}
     assert counts(engine) == {"done": 2}
 

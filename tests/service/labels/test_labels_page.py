@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
+from tickets.database import monitor_runs
 from tickets.label_queue import LabelRequest, Share, claim, counts, enqueue, labels_between
 from tickets.monitor_log import MonitorRun, record_run
 from tickets.records import Ticket, suggestion_from_json
@@ -155,18 +157,19 @@ def test_an_empty_queue_says_when_the_next_batch_comes(service: Service) -> None
         at = datetime.now(UTC) - timedelta(days=days)
         run = MonitorRun(
             **{"run_id": f"r{days}", "as_of": f"{at:%Y-%m-%d}", "started_at": at, "seconds": 1.0, "status": "quiet"},
-            **{"model_version": "v", "windows": {}, "summary": {"labels_asked": 40}},
+            **{"model_version": "v", "windows": {}},
+            summary={
+                **{"labels_asked": 40, "label_agreement": 0.9, "label_agreement_tickets": 30, "label_alpha": 0.88},
+                **{"label_alpha_low": 0.7, "label_alpha_high": 0.97},
+            },
         )
-        if days == 3:
-            service.engine.dispose()
-            from tickets.database import monitor_runs
-
-            with service.engine.begin() as connection:
-                connection.execute(monitor_runs.delete())
+        with service.engine.begin() as connection:
+            connection.execute(sa.delete(monitor_runs))
         record_run(service.engine, run, [], [])
         page = service.client.get("/labels").text
         assert words in page
         assert "for 40 labels" in page
+        assert "alpha 0.88" in page
     ask(service, "random", needed=2)
     send(service, "/labels/i-random2", "refund")
     assert "1 ticket waits for somebody else" in service.client.get("/labels").text
