@@ -18,7 +18,7 @@ from monitoring.alarms import raise_alarms, recovered
 from monitoring.current import period_of
 from monitoring.decide import Decision, Situation, decide
 from monitoring.evidence import Evidence
-from monitoring.label_plan import plan_labels
+from monitoring.label_plan import plan_labels, suspects_wanted
 from monitoring.policy import Clock, Policy
 from monitoring.relabel import Budget, choose
 from monitoring.suspects import suspect_requests
@@ -156,8 +156,9 @@ def _ask_labels(engine: sa.Engine, tonight: Tonight, evidence: Evidence, policy:
             seed=policy.seed,
         )
 
+    wanted = suspects_wanted(policy, (item.ticket for item in evidence.logged))
     doubts = suspect_requests(
-        tonight.workspace, tonight.release, count=policy.suspects_per_night, reviewed=label_queue.unavailable(engine)
+        tonight.workspace, tonight.release, count=wanted, reviewed=label_queue.unavailable(engine)
     )
     requests = plan_labels(engine, policy, at=tonight.at, doubts=doubts, choose=choose_new)
     return label_queue.enqueue(engine, requests, at=tonight.at, run_id=tonight.run_id)

@@ -5,7 +5,7 @@ The budget counts labels, not tickets: whatever is asked of two people is paid f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,6 +16,7 @@ from monitoring.policy import Policy
 from monitoring.relabel import Budget, split_budget
 from tickets.label_queue import REMEMBERED, LabelRequest
 from tickets.label_work import known_answers, labelers_since
+from tickets.records import Ticket
 
 _RECENT = timedelta(days=28)
 
@@ -44,6 +45,12 @@ def plan_labels(
         twice = min(rest, int(policy.double_share * (split_budget(rest, **shares).random + len(doubts))))
     chosen = choose(split_budget(rest - twice, **shares))
     return [*label_twice([*doubts, *chosen], count=twice, seed=policy.seed), *gold]
+
+
+def suspects_wanted(policy: Policy, tickets: Iterable[Ticket]) -> int:
+    """How many doubted labels to ask about: none where the database keeps no words of the tickets it is given
+    (TRIAGE_PRIVACY__KEEP_TEXT), since the queue would keep theirs."""
+    return policy.suspects_per_night if any(ticket.body for ticket in tickets) else 0
 
 
 def label_twice(requests: Sequence[LabelRequest], *, count: int, seed: int) -> list[LabelRequest]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tickets.database import label_queue, labels
 from tickets.errors import InputError
 from tickets.label_answers import STANDS, answer
-from tickets.label_queue import UNFINISHED, LabelRequest, request_of
+from tickets.label_queue import UNFINISHED, LabelRequest, enqueue, request_of
 
 Outcome = Literal["kept", "known", "answered already", "changed since it was imported"]
 
@@ -64,6 +64,17 @@ def take_in(
     except InputError:
         return "answered already"
     return "kept"
+
+
+def make_gold(engine: sa.Engine, item_id: str, *, label_id: str, contact_type: str, at: datetime) -> bool:
+    """Ask about an item's ticket again, now that its answer is known: once for each label, and not while the ticket
+    waits for one. Whether it was queued."""
+    with engine.connect() as connection:
+        item = request_of(connection.execute(sa.select(label_queue).where(label_queue.c.item_id == item_id)).one())
+    gold = LabelRequest(
+        item_id=f"{label_id}-gold", ticket=item.ticket, share="gold", priority=item.priority, known_type=contact_type
+    )
+    return enqueue(engine, [gold], at=at) == 1
 
 
 def _same(engine: sa.Engine, item_id: str, *, label_id: str, labeler: str) -> sa.Row[Any] | None:

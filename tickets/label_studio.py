@@ -38,6 +38,7 @@ class Annotation:
     at: datetime | None
     seconds: float | None
     cancelled: bool
+    ground_truth: bool  # marked by a reviewer as the right answer
     whole: Mapping[str, Any]
 
     @property
@@ -151,6 +152,7 @@ def _read(task: Mapping[str, Any], given: Mapping[str, Any], number: int) -> Ann
         at=_time(given.get("created_at")),
         seconds=float(seconds) if timed and seconds is not None else None,
         cancelled=given.get("was_cancelled") is True,
+        ground_truth=given.get("ground_truth") is True,
         whole={**{name: value for name, value in task.items() if name != "completions"}, "annotations": [given]},
     )
 

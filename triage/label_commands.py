@@ -41,6 +41,8 @@ def import_(
 
     done = import_labels(settings_of(workspace), annotations, now=dt.datetime.now(dt.UTC))
     print(f"{done.kept} labels kept, {done.known} known already, {done.cancelled} cancelled.")
+    if done.gold:
+        print(f"{done.gold} marked as ground truth are gold tickets now.")
     for reason, count in done.refused.items():
         print(f"{count} refused: {reason}")
     if done.refused:

@@ -18,7 +18,7 @@ from pipeline.lake import replace_parts
 from tickets.catalogue import read_tree
 from tickets.contact_types import ContactTypeTree
 from tickets.errors import SourceError
-from tickets.label_exchange import expect, find_item, open_items, take_in
+from tickets.label_exchange import expect, find_item, make_gold, open_items, take_in
 from tickets.label_studio import Annotation, contact_type_at, interface, read_annotations, tasks
 from tickets.manifests import file_hash
 from tickets.tables import QUARANTINE
@@ -39,11 +39,13 @@ _DETAILS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of a file's annotations; `refused` counts reasons, those rows are in quarantine."""
+    """What became of a file's annotations; `gold` of them made their ticket gold. `refused` counts reasons, those rows
+    are in quarantine."""
 
     kept: int = 0
     known: int = 0
     cancelled: int = 0
+    gold: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -65,7 +67,9 @@ def import_labels(settings: Settings, path: Path, *, now: dt.datetime) -> Import
     except UnicodeDecodeError as error:
         raise SourceError(f"{path} is not UTF-8.", hint="Export it from Label Studio as JSON.") from error
     with opened(settings, "labels import") as (workspace, engine):
-        outcomes = _take_in(engine, read_tree(workspace), annotations, now=now)
+        tree = read_tree(workspace)
+        outcomes = _take_in(engine, tree, annotations, now=now)
+        gold = _make_gold(engine, tree, annotations, outcomes, now=now)
         refused = [(one, why) for one, why in zip(annotations, outcomes, strict=True) if why in _DETAILS]
         _quarantine(workspace, path, refused, day=now.date().isoformat())
     counts = Counter(outcomes)
@@ -73,6 +77,7 @@ def import_labels(settings: Settings, path: Path, *, now: dt.datetime) -> Import
         kept=counts["kept"],
         known=counts["known"],
         cancelled=counts["cancelled"],
+        gold=gold,
         refused={reason: counts[reason] for reason in _DETAILS if counts[reason]},
     )
 
@@ -111,6 +116,24 @@ def _keep(engine: sa.Engine, item_id: str, one: Annotation, contact_type: str, *
         kept_at=now,
         seconds=one.seconds,
     )
+
+
+def _make_gold(
+    engine: sa.Engine,
+    tree: ContactTypeTree,
+    annotations: Sequence[Annotation],
+    outcomes: Sequence[str],
+    *,
+    now: dt.datetime,
+) -> int:
+    """Annotations that a reviewer marked as ground truth tell the answers of gold tickets."""
+    made = 0
+    for one, outcome in zip(annotations, outcomes, strict=True):
+        item_id = find_item(engine, item_id=one.item_id, ticket_id=one.ticket_id)
+        contact_type, _ = _meant(tree, one)
+        if one.ground_truth and outcome in ("kept", "known") and item_id is not None and contact_type is not None:
+            made += make_gold(engine, item_id, label_id=one.label_id, contact_type=contact_type, at=now)
+    return made
 
 
 def _meant(tree: ContactTypeTree, annotation: Annotation) -> tuple[str | None, str]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from monitoring.label_plan import plan_labels
+from monitoring.label_plan import plan_labels, suspects_wanted
 from monitoring.label_quality import label_quality
 from monitoring.policy import Policy
 from monitoring.relabel import Budget
@@ -92,3 +92,9 @@ def test_a_small_budget_is_kept_too(engine: sa.Engine) -> None:
         asked = plan(engine, replace(POLICY, label_budget=budget))
         assert 0 < sum(request.needed for request in asked) <= budget
     assert label_quality(engine, at=NOON)["label_agreement"] == pytest.approx(1.0)
+
+
+def test_where_no_words_are_kept_no_old_ticket_is_brought_into_the_queue() -> None:
+    kept = Ticket(ticket_id="a", created_at=NOON, body="Where is my refund?")
+    assert suspects_wanted(POLICY, [kept]) == 4
+    assert suspects_wanted(POLICY, [replace(kept, body="")]) == suspects_wanted(POLICY, []) == 0

@@ -17,8 +17,9 @@ from tickets.catalogue import write_tree
 from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.database import labels
 from tickets.errors import SourceError
-from tickets.label_queue import LabelRequest, Share, answer, counts, enqueue, labels_between
+from tickets.label_queue import LabelRequest, Share, answer, claim, counts, enqueue, labels_between
 from tickets.label_studio import contact_type_at, interface
+from tickets.label_work import Hits, gold_hits
 from tickets.records import RankedContactType, Suggestion, Ticket
 from tickets.workspace import Workspace
 from triage.label_commands import labels_app
@@ -161,6 +162,23 @@ def test_a_label_given_long_ago_reaches_the_next_night(settings: Settings, engin
     import_labels(settings, file, now=NOW + timedelta(days=9))
     (row,) = labels_between(engine, NOW + timedelta(days=9), NOW + timedelta(days=10))
     assert row["at"] == datetime(2026, 3, 2, 22, 16, 8, 728353, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_ground_truth_becomes_gold_for_others(settings: Settings, engine: sa.Engine, tmp_path: Path) -> None:
+    ask(engine, ("t1", "unsure", 1), ("t2", "random", 2))
+    tasks, file = exported(settings, tmp_path), tmp_path / "export.json"
+    marked = {"ground_truth": True}
+    done = [annotated(tasks["t1"], chose(REFUND) | marked), annotated(tasks["t2"], chose(["Login"]) | marked)]
+    file.write_text(json.dumps(done), encoding="utf-8")
+    assert import_labels(settings, file, now=NOW).gold == 1  # the other waits for its second label
+    assert import_labels(settings, file, now=NOW).gold == 0
+    assert [item.share for item in claim(engine, "label-studio-10", at=NOW, count=9)] == []
+    (gold,) = [item for item in claim(engine, "bob", at=NOW, count=9) if item.share == "gold"]
+    answer(engine, gold.item_id, contact_type="login", labeler="bob", at=NOW)
+    assert import_labels(settings, file, now=NOW).gold == 0
+    assert final(engine) == {"t1": ("refund", "label-studio-10")}
+    assert gold_hits(engine, since=NOW) == {"bob": Hits(0, 1)}
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
