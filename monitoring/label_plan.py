@@ -19,6 +19,7 @@ from tickets.label_work import known_answers, labelers_since
 from tickets.records import Ticket
 
 _RECENT = timedelta(days=28)
+_OF_THE_PAST = 0.1  # of a budget at most: what is new comes first
 
 
 def plan_labels(
@@ -31,7 +32,7 @@ def plan_labels(
 ) -> list[LabelRequest]:
     """Requests that cost `policy.label_budget` labels at most. `choose` picks new tickets for what suspects, gold and
     second labels leave."""
-    doubts = doubts[: min(policy.suspects_per_night, policy.label_budget)]
+    doubts = doubts[: policy.label_budget]
     gold = gold_requests(
         engine,
         at=at,
@@ -48,9 +49,10 @@ def plan_labels(
 
 
 def suspects_wanted(policy: Policy, tickets: Iterable[Ticket]) -> int:
-    """How many doubted labels to ask about: none where the database keeps no words of the tickets it is given
-    (TRIAGE_PRIVACY__KEEP_TEXT), since the queue would keep theirs."""
-    return policy.suspects_per_night if any(ticket.body for ticket in tickets) else 0
+    """How many doubted labels to ask about: a small part of the budget, and none where the database keeps no words of
+    the tickets it is given (TRIAGE_PRIVACY__KEEP_TEXT), since the queue would keep theirs."""
+    most = min(policy.suspects_per_night, int(policy.label_budget * _OF_THE_PAST))
+    return most if any(ticket.body for ticket in tickets) else 0
 
 
 def label_twice(requests: Sequence[LabelRequest], *, count: int, seed: int) -> list[LabelRequest]:

@@ -97,7 +97,7 @@ label_queue = sa.Table(  # tickets that people are asked to label; a ticket may 
     _key("item_id"),
     sa.Column("ticket_id", sa.String(200), nullable=False),
     sa.Column("round", sa.Integer, nullable=False),  # 1 is the first
-    _text("share"),  # unsure | diverse | random | suspect | gold: why it was asked
+    _text("share"),  # unsure | diverse | random | theme | suspect | gold: why it was asked
     sa.Column("needed", sa.Integer, nullable=False),  # labels, of as many people
     sa.Column("priority", sa.Float, nullable=False),
     sa.Column("status", sa.String(20), nullable=False, index=True),  # open | claimed | disputed | done | skipped

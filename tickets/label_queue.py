@@ -21,7 +21,7 @@ from tickets.records import Suggestion, Ticket, suggestion_from_json, ticket_fro
 
 __all__ = ["CLAIM_LASTS", "LabelRequest", "answer", "claim", "counts", "enqueue", "labels_between", "skip", "undo"]
 
-Share = Literal["unsure", "diverse", "random", "suspect", "gold"]
+Share = Literal["unsure", "diverse", "random", "theme", "suspect", "gold"]
 AGAIN = ("suspect", "gold")  # asked also about tickets that were asked about before
 UNFINISHED = ("open", "claimed", "disputed")
 REMEMBERED = timedelta(days=30)  # nobody labels a ticket again while they may remember it

@@ -14,7 +14,12 @@ from tickets.label_answers import COUNTS, STANDS
 from tickets.label_disputes import settleable
 from tickets.label_queue import UNFINISHED, LabelRequest, claimable, request_of
 
-MEASURED = ("unsure", "diverse", "random")  # labelled blind where two people do it; suspects show what is doubted
+MEASURED = (
+    "unsure",
+    "diverse",
+    "random",
+    "theme",
+)  # labelled blind where two people do it; suspects show what is doubted
 _NEWEST = 1000
 
 
@@ -151,7 +156,11 @@ def waiting_suspects(engine: sa.Engine, *, limit: int) -> list[LabelRequest]:
     """Suspects that nobody has looked at yet, the likeliest mistakes first."""
     query = (
         sa.select(label_queue)
-        .where(label_queue.c.share == "suspect", label_queue.c.status.in_(UNFINISHED))
+        .where(
+            label_queue.c.share == "suspect",
+            label_queue.c.status.in_(UNFINISHED),
+            label_queue.c.doubt.is_not(None),
+        )
         .order_by(label_queue.c.priority.desc(), label_queue.c.item_id)
         .limit(limit)
     )

@@ -39,7 +39,8 @@ DOUBTS = [ask(f"doubt{number}", "suspect") for number in range(9)]
 
 
 def plan(engine: sa.Engine, policy: Policy = POLICY, *, at: datetime = NOON) -> list[LabelRequest]:
-    return plan_labels(engine, policy, at=at, doubts=DOUBTS, choose=choose)
+    wanted = suspects_wanted(policy, [DOUBTS[0].ticket])
+    return plan_labels(engine, policy, at=at, doubts=DOUBTS[:wanted], choose=choose)
 
 
 def labelled(engine: sa.Engine, names: Sequence[str], people: Sequence[str], *, at: datetime = NOON) -> None:
@@ -97,4 +98,5 @@ def test_a_small_budget_is_kept_too(engine: sa.Engine) -> None:
 def test_where_no_words_are_kept_no_old_ticket_is_brought_into_the_queue() -> None:
     kept = Ticket(ticket_id="a", created_at=NOON, body="Where is my refund?")
     assert suspects_wanted(POLICY, [kept]) == 4
+    assert suspects_wanted(replace(POLICY, label_budget=8), [kept]) == 0  # what is new comes first
     assert suspects_wanted(POLICY, [replace(kept, body="")]) == suspects_wanted(POLICY, []) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ from safetensors.numpy import save_file
 from models import release as names
 from models.neighbours import write_neighbours
 from models.release import Release
+from monitoring.night import run_night
+from monitoring.policy import Policy
 from monitoring.suspects import suspect_requests
 from tests.monitoring.conftest import TREE
 from tickets.catalogue import write_tree
 from tickets.contact_types import tree_to_text
+from tickets.label_queue import answer, claim
 from tickets.records import Ticket, attributes_to_text
 from tickets.tables import OUTCOMES, TICKETS
 from tickets.workspace import Workspace
@@ -100,6 +103,25 @@ def test_a_label_that_was_mended_since_is_doubted_no_more(workspace: Workspace, 
     publish(workspace, OUTCOMES, rows)
     (other,) = suspect_requests(workspace, doubtful, count=1, reviewed=set())
     assert other.ticket.ticket_id != first.ticket.ticket_id
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_night_asks_about_some_within_its_budget_and_never_about_the_same_again(
+    world: Any, doubtful: Release
+) -> None:
+    world.arrive(300, day=date(2026, 3, 2), days=7, seed=3)
+    policy = Policy(permutations=99, label_budget=20, evidently=False)
+    asked = []
+    for day in (7, 8):
+        run_night(world.workspace, world.engine, as_of=date(2026, 3, day), policy=policy, suggester=world.reader)
+        claimed = claim(world.engine, "ada", at=datetime.now(UTC), count=99)
+        assert len(claimed) == 20
+        asked += [item.ticket.ticket_id for item in claimed if item.share == "suspect"]
+        for item in claimed:
+            given = str(item.doubt["likelier"]) if item.doubt else "refund"
+            answer(world.engine, item.item_id, contact_type=given, labeler="ada", at=datetime.now(UTC))
+    assert len(asked) == len(set(asked)) == 4
+    assert len(set(asked) & WRONG) >= 3
 
 
 def test_without_history_there_are_none(workspace: Workspace, release: Release) -> None:
