@@ -51,6 +51,18 @@ class Hits:
     compared: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """One labeler: labels given, the mean time of those that were timed, how often others said the same, known answers
+    that were hit."""
+
+    name: str
+    labels: int
+    seconds: float | None
+    agreed: Hits
+    gold: Hits
+
+
 def waiting(engine: sa.Engine, person: str, *, at: datetime) -> Waiting:
     """What waits for a person, and what waits for somebody else."""
     mine, suspect = claimable(person, at=at), label_queue.c.share == "suspect"
@@ -121,6 +133,29 @@ def agreement_of(person: str, given: Mapping[str, Mapping[str, str]]) -> Hits:
         said == own[person] for own in given.values() if person in own for other, said in own.items() if other != person
     ]
     return Hits(sum(pairs), len(pairs))
+
+
+def people(engine: sa.Engine, *, since: datetime) -> list[Person]:
+    """Everybody who labelled since then, who did most first."""
+    query = (
+        sa.select(labels.c.labeler, sa.func.count().label("given"), sa.func.avg(labels.c.seconds).label("seconds"))
+        .where(STANDS, labels.c.at >= since)
+        .group_by(labels.c.labeler)
+        .order_by(sa.desc("given"), labels.c.labeler)
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(query).all()
+    shared, gold = labels_by_item(engine, since=since), gold_hits(engine, since=since)
+    return [
+        Person(
+            name=row.labeler,
+            labels=row.given,
+            seconds=row.seconds,
+            agreed=agreement_of(row.labeler, shared),
+            gold=gold.get(row.labeler, Hits(0, 0)),
+        )
+        for row in rows
+    ]
 
 
 def labelers_since(engine: sa.Engine, since: datetime) -> set[str]:

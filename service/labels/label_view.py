@@ -16,7 +16,7 @@ from tickets.label_work import Hits, Waiting, Work
 from tickets.monitor_log import MonitorRun
 
 _NIGHT = timedelta(days=1)
-_LOOKED_BACK = timedelta(days=28)
+LOOKED_BACK = timedelta(days=28)
 _WORDS = {
     "labelled": "Label kept.",
     "skipped": "Set aside.",
@@ -100,7 +100,7 @@ def choices_of(held: Serving, item: LabelRequest) -> list[Choice]:
 def progress_of(held: Serving, person: str) -> Progress:
     """Figures for a person's page."""
     now, engine = held.options.clock(), held.engine
-    since = now - _LOOKED_BACK
+    since = now - LOOKED_BACK
     agreed = label_work.agreement_of(person, label_work.labels_by_item(engine, since=since))
     gold = label_work.gold_hits(engine, since=since).get(person, Hits(0, 0))
     return Progress(

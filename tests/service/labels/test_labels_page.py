@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
+from tickets.api_keys import create_key
 from tickets.database import monitor_runs
 from tickets.label_queue import LabelRequest, Share, claim, counts, enqueue, labels_between
 from tickets.monitor_log import MonitorRun, record_run
@@ -176,6 +177,17 @@ def test_an_empty_queue_says_when_the_next_batch_comes(service: Service) -> None
 
 
 @SQLITE
+def test_names_of_labelers_are_for_administrators(service: Service) -> None:
+    _, key = create_key(service.engine, "Lena", "labeler", at=datetime.now(UTC))
+    own = {"Authorization": f"Bearer {key}"}
+    assert service.client.get("/labels/people", headers=own).status_code == 403
+    assert "/labels/people" not in service.client.get("/labels", headers=own).text
+    be(service, "Ann")
+    assert "/labels/people" in service.client.get("/labels").text
+    assert "Nobody labelled" in service.client.get("/labels/people").text
+
+
+@SQLITE
 def test_own_work_agreement_and_gold_are_told(service: Service) -> None:
     for person, contact_type in (("Ann", "refund"), ("Bob", "refund"), ("Joe", "login")):
         be(service, person)
@@ -187,5 +199,8 @@ def test_own_work_agreement_and_gold_are_told(service: Service) -> None:
     assert "0 of 2 times" in page
     assert "1 of 1 right" in page
     assert "2 today, 2 in all" in page
+    listed = re.sub(r"<[^>]+>|\s+", " ", service.client.get("/labels/people").text)
+    assert re.search(r"Joe +2 .*?0 of 2 times .*?1 of 1 right", listed)
+    assert re.search(r"Ann +1 .*?1 of 2 times", listed)
     assert final(service) == {"random3": "refund"}
     assert claim(service.engine, "Ann", at=datetime.now(UTC)) == []
