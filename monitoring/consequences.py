@@ -18,10 +18,14 @@ from monitoring.alarms import raise_alarms, recovered
 from monitoring.current import period_of
 from monitoring.decide import Decision, Situation, decide
 from monitoring.evidence import Evidence
+from monitoring.label_plan import plan_labels, suspects_wanted
 from monitoring.policy import Clock, Policy
-from monitoring.relabel import choose, split_budget
+from monitoring.relabel import Budget, choose
+from monitoring.suspects import suspect_requests
 from tickets import feedback_log, label_queue, monitor_log
+from tickets.label_queue import LabelRequest
 from tickets.monitor_log import Alarm, DetectorResult, DetectorStatus, MonitorRun, RunStatus
+from tickets.workspace import Workspace
 
 _EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
 _LOOKED_BACK = Decision(False, ("later nights were monitored already: this one was only looked at again.",))
@@ -43,12 +47,13 @@ class Consequences:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tonight:
-    """Which night it is, of which model; `at` dates the records."""
+    """Which night it is, of which model; `at` dates the records. Suspect labels are looked for in the workspace."""
 
     run_id: str
     as_of: date
     release: Release
     at: datetime
+    workspace: Workspace
 
 
 def draw(
@@ -60,7 +65,7 @@ def draw(
         return _look_back(engine, tonight, results)
     close_moot(engine, tonight.release, at=tonight.at)
     raised, still_open = _alarms(engine, tonight, results, policy)
-    asked = sum(run_id == tonight.run_id for run_id in label_queue.queued_tickets(engine).values())
+    asked = label_queue.asked_by(engine, tonight.run_id)
     # The queue takes a night's requests all or none, so an earlier attempt at this night has asked them all.
     queued = 0 if asked else _ask_labels(engine, tonight, evidence, policy)
     decision = decide(_situation(engine, tonight, evidence, [*raised, *still_open], clock=policy.clock), policy)
@@ -137,16 +142,25 @@ def _ask_labels(engine: sa.Engine, tonight: Tonight, evidence: Evidence, policy:
     """Queue tonight's budget of labels; returns how many."""
     if policy.label_budget <= 0 or not len(evidence.current):
         return 0
-    budget = split_budget(policy.label_budget, unsure_share=policy.unsure_share, diverse_share=policy.diverse_share)
-    requests = choose(
-        evidence.current,
-        evidence.logged,
-        budget=budget,
-        fresh=_fresh(engine, tonight, evidence, clock=policy.clock),
-        queued=label_queue.queued_tickets(engine).keys(),
-        answered={item.ticket_id for item in evidence.judged_after if item.action != "ignored"},
-        seed=policy.seed,
+    queued = label_queue.queued_tickets(engine).keys()
+    fresh = _fresh(engine, tonight, evidence, clock=policy.clock)
+
+    def choose_new(budget: Budget) -> list[LabelRequest]:
+        return choose(
+            evidence.current,
+            evidence.logged,
+            budget=budget,
+            fresh=fresh,
+            queued=queued,
+            answered={item.ticket_id for item in evidence.judged_after if item.action != "ignored"},
+            seed=policy.seed,
+        )
+
+    wanted = suspects_wanted(policy, (item.ticket for item in evidence.logged))
+    doubts = suspect_requests(
+        tonight.workspace, tonight.release, count=wanted, reviewed=label_queue.unavailable(engine)
     )
+    requests = plan_labels(engine, policy, at=tonight.at, doubts=doubts, choose=choose_new)
     return label_queue.enqueue(engine, requests, at=tonight.at, run_id=tonight.run_id)
 
 

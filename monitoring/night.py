@@ -22,6 +22,7 @@ from monitoring.consequences import Consequences, Tonight
 from monitoring.current import Reads
 from monitoring.decide import Decision
 from monitoring.evidence import Evidence, detect, gather
+from monitoring.label_quality import label_quality
 from monitoring.performance import estimate_accuracy, feedback_figures, flat, label_figures, proportion
 from monitoring.policy import Policy
 from tickets import monitor_log
@@ -70,7 +71,7 @@ def run_night(
     report(f"{evidence.current.counted} tickets, compared with {len(evidence.reference)} of the reference period")
     results = judge(detect(evidence, policy), policy.limits)
     report(_counted(results))
-    tonight = Tonight(run_id=run_id, as_of=as_of, release=release, at=now)
+    tonight = Tonight(run_id=run_id, as_of=as_of, release=release, at=now, workspace=workspace)
     follows = consequences.draw(engine, tonight, evidence, results, policy)
     path = _write_report(workspace, run_id, evidence) if policy.evidently else None
     run = MonitorRun(
@@ -84,7 +85,7 @@ def run_night(
             "reference": {**evidence.reference.to_json(), "weekdays_matched": evidence.weekdays_matched},
             "current": evidence.current.to_json(),
         },
-        summary={**_summary(evidence, results, policy), **follows.figures},
+        summary={**_summary(evidence, results, policy), **label_quality(engine, at=now), **follows.figures},
         report=str(path.relative_to(workspace.root)) if path else None,
     )
     monitor_log.record_run(engine, run, results, follows.raised)

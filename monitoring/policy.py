@@ -55,8 +55,11 @@ class Policy:
     # Alarms
     limits: Limits = field(default_factory=Limits)
 
-    # Labels asked each night, and how they are shared out
+    # Labels asked each night, those of second people, gold and doubts included, and how they are shared out
     label_budget: int = 50
+    double_share: float = 0.2  # of random tickets and suspects, once two people label; they tell how far people agree
+    gold_share: float = 0.05  # of the budget: tickets with a known answer, which measure labelers
+    suspects_per_night: int = 5  # labels of the past that the model doubts; at most a tenth of the budget
     unsure_share: float = 0.5
     diverse_share: float = 0.25  # the rest is random, which measures accuracy without bias
 

@@ -306,7 +306,7 @@ CONTRACTS: Mapping[str, Contract] = {
                 _text("contact_type"),
                 _text("labeler"),
                 _time("at"),
-                _one_of("share", "unsure", "diverse", "random"),
+                _one_of("share", "unsure", "diverse", "random", "theme", "suspect"),
             ),
         ),
         Contract(

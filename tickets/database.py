@@ -91,32 +91,53 @@ challenger_answers = sa.Table(  # what a shadow said of a ticket that the champi
     sa.Column("abstained", sa.Boolean, nullable=False),
     sa.Column("agreed", sa.Boolean, nullable=False),  # its first contact type is the champion's
 )
-label_queue = sa.Table(  # tickets that people are asked to label
+label_queue = sa.Table(  # tickets that people are asked to label; a ticket may be asked about again in a later round
     "label_queue",
     metadata,
     _key("item_id"),
-    sa.Column("ticket_id", sa.String(200), nullable=False, unique=True),
-    _text("share"),  # unsure | diverse | random: why it was asked
+    sa.Column("ticket_id", sa.String(200), nullable=False),
+    sa.Column("round", sa.Integer, nullable=False),  # 1 is the first
+    _text("share"),  # unsure | diverse | random | theme | suspect | gold: why it was asked
+    sa.Column("needed", sa.Integer, nullable=False),  # labels, of as many people
     sa.Column("priority", sa.Float, nullable=False),
-    sa.Column("status", sa.String(20), nullable=False, index=True),  # open | claimed | done | skipped
+    sa.Column("status", sa.String(20), nullable=False, index=True),  # open | claimed | disputed | done | skipped
     _time("asked_at"),
     _text("run_id", nullable=True),
     _text("claimed_by", nullable=True),
     _time("claimed_at", nullable=True),
     sa.Column("ticket", sa.JSON, nullable=False),
     sa.Column("suggestion", sa.JSON),
+    _text("known_type", nullable=True),  # of gold its answer, of a suspect the label that is doubted
+    sa.Column("doubt", sa.JSON(none_as_null=True)),  # of a suspect: what the model says instead, and how surely
+    sa.UniqueConstraint("ticket_id", "round", name="one_item_a_round"),
 )
+_STANDING = "withdrawn_at IS NULL"
+_FINAL = f"final_at IS NOT NULL AND {_STANDING}"
 labels = sa.Table(
     "labels",
     metadata,
     _key("label_id"),
-    sa.Column("item_id", sa.String(200), sa.ForeignKey("label_queue.item_id"), nullable=False, unique=True),
+    sa.Column("item_id", sa.String(200), sa.ForeignKey("label_queue.item_id"), nullable=False, index=True),
     sa.Column("ticket_id", sa.Text, nullable=False, index=True),
     _text("contact_type"),
     _text("template_id", nullable=True),
     _text("labeler"),
     _time("at", index=True),
     _text("share"),
+    sa.Column("kind", sa.String(20), nullable=False),  # label | adjudication
+    sa.Column("seconds", sa.Float),  # what it took, where that is known
+    _time("final_at", nullable=True, index=True),  # when it became what counts of its item; never for gold
+    _time("withdrawn_at", nullable=True),  # taken back; the row stays, readers pass it over
+    # Whatever processes do at once: one label of an item counts, and a person has one word in it.
+    sa.Index("one_final_label", "item_id", unique=True, sqlite_where=sa.text(_FINAL), postgresql_where=sa.text(_FINAL)),
+    sa.Index(
+        "one_label_a_person",
+        "item_id",
+        "labeler",
+        unique=True,
+        sqlite_where=sa.text(_STANDING),
+        postgresql_where=sa.text(_STANDING),
+    ),
 )
 monitor_runs = sa.Table(
     "monitor_runs",

@@ -1,4 +1,8 @@
-"""The queue of tickets that people are asked to label, and their answers. A ticket is queued once and answered once."""
+"""The queue of tickets that people are asked to label: asking, claiming, counting, and the labels that count.
+
+A ticket is asked about once, unless its label is doubted or it measures labelers (gold): then again, in a round of its
+own. What people answer is kept by label_answers.py.
+"""
 
 from __future__ import annotations
 
@@ -11,63 +15,94 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from tickets.database import label_queue, labels
-from tickets.errors import InputError
+from tickets.feedback_log import insert_new
+from tickets.label_answers import CLAIM_LASTS, COUNTS, STANDS, answer, skip, undo, writing
 from tickets.records import Suggestion, Ticket, suggestion_from_json, ticket_from_json, to_json
 
-Share = Literal["unsure", "diverse", "random"]
-CLAIM_LASTS = timedelta(minutes=30)
+__all__ = ["CLAIM_LASTS", "LabelRequest", "answer", "claim", "counts", "enqueue", "labels_between", "skip", "undo"]
+
+Share = Literal["unsure", "diverse", "random", "theme", "suspect", "gold"]
+AGAIN = ("suspect", "gold")  # asked also about tickets that were asked about before
+UNFINISHED = ("open", "claimed", "disputed")
+REMEMBERED = timedelta(days=30)  # nobody labels a ticket again while they may remember it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelRequest:
-    """A ticket worth a person's label; `share` says why, `priority` orders the queue (greatest first)."""
+    """A ticket worth a person's label; `share` says why, `priority` orders the queue (greatest first).
+
+    `needed` people label it. `known_type` is the answer of a gold ticket, or the label of a suspect that is doubted;
+    `doubt` says then what the model finds likelier and how surely.
+    """
 
     ticket: Ticket
     share: Share
     priority: float
     suggestion: Suggestion | None = None
     item_id: str = ""
+    needed: int = 1
+    known_type: str | None = None
+    doubt: Mapping[str, Any] | None = None
+
+    @property
+    def blind(self) -> bool:
+        """Whether labelers see nothing of what the model says: it would lean them towards itself, and each other."""
+        return self.share in ("random", "gold") or (self.needed > 1 and self.share != "suspect")
 
 
 def enqueue(engine: sa.Engine, requests: Sequence[LabelRequest], *, at: datetime, run_id: str | None = None) -> int:
-    """Queue tickets that were never queued before; returns how many that were."""
+    """Queue tickets that were never queued before; returns how many that were. Suspects and gold are queued again when
+    nothing of their ticket waits, a suspect once."""
     added = 0
-    with engine.begin() as connection:
+    with writing(engine) as connection:
         for request in requests:
-            known = sa.select(label_queue.c.item_id).where(label_queue.c.ticket_id == request.ticket.ticket_id)
-            if connection.execute(known).first():
+            number = _next_round(connection, request)
+            if number is None:
                 continue
-            connection.execute(
-                sa.insert(label_queue).values(
-                    item_id=request.item_id or uuid.uuid4().hex,
-                    ticket_id=request.ticket.ticket_id,
-                    share=request.share,
-                    priority=request.priority,
-                    status="open",
-                    asked_at=at,
-                    run_id=run_id,
-                    ticket=to_json(request.ticket),
-                    suggestion=to_json(request.suggestion) if request.suggestion else None,
-                )
+            row = insert_new(engine, label_queue).values(
+                item_id=request.item_id or uuid.uuid4().hex,
+                ticket_id=request.ticket.ticket_id,
+                round=number,
+                share=request.share,
+                needed=request.needed,
+                priority=request.priority,
+                status="open",
+                asked_at=at,
+                run_id=run_id,
+                ticket=to_json(request.ticket),
+                suggestion=to_json(request.suggestion) if request.suggestion else None,
+                known_type=request.known_type,
+                doubt=dict(request.doubt) if request.doubt is not None else None,
             )
-            added += 1
+            added += connection.execute(row.returning(label_queue.c.item_id)).first() is not None
     return added
 
 
-def claim(engine: sa.Engine, labeler: str, *, at: datetime, count: int = 1) -> list[LabelRequest]:
-    """Take the next items for a labeler. Two labelers never get the same one; a claim lapses after CLAIM_LASTS."""
-    free = sa.or_(
-        label_queue.c.status == "open",
-        sa.and_(label_queue.c.status == "claimed", label_queue.c.claimed_at < at - CLAIM_LASTS),
-        sa.and_(label_queue.c.status == "claimed", label_queue.c.claimed_by == labeler),
-    )
-    query = (
-        sa.select(label_queue).where(free).order_by(label_queue.c.priority.desc(), label_queue.c.item_id).limit(count)
-    )
-    with engine.begin() as connection:
-        if engine.dialect.name == "sqlite":
-            # The driver opens a transaction at the first write: one that changes nothing takes the lock before we read.
-            connection.execute(sa.update(label_queue).where(sa.false()).values(status="open"))
+def _next_round(connection: sa.Connection, request: LabelRequest) -> int | None:
+    """The round in which a ticket may be asked about now; None when it may not."""
+    query = sa.select(label_queue.c.round, label_queue.c.status, label_queue.c.share)
+    before = connection.execute(query.where(label_queue.c.ticket_id == request.ticket.ticket_id)).all()
+    if not before:
+        return 1
+    waits = any(row.status in UNFINISHED for row in before)
+    doubted = request.share == "suspect" and any(row.share == "suspect" for row in before)
+    return None if request.share not in AGAIN or waits or doubted else max(row.round for row in before) + 1
+
+
+def claim(
+    engine: sa.Engine, labeler: str, *, at: datetime, count: int = 1, share: Share | None = None, first: str = ""
+) -> list[LabelRequest]:
+    """Take the next items for a labeler, of one share or of all, the item `first` before others.
+
+    Two labelers never get the same one at once; a claim lapses after CLAIM_LASTS. Nobody gets an item they labelled,
+    nor a ticket they labelled in the last month.
+    """
+    query = sa.select(label_queue).where(claimable(labeler, at=at))
+    if share is not None:
+        query = query.where(label_queue.c.share == share)
+    wanted = sa.case((label_queue.c.item_id == first, 0), else_=1)
+    query = query.order_by(wanted, label_queue.c.priority.desc(), label_queue.c.item_id).limit(count)
+    with writing(engine) as connection:
         rows = connection.execute(query.with_for_update(skip_locked=True)).all()
         if rows:
             connection.execute(
@@ -75,71 +110,47 @@ def claim(engine: sa.Engine, labeler: str, *, at: datetime, count: int = 1) -> l
                 .where(label_queue.c.item_id.in_([row.item_id for row in rows]))
                 .values(status="claimed", claimed_by=labeler, claimed_at=at)
             )
-    return [_request(row) for row in rows]
+    return [request_of(row) for row in rows]
 
 
-def answer(
-    engine: sa.Engine, item_id: str, *, contact_type: str, labeler: str, at: datetime, template_id: str | None = None
-) -> None:
-    """Keep the label of an item, once. Raises InputError when the item is unknown or was answered already."""
-    with engine.begin() as connection:
-        row = connection.execute(sa.select(label_queue).where(label_queue.c.item_id == item_id)).first()
-        if row is None:
-            raise InputError(f"no label was asked under the id {item_id!r}.", hint="Reload the queue.")
-        changed = connection.execute(
-            sa.update(label_queue)
-            .where(label_queue.c.item_id == item_id, label_queue.c.status.in_(["open", "claimed"]))
-            .values(status="done", claimed_by=labeler)
-        )
-        if changed.rowcount != 1:
-            raise InputError(f"the item {item_id!r} was {row.status} already.", hint="Take the next one.")
-        connection.execute(
-            sa.insert(labels).values(
-                label_id=uuid.uuid4().hex,
-                item_id=item_id,
-                ticket_id=row.ticket_id,
-                contact_type=contact_type,
-                template_id=template_id,
-                labeler=labeler,
-                at=at,
-                share=row.share,
-            )
-        )
-
-
-def skip(engine: sa.Engine, item_id: str, *, labeler: str) -> None:
-    """Set an item aside that nobody can label. Raises InputError when it is unknown or was answered already."""
-    with engine.begin() as connection:
-        changed = connection.execute(
-            sa.update(label_queue)
-            .where(label_queue.c.item_id == item_id, label_queue.c.status.in_(["open", "claimed"]))
-            .values(status="skipped", claimed_by=labeler)
-        )
-    if changed.rowcount != 1:
-        raise InputError(f"the item {item_id!r} is unknown or was answered already.", hint="Take the next one.")
+def claimable(labeler: str, *, at: datetime) -> sa.ColumnElement[bool]:
+    """Items that a labeler may take now."""
+    open_now = sa.or_(
+        label_queue.c.status == "open",
+        sa.and_(label_queue.c.status == "claimed", label_queue.c.claimed_at < at - CLAIM_LASTS),
+        sa.and_(label_queue.c.status == "claimed", label_queue.c.claimed_by == labeler),
+    )
+    own = sa.exists().where(
+        labels.c.ticket_id == label_queue.c.ticket_id,
+        labels.c.labeler == labeler,
+        STANDS,
+        sa.or_(labels.c.item_id == label_queue.c.item_id, labels.c.at > at - REMEMBERED),
+    )
+    return sa.and_(open_now, ~own)
 
 
 def counts(engine: sa.Engine) -> dict[str, int]:
-    """Items by status: open, claimed, done, skipped (absent when none)."""
+    """Items by status: open, claimed, disputed, done, skipped (absent when none)."""
     query = sa.select(label_queue.c.status, sa.func.count().label("items")).group_by(label_queue.c.status)
     with engine.connect() as connection:
         return {row.status: row.items for row in connection.execute(query)}
 
 
 def labels_between(engine: sa.Engine, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
-    """Rows of the labels table with start <= at < end, oldest first, streamed."""
-    query = sa.select(labels).where(labels.c.at >= start, labels.c.at < end).order_by(labels.c.at)
+    """Labels that count, one an item, which came to count in start <= time < end, in that order, streamed."""
+    query = sa.select(labels).where(COUNTS, labels.c.final_at >= start, labels.c.final_at < end)
     with engine.connect().execution_options(yield_per=1000) as connection:
-        yield from (dict(row._mapping) for row in connection.execute(query))
+        rows = connection.execute(query.order_by(labels.c.final_at, labels.c.label_id))
+        yield from (dict(row._mapping) for row in rows)
 
 
 def labels_with_suggestions(engine: sa.Engine, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
-    """Labels with start <= at < end, oldest first, streamed, with the `ticket` and `suggestion` (JSON) asked about."""
+    """Labels as `labels_between` gives them, with the `ticket` and `suggestion` (JSON) asked about."""
     query = (
         sa.select(labels, label_queue.c.ticket, label_queue.c.suggestion)
         .join(label_queue, labels.c.item_id == label_queue.c.item_id)
-        .where(labels.c.at >= start, labels.c.at < end)
-        .order_by(labels.c.at, labels.c.label_id)
+        .where(COUNTS, labels.c.final_at >= start, labels.c.final_at < end)
+        .order_by(labels.c.final_at, labels.c.label_id)
     )
     with engine.connect().execution_options(yield_per=1000) as connection:
         for row in connection.execute(query).mappings():
@@ -147,17 +158,35 @@ def labels_with_suggestions(engine: sa.Engine, start: datetime, end: datetime) -
 
 
 def queued_tickets(engine: sa.Engine) -> dict[str, str | None]:
-    """Every ticket that was ever queued, with the run that asked for it."""
+    """Every ticket that was ever queued, with the run that asked for it first."""
+    query = sa.select(label_queue.c.ticket_id, label_queue.c.run_id).order_by(label_queue.c.round.desc())
     with engine.connect() as connection:
-        rows = connection.execute(sa.select(label_queue.c.ticket_id, label_queue.c.run_id)).all()
-    return {row.ticket_id: row.run_id for row in rows}
+        return {row.ticket_id: row.run_id for row in connection.execute(query)}
 
 
-def _request(row: sa.Row[Any]) -> LabelRequest:
+def unavailable(engine: sa.Engine) -> set[str]:
+    """Tickets whose label cannot be doubted now: they wait for one, or were reviewed as suspects before."""
+    said = sa.or_(label_queue.c.status.in_(UNFINISHED), label_queue.c.share == "suspect")
+    with engine.connect() as connection:
+        return set(connection.scalars(sa.select(label_queue.c.ticket_id).where(said)))
+
+
+def asked_by(engine: sa.Engine, run_id: str) -> int:
+    """Items that a run queued."""
+    query = sa.select(sa.func.count()).select_from(label_queue).where(label_queue.c.run_id == run_id)
+    with engine.connect() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def request_of(row: sa.Row[Any]) -> LabelRequest:
+    """A row of the queue as it was asked."""
     return LabelRequest(
         item_id=row.item_id,
         ticket=ticket_from_json(row.ticket),
         share=row.share,
         priority=row.priority,
         suggestion=suggestion_from_json(row.suggestion) if row.suggestion else None,
+        needed=row.needed,
+        known_type=row.known_type,
+        doubt=row.doubt,
     )

@@ -243,7 +243,9 @@ LABELS = Table(  # what labelers answered when asked
             pa.field("template_id", pa.string()),
             pa.field("labeler", pa.string(), nullable=False),
             pa.field("at", _time, nullable=False),
-            pa.field("share", pa.string(), nullable=False),  # why it was asked: unsure | diverse | random
+            pa.field(
+                "share", pa.string(), nullable=False
+            ),  # unsure | diverse | random | theme | suspect: why it was asked
         ]
     ),
 )

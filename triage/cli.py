@@ -15,6 +15,7 @@ from triage.challenger_commands import app as challenger_app
 from triage.debug_commands import add_debug_command
 from triage.experiment_commands import add_experiment_commands
 from triage.key_commands import add_audit_command, keys_app
+from triage.label_commands import labels_app
 from triage.lake_commands import pipeline_app, quarantine_app
 from triage.options import AsOf, Folder, Sinks, day_of, settings_of
 from triage.source_commands import sources_app
@@ -34,6 +35,7 @@ app = typer.Typer(
 
 app.add_typer(challenger_app, name="challenger")
 app.add_typer(keys_app, name="keys")
+app.add_typer(labels_app, name="labels")
 app.add_typer(pipeline_app, name="pipeline")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(sources_app, name="sources")

@@ -20,20 +20,11 @@ from models import release as names
 from models.attributes import load_attributes
 from models.confidence.reliability import expected_calibration_error
 from models.diagnosis import mistakes as wrong
-from models.diagnosis.same_period import by_cluster_and_customer
 from models.diagnosis.slices import Slice, Slicings, compare_slices, slicings_of
-from models.diagnosis.suspects import (
-    CALIBRATED,
-    CROSS_VALIDATED,
-    FEWEST,
-    MOST_TRAINING,
-    SuspectLabels,
-    cross_validated,
-    suspect_labels,
-)
+from models.diagnosis.suspects import CALIBRATED, SuspectLabels, suspect_labels
+from models.diagnosis.trained_suspects import trained_suspects
 from models.intervals import Share, share_of
 from models.predictions import Predictor, inputs_of
-from models.quality import leaf_columns
 from models.release import Release
 from models.words import word_weights
 from tickets.catalogue import load_tree
@@ -119,7 +110,7 @@ def report_errors(
         slices=tuple(compare_slices(slicings, ~right, answers.truth, answers.probability)),
         labels=(
             _suspects_judged(answers, types, split),
-            _suspects_trained(workspace, predictor, train, report),
+            trained_suspects(workspace, predictor.neighbours, predictor.index, train, report=report),
         ),
         paths=_paths(release, types),
     )
@@ -257,39 +248,4 @@ def _suspects_judged(answers: wrong.Answers, types: Sequence[wrong.TypeErrors], 
         texts=answers.texts,
         split=split,
         method=CALIBRATED,
-    )
-
-
-def _suspects_trained(
-    workspace: Workspace, predictor: Predictor, train: pa.Table, report: Callable[[str], None]
-) -> SuspectLabels:
-    """Of the training tickets whose vectors the release keeps, by cross-validation."""
-    vectors = dict(zip(predictor.neighbours.ticket_ids, predictor.neighbours.vectors, strict=True))
-    kept = pc.is_in(train["ticket_id"], value_set=pa.array(list(vectors), pa.string()))
-    rows = train.filter(kept)
-    rows = rows.slice(max(0, len(rows) - MOST_TRAINING))
-    report(f"Looking for suspect labels among {len(rows):,} training tickets.")
-    contact_types, ticket_ids = rows["contact_type"].to_pylist(), rows["ticket_id"].to_pylist()
-    place = {contact_type: node for node, contact_type in enumerate(predictor.index.ids)}
-    nodes = np.array([place.get(contact_type, -1) for contact_type in contact_types], np.int64)
-    leaf = leaf_columns(predictor.index, nodes)
-    common = np.flatnonzero(np.bincount(leaf[leaf >= 0], minlength=len(predictor.index.leaves)) >= FEWEST)
-    usable = np.flatnonzero(np.isin(leaf, common))
-    shares = np.zeros((len(rows), len(common)))
-    if len(common) > 1:
-        texts = rows["text"].to_pylist()
-        shares[usable] = cross_validated(
-            [texts[row] for row in usable],
-            np.stack([vectors[ticket_ids[row]] for row in usable]),
-            np.searchsorted(common, leaf[usable]),
-            by_cluster_and_customer(workspace, [ticket_ids[row] for row in usable]),
-        )
-    return suspect_labels(
-        contact_types,
-        shares,
-        [predictor.index.ids[predictor.index.leaves[column]] for column in common],
-        ticket_ids=ticket_ids,
-        texts=rows["text"].to_pylist(),
-        split="train",
-        method=CROSS_VALIDATED,
     )

@@ -33,6 +33,7 @@ _NEEDED: Mapping[str, Needed] = {
     "/v2/": "agent",
     "/labels": "labeler",
     "/labels/": "labeler",
+    "/labels/people": "admin",
     "/dashboard": "admin",
     "/dashboard/": "admin",
 }

@@ -20,6 +20,7 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target.type === "search" && sends) event.preventDefault();
     return;
   }
+  if (event.key === "Enter" && event.target.closest?.("a, button, summary")) return; // it presses what has the focus
   const rows = [...document.querySelectorAll("a.open")];
   if (rows.length && (event.key === "j" || event.key === "k")) {
     const at = rows.indexOf(document.activeElement) + (event.key === "j" ? 1 : -1);

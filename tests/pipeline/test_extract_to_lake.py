@@ -18,6 +18,7 @@ from pipeline.outcomes import label
 from tests.logged import log_suggestions
 from tickets.database import suggestions
 from tickets.feedback_log import record_feedback
+from tickets.label_answers import settle, undo
 from tickets.label_queue import LabelRequest, answer, claim, enqueue
 from tickets.records import Feedback, RankedContactType, Suggestion, Ticket
 from tickets.tables import FEEDBACK, LABELS, OUTCOMES, RAW, SUGGESTIONS, TICKETS
@@ -111,6 +112,30 @@ def test_the_lake_keeps_what_the_database_has_lost_and_an_older_date_takes_only_
     assert sorted(found) == expected
     raw = [(json.loads(row["fields"])["ticket_id"], row["arrived"]) for row in workspace.read(RAW).to_pylist()]
     assert sorted(raw) == expected
+
+
+def test_the_lake_gets_the_label_that_counts_of_each_item_and_no_other(workspace: Workspace, engine: sa.Engine) -> None:
+    asked = (("N1", "random", 2), ("N2", "unsure", 1), ("N3", "gold", 1), ("N4", "random", 2))
+    requests = [
+        LabelRequest(ticket=_ticket(name), share=share, priority=1.0, needed=needed, item_id=name)  # type: ignore[arg-type]
+        for name, share, needed in asked
+    ]
+    enqueue(engine, requests, at=MORNING)
+    for name, labeler, contact_type in (
+        *(("N1", "ann", "Late"), ("N1", "bob", "Late"), ("N2", "ann", "Refund"), ("N3", "ann", "Late")),
+        *(("N4", "ann", "Late"), ("N4", "bob", "Refund")),
+    ):
+        answer(engine, name, contact_type=contact_type, labeler=labeler, at=MORNING)
+    undo(engine, "N2", labeler="ann", at=MORNING)
+    answer(engine, "N2", contact_type="Late", labeler="ann", at=MORNING)
+    extract(workspace, engine, as_of=DAY)
+    extract(workspace, engine, as_of=DAY)
+    settle(engine, "N4", contact_type="Late", labeler="eve", at=MORNING + timedelta(days=5))
+    extract(workspace, engine, as_of=DAY + timedelta(days=5))
+    found = sorted(
+        (row["ticket_id"], row["contact_type"], row["arrived"]) for row in workspace.read(LABELS).to_pylist()
+    )
+    assert found == [("N1", "Late", "2026-03-02"), ("N2", "Late", "2026-03-02"), ("N4", "Late", "2026-03-07")]
 
 
 def _ticket(name: str) -> Ticket:

@@ -104,7 +104,7 @@ def test_a_ticket_is_queued_once_claimed_by_one_and_labelled_once(engine: sa.Eng
     label_queue.answer(engine, first.item_id, contact_type="Payments", labeler="ann", at=NOON)
     with pytest.raises(InputError, match="done already"):
         label_queue.answer(engine, first.item_id, contact_type="Payments", labeler="ann", at=NOON)
-    label_queue.skip(engine, second.item_id, labeler="bob")
+    label_queue.skip(engine, second.item_id, labeler="bob", at=NOON)
     assert label_queue.counts(engine) == {"done": 1, "skipped": 1}
     kept = list(label_queue.labels_between(engine, NOON, NOON + timedelta(seconds=1)))
     assert [(row["ticket_id"], row["contact_type"], row["share"]) for row in kept] == [("t2", "Payments", "unsure")]

@@ -1,0 +1,148 @@
+"""What the pages of /labels show beside the ticket: what may be chosen, what was just done, how the work stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import Query
+
+from models.intervals import Share, share_of
+from service.serving import Serving
+from tickets import label_queue, label_work, monitor_log
+from tickets.label_queue import LabelRequest
+from tickets.label_work import Hits, Waiting, Work
+from tickets.monitor_log import MonitorRun
+
+_NIGHT = timedelta(days=1)
+LOOKED_BACK = timedelta(days=28)
+_WORDS = {
+    "labelled": "Label kept.",
+    "skipped": "Set aside.",
+    "settled": "Dispute settled.",
+    "undone": "Taken back. The ticket waits for you again.",
+}
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Read from the address: what was `done`, with which `item`."""
+
+    done: Annotated[str, Query(max_length=20)] = ""
+    item: Annotated[str, Query(max_length=200, pattern=r"^[\w:.-]*$")] = ""
+
+    def shown(self) -> dict[str, str] | None:
+        """The words, and the item that can be taken back; None when there is nothing to say."""
+        words = _WORDS.get(self.done)
+        return None if words is None else {"words": words, "undo": "" if self.done == "undone" else self.item}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A contact type that is offered, and what is said of it."""
+
+    contact_type: str
+    path: str
+    band: str = ""
+    probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How the work stands, for one person and in all, over all time; agreement and gold over four weeks."""
+
+    waiting: Waiting
+    own: Work
+    everybody: Work
+    counts: dict[str, int]
+    agreed: Share
+    gold: Share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """How far all people agree, as the last night found it: a plain share, and Krippendorff's alpha with interval."""
+
+    share: float | None = None
+    tickets: int = 0
+    alpha: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NextBatch:
+    """When monitoring last asked for labels and how many, and when it asks again; None before its first night."""
+
+    last: datetime | None
+    asked: int
+    next: datetime | None
+    late: bool
+
+
+def choices_of(held: Serving, item: LabelRequest) -> list[Choice]:
+    """What is offered for an item: nothing where its labels must be blind."""
+    if item.share == "suspect" and item.doubt is not None and item.known_type is not None:
+        said = (
+            (item.known_type, item.doubt["given_probability"]),
+            (item.doubt["likelier"], item.doubt["likelier_probability"]),
+        )
+        return [Choice(contact_type=name, path=held.choices.path(name), probability=share) for name, share in said]
+    if item.blind or item.suggestion is None:
+        return []
+    return [
+        Choice(contact_type=ranked.contact_type, path=ranked.path, band=ranked.band)
+        for ranked in item.suggestion.contact_types
+    ]
+
+
+def progress_of(held: Serving, person: str) -> Progress:
+    """Figures for a person's page."""
+    now, engine = held.options.clock(), held.engine
+    since = now - LOOKED_BACK
+    agreed = label_work.agreement_of(person, label_work.labels_by_item(engine, since=since))
+    gold = label_work.gold_hits(engine, since=since).get(person, Hits(0, 0))
+    return Progress(
+        waiting=label_work.waiting(engine, person, at=now),
+        own=label_work.work(engine, at=now, person=person),
+        everybody=label_work.work(engine, at=now),
+        counts=label_queue.counts(engine),
+        agreed=share_of(agreed.hits, agreed.compared),
+        gold=share_of(gold.hits, gold.compared),
+    )
+
+
+def next_batch(run: MonitorRun | None, *, now: datetime) -> NextBatch:
+    """Monitoring asks each night; when the last one was tells when the next is due."""
+    if run is None:
+        return NextBatch(None, 0, None, late=False)
+    due = run.started_at + _NIGHT
+    return NextBatch(run.started_at, int(run.summary.get("labels_asked", 0)), due, late=due < now)
+
+
+def agreed_in(run: MonitorRun | None) -> Agreed:
+    """From a night's summary, see monitoring/label_quality.py."""
+    said = run.summary if run is not None else {}
+    return Agreed(
+        share=said.get("label_agreement"),
+        tickets=said.get("label_agreement_tickets") or 0,
+        alpha=said.get("label_alpha"),
+        low=said.get("label_alpha_low"),
+        high=said.get("label_alpha_high"),
+    )
+
+
+def view(held: Serving, person: str | None, told: Notice) -> dict[str, Any]:
+    """What every page of /labels is given."""
+    last = next(iter(monitor_log.recent_runs(held.engine, limit=1)), None)
+    return {
+        "notice": told.shown(),
+        "progress": progress_of(held, person) if person else None,
+        "next_batch": next_batch(last, now=held.options.clock()),
+        "agreed": agreed_in(last),
+        "opened": f"{held.options.clock().timestamp():.1f}",
+        "found": held.choices.search(""),
+        "query": "",
+        "path_of": held.choices.path,
+    }

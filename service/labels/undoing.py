@@ -1,0 +1,22 @@
+"""Taking back one's last label, or setting aside, within ten minutes."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse
+
+from service.labels.label_form import known_text, labeler_of
+from service.serving import Held
+from tickets.label_answers import undo
+
+router = APIRouter(prefix="/labels")
+
+
+@router.post("/{item_id}/undo")
+def undo_label(request: Request, held: Held, item_id: str) -> RedirectResponse:
+    """The ticket waits for this person again. Raises InputError when it is too late, or not theirs."""
+    again = undo(held.engine, known_text(item_id), labeler=labeler_of(request), at=held.options.clock())
+    where = "/labels/disputes" if again == "disputed" else "/labels"
+    return RedirectResponse(f"{where}?{urlencode({'done': 'undone', 'item': item_id})}", status_code=303)

@@ -1,0 +1,206 @@
+"""/labels over plain HTTP: blind where it measures, one label a person, disputes, suspects, undo, what comes next."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+
+from tickets.api_keys import create_key
+from tickets.database import monitor_runs
+from tickets.label_queue import LabelRequest, Share, claim, counts, enqueue, labels_between
+from tickets.monitor_log import MonitorRun, record_run
+from tickets.records import Ticket, suggestion_from_json
+
+if TYPE_CHECKING:
+    from tests.service.conftest import Service
+
+SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+DOUBT = {
+    **{"likelier": "invoice", "given_probability": 0.03, "likelier_probability": 0.91, "source": "agent"},
+    "model_version": "v",
+}
+EVER = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC))
+
+
+def ask(service: Service, share: Share, *, needed: int = 1, priority: float = 1.0, **fields: Any) -> str:
+    answered = service.client.post("/v1/suggestions", json={"ticket": {"body": "I want my money back."}})
+    name = f"{share}{needed}"
+    request = LabelRequest(
+        ticket=Ticket(ticket_id=name, created_at=datetime.now(UTC), body=f"about {name}, <b>refund</b>"),
+        **{"share": share, "priority": priority, "needed": needed, "item_id": f"i-{name}"},
+        suggestion=suggestion_from_json(answered.json()),
+        **fields,
+    )
+    assert enqueue(service.engine, [request], at=datetime.now(UTC)) == 1
+    return request.item_id
+
+
+def be(service: Service, name: str) -> None:
+    service.client.post("/person", data={"name": name})
+
+
+def offered(page: str) -> list[str]:
+    return re.findall(r'name="suggested_type" value="([^"]+)"', page)
+
+
+def send(service: Service, address: str, contact_type: str = "", **fields: str) -> Mapping[str, str]:
+    page = service.client.get(address.rpartition("/")[0]).text
+    form = dict(re.findall(r'<input type="hidden" name="(opened|only)" value="([^"]*)"', page))
+    form |= {"action": "label", "chosen_type": contact_type} | fields
+    answer = service.client.post(address, data=form)
+    assert answer.status_code == 303, answer.text
+    return answer.headers
+
+
+def final(service: Service) -> dict[str, str]:
+    return {row["ticket_id"]: row["contact_type"] for row in labels_between(service.engine, *EVER)}
+
+
+@SQLITE
+def test_labels_that_measure_are_given_blind_and_gold_looks_like_any_other(service: Service) -> None:
+    be(service, "Bea")
+    seen = {}
+    for share, needed in (("random", 1), ("gold", 1), ("unsure", 2), ("unsure", 1), ("diverse", 1)):
+        item = ask(service, share, needed=needed, known_type="refund" if share == "gold" else None)  # type: ignore[arg-type]
+        page = service.client.get("/labels").text
+        assert f"about {share}{needed}" in page
+        assert "<b>refund" not in page
+        seen[share, needed] = page
+        assert (len(offered(page)) > 0) == (needed == 1 and share in ("unsure", "diverse"))
+        send(service, f"/labels/{item}", "refund")
+
+    def told(page: str) -> str:
+        """The page without what tells any two tickets apart."""
+        body = re.sub(r"(random|gold)1|\d+|percent", "", page.split("<main", 1)[1])
+        return body.split('aria-labelledby="standing"', 1)[0]
+
+    assert told(seen["random", 1]) == told(seen["gold", 1])
+
+
+def test_two_people_disagree_and_a_third_settles(service: Service) -> None:
+    item = ask(service, "random", needed=2)
+    for person, contact_type in (("Ann", "refund"), ("Bob", "invoice")):
+        be(service, person)
+        assert "about random2" in service.client.get("/labels").text
+        send(service, f"/labels/{item}", contact_type)
+        again = service.client.post(f"/labels/{item}", data={"action": "label", "chosen_type": "login"})
+        assert again.status_code == 422
+    assert "No dispute waits for you" in service.client.get("/labels/disputes").text
+    assert final(service) == {}
+    be(service, "Eve")
+    page = service.client.get("/labels/disputes").text
+    assert sorted(offered(page)) == ["invoice", "refund"]
+    assert "Ann" not in page
+    assert "Bob" not in page
+    told = send(service, f"/labels/disputes/{item}", "invoice")
+    assert final(service) == {"random2": "invoice"}
+    undone = service.client.post(f"/labels/{item}/undo")
+    assert undone.headers["location"].startswith("/labels/disputes?done=undone")
+    assert final(service) == {}
+    assert "Undo" in service.client.get(told["location"]).text
+    send(service, f"/labels/disputes/{item}", action="skip")
+    assert counts(service.engine) == {"skipped": 1}
+
+
+def test_a_label_taken_back_waits_again_and_is_counted_once(service: Service) -> None:
+    be(service, "Ann")
+    item, other = ask(service, "unsure", priority=0.5), ask(service, "diverse", priority=0.1)
+    led = send(service, f"/labels/{item}", "refund")["location"]
+    page = service.client.get(led).text
+    (undo,) = re.findall(r'action="(/labels/[^"]+/undo)"', page)
+    assert "about diverse1" in page
+    be(service, "Bob")
+    refused = service.client.post(undo)
+    assert refused.status_code == 422
+    be(service, "Ann")
+    back = service.client.post(html.unescape(undo))
+    assert "about unsure1" in service.client.get(back.headers["location"]).text
+    assert final(service) == {}
+    send(service, f"/labels/{item}", "login")
+    send(service, f"/labels/{other}", action="skip")
+    service.client.post(f"/labels/{other}/undo")
+    assert final(service) == {"unsure1": "login"}
+    assert counts(service.engine) == {"done": 1, "claimed": 1}
+    for address in ("/labels/unknown", "/labels/unknown/undo", "/labels/disputes/unknown", "/labels/a%00b/undo"):
+        answer = service.client.post(address, data={"action": "label", "chosen_type": "login"})
+        assert answer.status_code == 422
+
+
+@SQLITE
+def test_a_doubted_label_is_shown_beside_what_the_model_says(service: Service) -> None:
+    be(service, "Ann")
+    assert "None waits." in service.client.get("/labels/suspects").text
+    ask(service, "random", priority=1.0)
+    item = ask(service, "suspect", priority=0.5, known_type="refund", doubt=DOUBT)
+    listed = service.client.get("/labels/suspects").text
+    assert "Invoice" in listed
+    assert "91 %" in listed
+    page = service.client.get("/labels?only=suspect").text
+    assert offered(page) == ["refund", "invoice"]
+    assert "given by an agent" in page
+    where = send(service, f"/labels/{item}", "invoice", only="suspect")["location"]
+    assert "only=suspect" in where
+    assert "No doubted label waits for you" in service.client.get(where).text
+    assert final(service) == {"suspect1": "invoice"}
+
+
+@SQLITE
+def test_an_empty_queue_says_when_the_next_batch_comes(service: Service) -> None:
+    be(service, "Ann")
+    assert "first night" in service.client.get("/labels").text
+    for days, words in ((0.5, "The next batch comes about"), (3, "is late")):
+        at = datetime.now(UTC) - timedelta(days=days)
+        run = MonitorRun(
+            **{"run_id": f"r{days}", "as_of": f"{at:%Y-%m-%d}", "started_at": at, "seconds": 1.0, "status": "quiet"},
+            **{"model_version": "v", "windows": {}},
+            summary={
+                **{"labels_asked": 40, "label_agreement": 0.9, "label_agreement_tickets": 30, "label_alpha": 0.88},
+                **{"label_alpha_low": 0.7, "label_alpha_high": 0.97},
+            },
+        )
+        with service.engine.begin() as connection:
+            connection.execute(sa.delete(monitor_runs))
+        record_run(service.engine, run, [], [])
+        page = service.client.get("/labels").text
+        assert words in page
+        assert "for 40 labels" in page
+        assert "alpha 0.88" in page
+    ask(service, "random", needed=2)
+    send(service, "/labels/i-random2", "refund")
+    assert "1 ticket waits for somebody else" in service.client.get("/labels").text
+
+
+@SQLITE
+def test_names_of_labelers_are_for_administrators(service: Service) -> None:
+    _, key = create_key(service.engine, "Lena", "labeler", at=datetime.now(UTC))
+    own = {"Authorization": f"Bearer {key}"}
+    assert service.client.get("/labels/people", headers=own).status_code == 403
+    assert "/labels/people" not in service.client.get("/labels", headers=own).text
+    be(service, "Ann")
+    assert "/labels/people" in service.client.get("/labels").text
+    assert "Nobody labelled" in service.client.get("/labels/people").text
+
+
+@SQLITE
+def test_own_work_agreement_and_gold_are_told(service: Service) -> None:
+    for person, contact_type in (("Ann", "refund"), ("Bob", "refund"), ("Joe", "login")):
+        be(service, person)
+        if person == "Ann":
+            item, gold = ask(service, "random", needed=3), ask(service, "gold", known_type="login")
+        send(service, f"/labels/{item}", contact_type)
+    send(service, f"/labels/{gold}", "login")
+    page = service.client.get("/labels").text
+    assert "0 of 2 times" in page
+    assert "1 of 1 right" in page
+    assert "2 today, 2 in all" in page
+    listed = re.sub(r"<[^>]+>|\s+", " ", service.client.get("/labels/people").text)
+    assert re.search(r"Joe +2 .*?0 of 2 times .*?1 of 1 right", listed)
+    assert re.search(r"Ann +1 .*?1 of 2 times", listed)
+    assert final(service) == {"random3": "refund"}
+    assert claim(service.engine, "Ann", at=datetime.now(UTC)) == []

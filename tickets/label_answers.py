@@ -1,0 +1,191 @@
+"""What people make of the tickets they are asked about: labels given, passed over and taken back, disputes settled.
+
+An item is done when it has as many labels as it needs and more than half of them agree; one of those is then final,
+and what counts of the item. Labels that do not agree are a dispute, which a third person settles. A gold ticket's
+labels are never final: its answer is known, and they measure the labeler.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from tickets.database import label_queue, labels
+from tickets.errors import InputError
+
+CLAIM_LASTS = timedelta(minutes=30)
+UNDO_WITHIN = timedelta(minutes=10)
+STANDS = labels.c.withdrawn_at.is_(None)
+COUNTS = sa.and_(labels.c.final_at.is_not(None), STANDS)
+
+
+def answer(
+    engine: sa.Engine,
+    item_id: str,
+    *,
+    contact_type: str,
+    labeler: str,
+    at: datetime,
+    template_id: str | None = None,
+    seconds: float | None = None,
+    label_id: str | None = None,
+    kept_at: datetime | None = None,
+) -> None:
+    """Keep one person's label of an item, given `at` and, where that was elsewhere, kept only now; `seconds` is what it
+    took. Raises InputError when the item is unknown, has the labels it needs, or has one of this person."""
+    with writing(engine) as connection:
+        item = locked_item(connection, item_id)
+        if item.status not in ("open", "claimed"):
+            raise InputError(f"the item {item_id!r} was {item.status} already.", hint="Take the next one.")
+        _refuse_twice(connection, item_id, labeler)
+        _insert(
+            connection,
+            item,
+            label_id=label_id or uuid.uuid4().hex,
+            contact_type=contact_type,
+            template_id=template_id,
+            labeler=labeler,
+            at=at,
+            seconds=seconds,
+        )
+        _conclude(connection, item, needed=item.needed, by=labeler, at=kept_at or at)
+
+
+def settle(
+    engine: sa.Engine, item_id: str, *, contact_type: str, labeler: str, at: datetime, seconds: float | None = None
+) -> None:
+    """End a dispute: this label is final. Raises InputError when there is none, or the person took part in it."""
+    with writing(engine) as connection:
+        item = locked_item(connection, item_id)
+        if item.status != "disputed":
+            raise InputError(f"the item {item_id!r} is not in dispute, but {item.status}.", hint="Take the next one.")
+        _refuse_twice(connection, item_id, labeler)
+        _insert(
+            connection,
+            item,
+            label_id=uuid.uuid4().hex,
+            contact_type=contact_type,
+            labeler=labeler,
+            at=at,
+            seconds=seconds,
+            kind="adjudication",
+            final_at=at,
+        )
+        _set(connection, item_id, status="done", claimed_by=labeler, claimed_at=at)
+
+
+def skip(engine: sa.Engine, item_id: str, *, labeler: str, at: datetime) -> None:
+    """Set an item aside that nobody can label; one that a label was given for does without the second. Raises
+    InputError when it is unknown or was answered already."""
+    with writing(engine) as connection:
+        item = locked_item(connection, item_id)
+        if item.status not in ("open", "claimed", "disputed"):
+            raise InputError(f"the item {item_id!r} was {item.status} already.", hint="Take the next one.")
+        _refuse_twice(connection, item_id, labeler)
+        given = len(_standing(connection, item_id))
+        if given and item.status != "disputed":
+            _conclude(connection, item, needed=given, by=labeler, at=at)
+        else:
+            _set(connection, item_id, status="skipped", claimed_by=labeler, claimed_at=at)
+
+
+def undo(engine: sa.Engine, item_id: str, *, labeler: str, at: datetime, within: timedelta = UNDO_WITHIN) -> str:
+    """Take back what this person did last with an item: it is theirs again, or in dispute again; returns its status.
+
+    Raises InputError when they did nothing there, did it longer ago than `within`, or somebody else has labelled it
+    since.
+    """
+    with writing(engine) as connection:
+        item = locked_item(connection, item_id)
+        standing = _standing(connection, item_id)
+        if item.status == "skipped":
+            _refuse_late(item.claimed_at if item.claimed_by == labeler else None, at=at, within=within)
+            again = "disputed" if standing else "claimed"
+        else:
+            own = next((row for row in standing if row.labeler == labeler), None)
+            _refuse_late(own.at if own else None, at=at, within=within)
+            assert own is not None
+            _withdraw(connection, own, standing, at=at)
+            again = "disputed" if own.kind == "adjudication" else "claimed"
+        if item.status == "claimed" and item.claimed_by != labeler:
+            return "claimed"  # somebody works on it now; it comes back to this person afterwards
+        _set(connection, item_id, status=again, claimed_by=labeler, claimed_at=at)
+        return again
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that reads what it then changes: SQLite lets nobody else write meanwhile, PostgreSQL locks the
+    rows that are asked for so."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.execute(sa.text("BEGIN IMMEDIATE"))
+        yield connection
+
+
+def locked_item(connection: sa.Connection, item_id: str) -> sa.Row[Any]:
+    """Raises InputError for an unknown one."""
+    query = sa.select(label_queue).where(label_queue.c.item_id == item_id).with_for_update()
+    row = connection.execute(query).first()
+    if row is None:
+        raise InputError(f"no label was asked under the id {item_id!r}.", hint="Reload the queue.")
+    return row
+
+
+def _standing(connection: sa.Connection, item_id: str) -> list[sa.Row[Any]]:
+    """Labels of an item that were not taken back, oldest first."""
+    query = sa.select(labels).where(labels.c.item_id == item_id, STANDS).order_by(labels.c.at, labels.c.label_id)
+    return list(connection.execute(query).all())
+
+
+def _refuse_twice(connection: sa.Connection, item_id: str, labeler: str) -> None:
+    if any(row.labeler == labeler for row in _standing(connection, item_id)):
+        raise InputError("you labelled this item already: it waits for somebody else.", hint="Take the next one.")
+
+
+def _refuse_late(done_at: datetime | None, *, at: datetime, within: timedelta) -> None:
+    """Raises InputError when nothing was done, or too long ago."""
+    if done_at is None:
+        raise InputError("nothing that was done with this item was done by you.", hint="Nothing was undone.")
+    if done_at < at - within:
+        raise InputError("that was longer ago than can be undone.", hint="The item keeps what was said of it.")
+
+
+def _withdraw(connection: sa.Connection, own: sa.Row[Any], standing: Sequence[sa.Row[Any]], *, at: datetime) -> None:
+    """Raises InputError when others have had their word since."""
+    others = [row for row in standing if row.label_id != own.label_id]
+    if any(row.at > own.at or row.kind == "adjudication" for row in others):
+        raise InputError("somebody else has labelled this item since.", hint="Nothing was undone.")
+    connection.execute(sa.update(labels).where(labels.c.label_id == own.label_id).values(withdrawn_at=at))
+    connection.execute(sa.update(labels).where(labels.c.item_id == own.item_id, STANDS).values(final_at=None))
+
+
+def _insert(connection: sa.Connection, item: sa.Row[Any], **given: Any) -> None:
+    facts = {"item_id": item.item_id, "ticket_id": item.ticket_id, "share": item.share, "kind": "label"}
+    connection.execute(sa.insert(labels).values(**facts | given))
+
+
+def _conclude(connection: sa.Connection, item: sa.Row[Any], *, needed: int, by: str, at: datetime) -> None:
+    """What the labels that stand make of the item."""
+    standing = _standing(connection, item.item_id)
+    favourite, votes = Counter(row.contact_type for row in standing).most_common(1)[0]
+    if len(standing) < needed:
+        if item.status == "open" or item.claimed_by == by:
+            _set(connection, item.item_id, status="open", claimed_by=None, claimed_at=None)
+    elif 2 * votes <= len(standing):
+        _set(connection, item.item_id, status="disputed", claimed_by=None, claimed_at=None)
+    else:
+        _set(connection, item.item_id, status="done", claimed_by=by, claimed_at=at)
+        if item.share != "gold":
+            last = [row.label_id for row in standing if row.contact_type == favourite][-1]
+            connection.execute(sa.update(labels).where(labels.c.label_id == last).values(final_at=at))
+
+
+def _set(connection: sa.Connection, item_id: str, **values: Any) -> None:
+    connection.execute(sa.update(label_queue).where(label_queue.c.item_id == item_id).values(**values))
