@@ -14,7 +14,7 @@ from tickets.database import label_queue, labels
 from tickets.errors import InputError
 from tickets.records import Suggestion, Ticket, suggestion_from_json, ticket_from_json, to_json
 
-Share = Literal["unsure", "diverse", "random"]
+Share = Literal["unsure", "diverse", "random", "theme"]
 CLAIM_LASTS = timedelta(minutes=30)
 
 

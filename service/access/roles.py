@@ -33,6 +33,8 @@ _NEEDED: Mapping[str, Needed] = {
     "/v2/": "agent",
     "/labels": "labeler",
     "/labels/": "labeler",
+    "/themes": "labeler",
+    "/themes/": "labeler",
     "/dashboard": "admin",
     "/dashboard/": "admin",
 }

@@ -24,9 +24,9 @@ from service.pages.shown_text import shown_text
 _SERVICE = Path(__file__).resolve().parents[1]
 _TEMPLATE_FOLDERS = (
     *("pages", "access/templates", "console/templates", "labels/templates", "dashboard/templates"),
-    "helpdesks/templates",
+    *("helpdesks/templates", "themes/templates"),
 )
-_SECTIONS = ("/console", "/labels", "/dashboard")
+_SECTIONS = ("/console", "/labels", "/themes", "/dashboard")
 _BAND_WORDS = {"high": "very likely", "medium": "likely", "low": "a guess"}
 
 

@@ -1,0 +1,222 @@
+"""New themes: groups of tickets about something that no contact type stands for.
+
+Unsure and overridden tickets of the reference and of the current window are clustered together, without regard to
+where they come from (HDBSCAN: Campello, Moulavi and Sander 2013). A cluster is a theme when far more of it is current
+than chance explains (Fisher's exact test): on quiet days both windows are draws from the same tickets, so the test
+says how often a theme is found where there is none. A cluster that is close to what the reference holds is an
+existing contact type that grew, and is left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.policy import ThemeLimits
+from monitoring.theme_words import snippet, theme_name, theme_words
+from monitoring.windows import Window, sample
+
+Doubles = NDArray[np.float64]
+Rows = NDArray[np.int64]
+_EXAMPLES = 5
+_NEAREST = 3  # contact types told of a theme
+_NEIGHBOURS = 3  # that make a place dense
+_REACH = 0.1  # of a theme's own tickets may lie farther out than the tickets that are counted with it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundTheme:
+    """A theme in one window. `rows` are its tickets there, most typical first; `nearest` holds the contact types they
+    got, with their shares; `p_value` is before correction."""
+
+    name: str
+    words: tuple[str, ...]
+    rows: Rows
+    examples: tuple[Mapping[str, str], ...]
+    nearest: Mapping[str, float]
+    centroid: Doubles
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pool:
+    """What is clustered: rows of the reference and of the current window, and the embeddings of both, of length 1."""
+
+    before: Rows
+    now: Rows
+    before_vectors: Doubles
+    now_vectors: Doubles
+
+
+def find_themes(
+    reference: Window,
+    current: Window,
+    *,
+    overridden: Mapping[str, str | None],
+    customers: Sequence[str] = (),
+    limits: ThemeLimits | None = None,
+    seed: int = 0,
+) -> list[FoundTheme]:
+    """The new themes of a window, most tickets first; the same ones every time. [] where there is too little to see.
+
+    `overridden` are tickets that people gave another contact type than was suggested, with that type; `customers` says
+    who wrote each ticket of the window, where known, so that one person who writes often makes no theme.
+    """
+    limits = limits or ThemeLimits()
+    customers = customers or current.ticket_ids
+    reference = sample(reference, limits.most, seed=seed)
+    if len(current) > limits.most:
+        wrote = dict(zip(current.ticket_ids, customers, strict=True))
+        current = sample(current, limits.most, seed=seed)
+        customers = [wrote[ticket_id] for ticket_id in current.ticket_ids]
+    if len(current) < limits.least or len(reference) < limits.least:
+        return []
+    pool = _unsure(reference, current, overridden.keys(), limits)
+    themes = [
+        (rows, p_value)
+        for rows, p_value in _grown(_cluster(pool, limits), pool, (len(reference), len(current)), limits)
+        if len({customers[row] for row in rows.tolist()}) >= limits.least and not _is_known(rows, pool, limits)
+    ]
+    whole = _with_those_near(themes, pool.now_vectors)
+    words = theme_words(current.texts, reference.texts, [rows for rows, _, _ in whole])
+    found = [
+        FoundTheme(
+            name=theme_name(telling),
+            words=telling,
+            rows=rows,
+            examples=_examples(current, rows),
+            nearest=_nearest(current, rows, overridden),
+            centroid=centroid,
+            p_value=p_value,
+        )
+        for (rows, centroid, p_value), telling in zip(whole, words, strict=True)
+    ]
+    return sorted(found, key=lambda theme: (-len(theme.rows), theme.name))
+
+
+def _unsure(reference: Window, current: Window, overridden: Set[str], limits: ThemeLimits) -> _Pool:
+    """The tickets that are looked at. The same rule for both windows: doubt as in the reference, or a wrong answer."""
+    doubt = _doubt(reference)
+    limit = float(np.quantile(doubt, 1 - limits.unsure))
+    wrong = np.array(
+        [
+            true is not None and true != said
+            for said, true in zip(reference.predicted, reference.contact_types or reference.predicted, strict=True)
+        ]
+    )
+    judged = np.array([ticket_id in overridden for ticket_id in current.ticket_ids])
+    return _Pool(
+        before=np.flatnonzero((doubt >= limit) | wrong),
+        now=np.flatnonzero((_doubt(current) >= limit) | judged),
+        before_vectors=_unit(reference.embeddings),
+        now_vectors=_unit(current.embeddings),
+    )
+
+
+def _doubt(window: Window) -> Doubles:
+    doubt: Doubles = np.maximum(1 - window.probability, window.out_of_scope)
+    return doubt
+
+
+def _unit(vectors: NDArray[np.float32]) -> Doubles:
+    longer = vectors.astype(np.float64)
+    scaled: Doubles = longer / np.maximum(np.linalg.norm(longer, axis=1, keepdims=True), 1e-12)
+    return scaled
+
+
+def _cluster(pool: _Pool, limits: ThemeLimits) -> NDArray[np.int64]:
+    """The cluster of each ticket of the pool, the reference's first; -1 for those in none.
+
+    Leaves of the cluster tree are taken: its larger branches join what is only alike in being unsure.
+    """
+    from sklearn.cluster import HDBSCAN
+
+    vectors = np.concatenate([pool.before_vectors[pool.before], pool.now_vectors[pool.now]])
+    least = max(limits.least, int(limits.least_share * len(vectors)))
+    if len(vectors) <= least:
+        return np.full(len(vectors), -1, dtype=np.int64)
+    distances = np.sqrt(np.maximum(0.0, 2 - 2 * vectors @ vectors.T))
+    np.fill_diagonal(distances, 0.0)
+    found: NDArray[np.int64] = HDBSCAN(
+        min_cluster_size=least,
+        min_samples=_NEIGHBOURS,
+        cluster_selection_method="leaf",
+        metric="precomputed",
+        algorithm="brute",
+        copy=False,
+    ).fit_predict(distances)
+    return found
+
+
+def _grown(
+    clusters: NDArray[np.int64], pool: _Pool, sizes: tuple[int, int], limits: ThemeLimits
+) -> list[tuple[Rows, float]]:
+    """The current rows of each cluster that is far more frequent now than in the reference, and its p-value."""
+    from scipy.stats import fisher_exact
+
+    before, now = clusters[: len(pool.before)], clusters[len(pool.before) :]
+    count = int(clusters.max(initial=-1)) + 1
+    grown = []
+    for cluster in range(count):
+        rows = pool.now[now == cluster]
+        earlier = int(np.sum(before == cluster))
+        table = np.array([[len(rows), sizes[1] - len(rows)], [earlier, sizes[0] - earlier]])
+        p_value = float(fisher_exact(table, alternative="greater").pvalue)
+        often = len(rows) / sizes[1] >= limits.lift * earlier / sizes[0]
+        if len(rows) >= limits.least and often and p_value <= limits.chance / count:
+            grown.append((rows, p_value))
+    return grown
+
+
+def _is_known(rows: Rows, pool: _Pool, limits: ThemeLimits) -> bool:
+    """Are these tickets as close to tickets of the reference as those are to each other? Then it is a contact type
+    that more people write about, not a new one."""
+    others = pool.before_vectors[pool.before] @ pool.before_vectors.T
+    others[np.arange(len(pool.before)), pool.before] = -1.0
+    usual = float(np.quantile(others.max(axis=1), limits.known))
+    closest = (pool.now_vectors[rows] @ pool.before_vectors.T).max(axis=1)
+    return float(np.median(closest)) >= usual
+
+
+def _with_those_near(themes: Sequence[tuple[Rows, float]], vectors: Doubles) -> list[tuple[Rows, Doubles, float]]:
+    """Each theme with all tickets of the window that lie where its own do, sure ones too; most typical first."""
+    if not themes:
+        return []
+    centroids = _unit(np.array([vectors[rows].mean(axis=0) for rows, _ in themes], dtype=np.float32))
+    cosines = vectors @ centroids.T
+    closest = cosines.argmax(axis=1)
+    taken = np.full(len(vectors), -1)
+    for number, (rows, _) in enumerate(themes):
+        reach = np.quantile(cosines[rows, number], _REACH)
+        taken[(closest == number) & (cosines[:, number] >= reach)] = number
+    for number, (rows, _) in enumerate(themes):
+        taken[rows] = number
+    return [
+        (rows[np.argsort(-cosines[rows, number], kind="stable")], centroids[number], p_value)
+        for number, (_, p_value) in enumerate(themes)
+        for rows in [np.flatnonzero(taken == number)]
+    ]
+
+
+def _examples(current: Window, rows: Rows) -> tuple[Mapping[str, str], ...]:
+    """The most typical tickets whose texts differ."""
+    shown: dict[str, str] = {}
+    for row in rows.tolist():
+        shown.setdefault(snippet(current.texts[row]), current.ticket_ids[row])
+        if len(shown) == _EXAMPLES:
+            break
+    return tuple({"ticket_id": ticket_id, "text": text} for text, ticket_id in shown.items())
+
+
+def _nearest(current: Window, rows: Rows, overridden: Mapping[str, str | None]) -> dict[str, float]:
+    """The contact types that most of the tickets got: from people where they corrected, else from the model."""
+    given = Counter(overridden.get(current.ticket_ids[row]) or current.predicted[row] for row in rows.tolist())
+    return {name: round(count / len(rows), 4) for name, count in sorted(given.items(), key=_most_first)[:_NEAREST]}
+
+
+def _most_first(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]
