@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,10 @@ Rows = NDArray[np.int64]
 _EXAMPLES = 5
 _NEAREST = 3  # contact types told of a theme
 _NEIGHBOURS = 3  # that make a place dense
-_REACH = 0.1  # of a theme's own tickets may lie farther out than the tickets that are counted with it
+_ONE = 0.75  # cosine of the centroids of what is one thing
+_CLOSER = 1.15  # times the cosine to any ticket of the reference
+_BLOCK = 2000
+_ROUNDS = 2  # of gathering tickets around a theme's centroid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +48,19 @@ class FoundTheme:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pool:
-    """What is clustered: rows of the reference and of the current window, and the embeddings of both, of length 1."""
+    """What is clustered: rows of the reference and of the current window, and the embeddings of both, of length 1.
+
+    `closest` is each current ticket's cosine to the nearest ticket of the reference. Tickets with `usual` and more are
+    as close to what is known as most of the reference's unsure tickets are to each other: a theme that is as close is
+    a contact type that more people write about.
+    """
 
     before: Rows
     now: Rows
     before_vectors: Doubles
     now_vectors: Doubles
+    closest: Doubles
+    usual: float
 
 
 def find_themes(
@@ -69,19 +80,19 @@ def find_themes(
     limits = limits or ThemeLimits()
     customers = customers or current.ticket_ids
     reference = sample(reference, limits.most, seed=seed)
-    if len(current) > limits.most:
-        wrote = dict(zip(current.ticket_ids, customers, strict=True))
-        current = sample(current, limits.most, seed=seed)
-        customers = [wrote[ticket_id] for ticket_id in current.ticket_ids]
-    if len(current) < limits.least or len(reference) < limits.least:
+    looked_at = np.sort(np.random.default_rng(seed).permutation(len(current))[: limits.most])
+    if min(len(looked_at), len(reference)) < limits.least:
         return []
     pool = _unsure(reference, current, overridden.keys(), limits)
+    pool = replace(pool, now=np.intersect1d(pool.now, looked_at))
+    clusters = _cluster(pool, limits)
     themes = [
         (rows, p_value)
-        for rows, p_value in _grown(_cluster(pool, limits), pool, (len(reference), len(current)), limits)
-        if len({customers[row] for row in rows.tolist()}) >= limits.least and not _is_known(rows, pool, limits)
+        for rows, p_value in _grown(clusters, pool, (len(reference), len(looked_at)), limits)
+        if len({customers[row] for row in rows.tolist()}) >= limits.least
+        and float(np.median(pool.closest[rows])) < pool.usual
     ]
-    whole = _with_those_near(themes, pool.now_vectors)
+    whole = _with_those_near(themes, pool)
     words = theme_words(current.texts, reference.texts, [rows for rows, _, _ in whole])
     found = [
         FoundTheme(
@@ -109,12 +120,24 @@ def _unsure(reference: Window, current: Window, overridden: Set[str], limits: Th
         ]
     )
     judged = np.array([ticket_id in overridden for ticket_id in current.ticket_ids])
+    before = np.flatnonzero((doubt >= limit) | wrong)
+    before_vectors, now_vectors = _unit(reference.embeddings), _unit(current.embeddings)
+    others = before_vectors[before] @ before_vectors.T
+    others[np.arange(len(before)), before] = -1.0  # no ticket is its own neighbour
     return _Pool(
-        before=np.flatnonzero((doubt >= limit) | wrong),
+        before=before,
         now=np.flatnonzero((_doubt(current) >= limit) | judged),
-        before_vectors=_unit(reference.embeddings),
-        now_vectors=_unit(current.embeddings),
+        before_vectors=before_vectors,
+        now_vectors=now_vectors,
+        closest=_closest(now_vectors, before_vectors),
+        usual=float(np.quantile(others.max(axis=1), limits.known)),
     )
+
+
+def _closest(vectors: Doubles, others: Doubles) -> Doubles:
+    """(n,) the greatest cosine to any of the others, some rows at a time: a window may be large."""
+    starts = range(0, len(vectors), _BLOCK)
+    return np.concatenate([(vectors[start : start + _BLOCK] @ others.T).max(axis=1) for start in starts])
 
 
 def _doubt(window: Window) -> Doubles:
@@ -122,7 +145,7 @@ def _doubt(window: Window) -> Doubles:
     return doubt
 
 
-def _unit(vectors: NDArray[np.float32]) -> Doubles:
+def _unit(vectors: NDArray[np.floating[Any]]) -> Doubles:
     longer = vectors.astype(np.float64)
     scaled: Doubles = longer / np.maximum(np.linalg.norm(longer, axis=1, keepdims=True), 1e-12)
     return scaled
@@ -131,7 +154,9 @@ def _unit(vectors: NDArray[np.float32]) -> Doubles:
 def _cluster(pool: _Pool, limits: ThemeLimits) -> NDArray[np.int64]:
     """The cluster of each ticket of the pool, the reference's first; -1 for those in none.
 
-    Leaves of the cluster tree are taken: its larger branches join what is only alike in being unsure.
+    Leaves of the cluster tree are taken, since its larger branches join what is only alike in being unsure. Leaves
+    are the dense middle of something, or several dense places in it: those that are nearly in the same place become
+    one, and tickets around them join.
     """
     from sklearn.cluster import HDBSCAN
 
@@ -139,9 +164,10 @@ def _cluster(pool: _Pool, limits: ThemeLimits) -> NDArray[np.int64]:
     least = max(limits.least, int(limits.least_share * len(vectors)))
     if len(vectors) <= least:
         return np.full(len(vectors), -1, dtype=np.int64)
-    distances = np.sqrt(np.maximum(0.0, 2 - 2 * vectors @ vectors.T))
+    cosines = vectors @ vectors.T
+    distances = np.sqrt(np.maximum(0.0, 2 - 2 * cosines))
     np.fill_diagonal(distances, 0.0)
-    found: NDArray[np.int64] = HDBSCAN(
+    leaves: NDArray[np.int64] = HDBSCAN(
         min_cluster_size=least,
         min_samples=_NEIGHBOURS,
         cluster_selection_method="leaf",
@@ -149,7 +175,34 @@ def _cluster(pool: _Pool, limits: ThemeLimits) -> NDArray[np.int64]:
         algorithm="brute",
         copy=False,
     ).fit_predict(distances)
-    return found
+    return _with_those_around(_merged(leaves, vectors), vectors)
+
+
+def _merged(clusters: NDArray[np.int64], vectors: Doubles) -> NDArray[np.int64]:
+    """Clusters whose centroids nearly agree become one, the closest first."""
+    clusters = clusters.copy()
+    while (count := int(clusters.max(initial=-1)) + 1) > 1:
+        centroids = _centroids([np.flatnonzero(clusters == cluster) for cluster in range(count)], vectors)
+        cosines = centroids @ centroids.T - 2 * np.eye(count)
+        kept, gone = sorted(divmod(int(cosines.argmax()), count))
+        if cosines[kept, gone] < _ONE:
+            break
+        clusters[clusters == gone] = kept
+        clusters[clusters > gone] -= 1
+    return clusters
+
+
+def _with_those_around(clusters: NDArray[np.int64], vectors: Doubles) -> NDArray[np.int64]:
+    """Tickets in no cluster join the closest one if they are as close to its centroid as its own are."""
+    count = int(clusters.max(initial=-1)) + 1
+    if not count:
+        return clusters
+    members = [np.flatnonzero(clusters == cluster) for cluster in range(count)]
+    cosines = vectors @ _centroids(members, vectors).T
+    reach = np.array([cosines[rows, cluster].min() for cluster, rows in enumerate(members)])
+    closest = cosines.argmax(axis=1)
+    near = cosines.max(axis=1) >= reach[closest]
+    return np.where((clusters < 0) & near, closest, clusters)
 
 
 def _grown(
@@ -172,34 +225,29 @@ def _grown(
     return grown
 
 
-def _is_known(rows: Rows, pool: _Pool, limits: ThemeLimits) -> bool:
-    """Are these tickets as close to tickets of the reference as those are to each other? Then it is a contact type
-    that more people write about, not a new one."""
-    others = pool.before_vectors[pool.before] @ pool.before_vectors.T
-    others[np.arange(len(pool.before)), pool.before] = -1.0
-    usual = float(np.quantile(others.max(axis=1), limits.known))
-    closest = (pool.now_vectors[rows] @ pool.before_vectors.T).max(axis=1)
-    return float(np.median(closest)) >= usual
-
-
-def _with_those_near(themes: Sequence[tuple[Rows, float]], vectors: Doubles) -> list[tuple[Rows, Doubles, float]]:
-    """Each theme with all tickets of the window that lie where its own do, sure ones too; most typical first."""
+def _with_those_near(themes: Sequence[tuple[Rows, float]], pool: _Pool) -> list[tuple[Rows, Doubles, float]]:
+    """Each theme with all tickets of the window, sure ones too, that are clearly closer to it than to any ticket of the
+    reference; most typical first. A cluster holds only the dense middle of what it is about."""
     if not themes:
         return []
-    centroids = _unit(np.array([vectors[rows].mean(axis=0) for rows, _ in themes], dtype=np.float32))
-    cosines = vectors @ centroids.T
-    closest = cosines.argmax(axis=1)
-    taken = np.full(len(vectors), -1)
-    for number, (rows, _) in enumerate(themes):
-        reach = np.quantile(cosines[rows, number], _REACH)
-        taken[(closest == number) & (cosines[:, number] >= reach)] = number
-    for number, (rows, _) in enumerate(themes):
-        taken[rows] = number
-    return [
-        (rows[np.argsort(-cosines[rows, number], kind="stable")], centroids[number], p_value)
-        for number, (_, p_value) in enumerate(themes)
-        for rows in [np.flatnonzero(taken == number)]
+    members = [rows for rows, _ in themes]
+    for _ in range(_ROUNDS):
+        cosines = pool.now_vectors @ _centroids(members, pool.now_vectors).T
+        nearest = np.where(cosines.max(axis=1) > _CLOSER * pool.closest, cosines.argmax(axis=1), -1)
+        for number, (rows, _) in enumerate(themes):
+            nearest[rows] = number
+        members = [np.flatnonzero(nearest == number) for number in range(len(themes))]
+    centroids = _centroids(members, pool.now_vectors)
+    ordered = [
+        rows[np.argsort(-(pool.now_vectors[rows] @ centroid), kind="stable")]
+        for rows, centroid in zip(members, centroids, strict=True)
     ]
+    return [(rows, centroid, p) for rows, centroid, (_, p) in zip(ordered, centroids, themes, strict=True)]
+
+
+def _centroids(members: Sequence[Rows], vectors: Doubles) -> Doubles:
+    """(groups, width), of length 1."""
+    return _unit(np.array([vectors[rows].mean(axis=0) for rows in members]))
 
 
 def _examples(current: Window, rows: Rows) -> tuple[Mapping[str, str], ...]:
