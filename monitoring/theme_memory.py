@@ -26,7 +26,7 @@ from tickets.theme_log import Theme, seen_again
 
 _SHARED = 0.3  # of the smaller one's tickets; windows of a week share six days with those of the night before
 _CLOSE = 0.85  # cosine; finds of one theme in different tickets reach 0.9, themes about one product 0.7
-_KNOWN = 500  # themes looked through, those with most tickets first
+_KNOWN = 500  # themes looked through, last seen first
 
 
 def note_themes(engine: sa.Engine, tonight: Tonight, evidence: Evidence, policy: Policy) -> Sequence[Theme]:
@@ -43,7 +43,7 @@ def note_themes(engine: sa.Engine, tonight: Tonight, evidence: Evidence, policy:
         seed=policy.seed,
     )
     dated = [_dated(theme, evidence.current, tonight) for theme in found]
-    noted = remember(theme_log.read_themes(engine, limit=_KNOWN), dated)
+    noted = remember(theme_log.latest_themes(engine, limit=_KNOWN), dated)
     theme_log.record(engine, noted)
     return noted
 

@@ -73,7 +73,7 @@ def add_contact_type(
     place = (*(tree.place(parent) if parent is not None else ()), name)
     there = next((node for node in tree.children(parent) if node.active and _alike(node.name, name)), tree.at(place))
     if there is not None and there.active:
-        if there.description == description and there in tree.leaves():
+        if (there.name, there.description) == (name, description) and there in tree.leaves():
             return tree, there.id
         raise ContactTypeError(f"{SEPARATOR.join(place)!r} is in the tree already.", hint="Choose another name.")
     grown = apply_changes(tree, ChangesFile(changes=(), current=(place,)))

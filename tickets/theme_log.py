@@ -80,11 +80,25 @@ def record(engine: sa.Engine, found: Sequence[Theme]) -> None:
                 connection.execute(sa.insert(themes).values(**values, **decided))
 
 
-def read_themes(engine: sa.Engine, *, status: ThemeStatus | None = None, limit: int = 200) -> list[Theme]:
-    """Those with most tickets first."""
-    query = sa.select(themes).order_by(themes.c.tickets.desc(), themes.c.theme_id).limit(limit)
-    if status is not None:
-        query = query.where(themes.c.status == status)
+def open_themes(engine: sa.Engine, *, limit: int = 50) -> list[Theme]:
+    """Those that nobody has decided about, with most tickets first."""
+    order = (themes.c.tickets.desc(), themes.c.theme_id)
+    return _read(engine, sa.select(themes).where(themes.c.status == "open").order_by(*order).limit(limit))
+
+
+def decided_themes(engine: sa.Engine, *, limit: int = 10) -> list[Theme]:
+    """Accepted and dismissed ones, what was decided last first."""
+    order = (themes.c.decided_at.desc(), themes.c.theme_id)
+    return _read(engine, sa.select(themes).where(themes.c.status != "open").order_by(*order).limit(limit))
+
+
+def latest_themes(engine: sa.Engine, *, limit: int = 200) -> list[Theme]:
+    """All, last seen first."""
+    order = (themes.c.last_seen.desc(), themes.c.theme_id)
+    return _read(engine, sa.select(themes).order_by(*order).limit(limit))
+
+
+def _read(engine: sa.Engine, query: sa.Select[Any]) -> list[Theme]:
     with engine.connect() as connection:
         return [Theme(**row) for row in connection.execute(query).mappings()]
 

@@ -18,10 +18,7 @@ from tickets import theme_log
 from tickets.contact_types import ContactTypeTree
 from tickets.errors import ContactTypeError, InputError
 from tickets.taxonomy_versions import branches_of
-from tickets.theme_log import Theme
-
-SHOWN = 50  # open themes; of the decided ones fewer
-_DECIDED_SHOWN = 10
+from tickets.theme_log import Theme, ThemeStatus
 
 router = APIRouter(prefix="/themes", include_in_schema=False)
 
@@ -35,17 +32,15 @@ def themes(
     queued: Annotated[int, Query(ge=0)] = 0,
 ) -> HTMLResponse:
     """Open themes, biggest first, then what was decided last. `dismissed` and `accepted` name what was just done."""
-    decided = [*theme_log.read_themes(held.engine, status="accepted")]
-    decided += theme_log.read_themes(held.engine, status="dismissed")
-    decided.sort(key=lambda theme: theme.decided_at or theme.last_seen, reverse=True)
+    decided = theme_log.decided_themes(held.engine)
     by_id = {theme.theme_id: theme for theme in decided}
     return render(
         request,
         "themes.html",
-        themes=theme_log.read_themes(held.engine, status="open", limit=SHOWN),
-        decided=decided[:_DECIDED_SHOWN],
-        dismissed=by_id.get(dismissed),
-        accepted=by_id.get(accepted),
+        themes=theme_log.open_themes(held.engine),
+        decided=decided,
+        dismissed=_if(by_id.get(dismissed), "dismissed"),
+        accepted=_if(by_id.get(accepted), "accepted"),
         queued=queued,
         path=held.choices.path,
     )
@@ -94,6 +89,11 @@ def undo(request: Request, held: Held, theme_id: str) -> RedirectResponse:
     elif found.status == "accepted":
         raise decided_already(found)
     return RedirectResponse("/themes", status_code=303)
+
+
+def _if(theme: Theme | None, status: ThemeStatus) -> Theme | None:
+    """The theme, if that is what was decided about it: an address may say anything."""
+    return theme if theme is not None and theme.status == status else None
 
 
 def _find(held: Serving, theme_id: str) -> Theme:

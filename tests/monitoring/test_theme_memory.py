@@ -20,7 +20,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 def look(world: Any, day: int, *, policy: Policy = POLICY) -> list[Theme]:
     as_of = FIRST + timedelta(days=day)
     run_night(world.workspace, world.engine, as_of=as_of, policy=policy, suggester=world.reader)
-    return theme_log.read_themes(world.engine)
+    return theme_log.latest_themes(world.engine)
 
 
 def test_a_theme_is_found_dated_and_found_again(world: Any) -> None:
@@ -55,7 +55,7 @@ def test_what_was_dismissed_does_not_come_back(world: Any) -> None:
     assert kept.last_seen > found.last_seen
     assert not theme_log.decide(world.engine, found.theme_id, "accepted", by="Bea", at=NOON)
     assert theme_log.decide(world.engine, found.theme_id, "open", by="Ana", at=NOON)
-    (opened,) = theme_log.read_themes(world.engine, status="open")
+    (opened,) = theme_log.open_themes(world.engine)
     assert (opened.decided_by, opened.decided_at) == (None, None)
 
 

@@ -135,7 +135,7 @@ def test_an_accepted_theme_is_a_contact_type_at_once_and_its_tickets_wait_for_la
     chosen = {"action": "label", "chosen_type": made.id}
     assert service.client.post(f"/labels/{items[0].item_id}", data=chosen).status_code == 303
 
-    (kept,) = theme_log.read_themes(service.engine)
+    (kept,) = theme_log.latest_themes(service.engine)
     assert (kept.status, kept.contact_type, kept.decided_by) == ("accepted", made.id, "Ana")
     (line,) = [entry for entry in audit.entries(service.engine) if entry.action.startswith("theme")]
     assert (line.action, line.target, line.details["contact_type"]) == ("theme accepted", "t1", made.id)
