@@ -20,6 +20,7 @@ _SNIPPET = 200  # characters
 _IN_NAME = 3  # words
 _LONGEST_NAME = 80  # characters
 _LEAST_TICKETS = 3  # a word stands in; one that two people share may be a name
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 # Thai, Lao, Khmer, Japanese, Chinese: no spaces between words
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]{2,}")
 
@@ -48,9 +49,12 @@ def theme_name(words: Sequence[str]) -> str:
     return name[:1].upper() + name[1:] if name else UNNAMED
 
 
-def snippet(text: str) -> str:
-    """The beginning of a text, on one line."""
-    line = " ".join(text.split())
+def snippet(text: str, words: Sequence[str] = ()) -> str:
+    """A short piece of a text on one line, from the sentence that holds most of the words: greetings tell nothing."""
+    sentences = [" ".join(sentence.split()) for sentence in _SENTENCE_ENDS.split(text) if sentence.strip()]
+    held = [sum(word in _spaced(sentence.lower()) for word in words) for sentence in sentences]
+    first = held.index(max(held)) if held else 0
+    line = ("… " if first else "") + " ".join(sentences[first:])
     return line if len(line) <= _SNIPPET else line[: _SNIPPET - 1].rstrip() + "…"
 
 

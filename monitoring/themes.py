@@ -99,7 +99,7 @@ def find_themes(
             name=theme_name(telling),
             words=telling,
             rows=rows,
-            examples=_examples(current, rows),
+            examples=_examples(current, rows, telling),
             nearest=_nearest(current, rows, overridden),
             centroid=centroid,
             p_value=p_value,
@@ -250,11 +250,11 @@ def _centroids(members: Sequence[Rows], vectors: Doubles) -> Doubles:
     return _unit(np.array([vectors[rows].mean(axis=0) for rows in members]))
 
 
-def _examples(current: Window, rows: Rows) -> tuple[Mapping[str, str], ...]:
+def _examples(current: Window, rows: Rows, words: Sequence[str]) -> tuple[Mapping[str, str], ...]:
     """The most typical tickets whose texts differ."""
     shown: dict[str, str] = {}
     for row in rows.tolist():
-        shown.setdefault(snippet(current.texts[row]), current.ticket_ids[row])
+        shown.setdefault(snippet(current.texts[row], words), current.ticket_ids[row])
         if len(shown) == _EXAMPLES:
             break
     return tuple({"ticket_id": ticket_id, "text": text} for text, ticket_id in shown.items())

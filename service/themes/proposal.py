@@ -59,5 +59,5 @@ def description(theme: Theme) -> str:
 
 
 def _quote(text: str) -> str:
-    plain = " ".join(_MASK.sub(" ", text).split())
+    plain = " ".join(_MASK.sub(" ", text).split()).strip("… ")
     return plain if len(plain) <= _QUOTE else plain[:_QUOTE].rsplit(" ", 1)[0] + " …"

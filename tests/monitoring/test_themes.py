@@ -154,6 +154,11 @@ def test_rare_words_and_masked_data_name_nothing() -> None:
     assert theme_words(many, many, []) == []
 
 
-def test_a_snippet_is_one_short_line() -> None:
+def test_a_snippet_is_one_short_line_from_where_it_matters() -> None:
+    text = "Dear team,\nI hope you are well. The scooter is locked!  But it goes on. Bye."
+    assert snippet(text, ("scooter", "locked")) == "… The scooter is locked! But it goes on. Bye."
+    assert snippet(text) == "Dear team, I hope you are well. The scooter is locked! But it goes on. Bye."
+    assert snippet("你好。滑板车的电池爆炸了。", ("电池",)) == "… 滑板车的电池爆炸了。"
+    assert snippet("") == ""
     assert snippet("two\n\n lines ") == "two lines"
     assert len(snippet("word " * 100)) <= 200
