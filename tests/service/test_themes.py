@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -189,6 +190,20 @@ def test_a_half_done_acceptance_is_finished_by_the_next(service: Service) -> Non
     assert read_tree(service.workspace).version == version
     assert label_queue.counts(service.engine) == {"open": len(theme.ticket_ids)}
     assert theme_log.find_theme(service.engine, "t1").status == "accepted"
+
+
+def test_of_two_people_who_accept_at_once_one_does(service: Service) -> None:
+    keep_theme(service)
+    service.client.post("/person", data={"name": "Ana"})
+    before = read_tree(service.workspace)
+    with ThreadPoolExecutor(2) as both:
+        sent = [
+            both.submit(service.client.post, "/themes/t1/accept", data={"name": name, "tickets": "12"})
+            for name in ("Batteries", "Hot batteries")
+        ]
+        assert sorted(one.result().status_code for one in sent) == [303, 409]
+    assert len(read_tree(service.workspace).nodes) == len(before.nodes) + 1
+    assert label_queue.counts(service.engine) == {"open": 12}
 
 
 def test_a_dismissed_theme_can_be_opened_again(service: Service) -> None:
