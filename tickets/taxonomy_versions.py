@@ -76,12 +76,18 @@ def add_contact_type(
         if (there.name, there.description) == (name, description) and there in tree.leaves():
             return tree, there.id
         raise ContactTypeError(f"{SEPARATOR.join(place)!r} is in the tree already.", hint="Choose another name.")
-    grown = apply_changes(tree, ChangesFile(changes=(), current=(place,)))
+    grown = tree.with_paths([SEPARATOR.join(place)])
     made = grown.at(place)
     if made is None:
         raise ContactTypeError(f"{SEPARATOR.join(place)!r} cannot be added.", hint="Choose another name.")
-    nodes = tuple(replace(node, description=description) if node.id == made.id else node for node in grown.nodes)
-    return replace(grown, nodes=nodes), made.id
+    # A retired node may stand under its first path with another name.
+    new = replace(made, name=name, parent=parent, description=description, active=True)
+    return replace(
+        grown,
+        nodes=tuple(new if node.id == made.id else node for node in grown.nodes),
+        mapping={gone: targets for gone, targets in tree.mapping.items() if gone != made.id},
+        version=tree.version + bool(tree.nodes),
+    ), made.id
 
 
 def _has_controls(text: str) -> bool:

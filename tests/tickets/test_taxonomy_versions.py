@@ -322,6 +322,19 @@ def test_a_retired_contact_type_is_in_use_again_when_it_is_added() -> None:
     assert (made, grown["Fax"].active, grown["Fax"].description) == ("Fax", True, "It is back.")
 
 
+def test_adding_a_contact_type_leaves_all_others_and_their_changes_as_they_are() -> None:
+    parts = (Part(to=("Credit card",)), Part(to=("Prepaid card",)))
+    split = ChangesFile(
+        changes=(Change(on="2020-01-01", source=("Cards",), parts=parts),),
+        current=(("Credit card",), ("Credit card", "Fees")),  # the old name reads as this part
+    )
+    tree = apply_changes(ContactTypeTree(nodes=()).with_paths(["Cards"]), split)
+    assert tree.mapping == {"Cards": ("Credit card",)}
+    grown, made = add_contact_type(tree, "Credit card", "Fraud", "Somebody else paid.")
+    assert grown.nodes == (*tree.nodes, grown[made])
+    assert (grown.mapping, grown.changes) == (tree.mapping, tree.changes)
+
+
 @pytest.mark.parametrize(
     ("parent", "name", "said"),
     [
