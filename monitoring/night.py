@@ -25,6 +25,7 @@ from monitoring.evidence import Evidence, detect, gather
 from monitoring.label_quality import label_quality
 from monitoring.performance import estimate_accuracy, feedback_figures, flat, label_figures, proportion
 from monitoring.policy import Policy
+from monitoring.theme_memory import note_themes
 from tickets import monitor_log
 from tickets.monitor_log import Alarm, DetectorResult, MonitorRun
 from tickets.workspace import Workspace
@@ -73,6 +74,7 @@ def run_night(
     report(_counted(results))
     tonight = Tonight(run_id=run_id, as_of=as_of, release=release, at=now, workspace=workspace)
     follows = consequences.draw(engine, tonight, evidence, results, policy)
+    themes = note_themes(engine, tonight, evidence, policy)
     path = _write_report(workspace, run_id, evidence) if policy.evidently else None
     run = MonitorRun(
         run_id=run_id,
@@ -85,7 +87,12 @@ def run_night(
             "reference": {**evidence.reference.to_json(), "weekdays_matched": evidence.weekdays_matched},
             "current": evidence.current.to_json(),
         },
-        summary={**_summary(evidence, results, policy), **label_quality(engine, at=now), **follows.figures},
+        summary={
+            **_summary(evidence, results, policy),
+            **label_quality(engine, at=now),
+            **follows.figures,
+            "themes": len(themes),
+        },
         report=str(path.relative_to(workspace.root)) if path else None,
     )
     monitor_log.record_run(engine, run, results, follows.raised)

@@ -39,6 +39,19 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ThemeLimits:
+    """What makes a group of tickets a new theme."""
+
+    unsure: float = 0.4  # of the reference that counts as unsure; as doubtful tickets of the window are looked at
+    least: int = 8  # tickets, and customers, of a theme
+    least_share: float = 0.01  # of all tickets that are clustered
+    chance: float = 0.01  # of any theme in a night without one (Bonferroni over the clusters)
+    lift: float = 2.0  # times as frequent as in the reference
+    known: float = 0.25  # of the reference's unsure tickets are as far from all others as a theme's tickets must be
+    most: int = 2500  # tickets of either window: clustering takes the square of their number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Everything `run_night` may be told. The defaults suit a team with some hundred tickets a day."""
 
@@ -54,6 +67,10 @@ class Policy:
 
     # Alarms
     limits: Limits = field(default_factory=Limits)
+
+    # New themes
+    look_for_themes: bool = True  # a second a night or two; replays may do without
+    themes: ThemeLimits = field(default_factory=ThemeLimits)
 
     # Labels asked each night, those of second people, gold and doubts included, and how they are shared out
     label_budget: int = 50

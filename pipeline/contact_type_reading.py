@@ -90,9 +90,10 @@ def grow_tree(workspace: Workspace, imported: Iterable[Written]) -> int:
 
     What agents and labelers answer was chosen from the tree, so it adds nothing.
     """
-    tree = read_tree(workspace)
-    readings = read_contact_types(imported, tree).values()
-    grown = tree.with_paths(sorted({reading.missing for reading in readings if reading.missing}))
-    if grown is not tree:
-        write_tree(workspace, grown)
+    with workspace.catalogue_lock():
+        tree = read_tree(workspace)
+        readings = read_contact_types(imported, tree).values()
+        grown = tree.with_paths(sorted({reading.missing for reading in readings if reading.missing}))
+        if grown is not tree:
+            write_tree(workspace, grown)
     return len(grown.nodes) - len(tree.nodes)

@@ -252,9 +252,10 @@ def _keep_catalogue(workspace: Workspace, dataset: Dataset, folder: Path, macros
     """Take over a newer tree and newer or additional templates; what people changed in the catalogue meanwhile
     stays."""
     if dataset.contact_types_file:
-        tree, kept = load_tree(folder / dataset.contact_types_file), read_tree(workspace)
-        if not kept.nodes or tree.version > kept.version:
-            write_tree(workspace, tree)
+        with workspace.catalogue_lock():
+            tree, kept = load_tree(folder / dataset.contact_types_file), read_tree(workspace)
+            if not kept.nodes or tree.version > kept.version:
+                write_tree(workspace, tree)
     given = [*(load_templates(folder / dataset.templates_file) if dataset.templates_file else ()), *macros]
     if not given:
         return

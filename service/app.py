@@ -16,7 +16,19 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
-from service import console, dashboard, feedback, health, kserve, labels, problems, streaming, suggestions, taxonomy
+from service import (
+    console,
+    dashboard,
+    feedback,
+    health,
+    kserve,
+    labels,
+    problems,
+    streaming,
+    suggestions,
+    taxonomy,
+    themes,
+)
 from service.access import login
 from service.access.described import describe_access
 from service.access.guard import Access, Guard
@@ -42,7 +54,7 @@ from tickets.workspace import Workspace
 
 _PARTS = (
     *(suggestions, streaming, feedback, taxonomy, kserve, health, console, labels, dashboard, person, picker, login),
-    *(webhooks, sidebar),
+    *(webhooks, sidebar, themes),
 )
 
 __all__ = ["create_app", "running", "serve"]

@@ -176,6 +176,28 @@ alarms = sa.Table(
     _time("closed_at", nullable=True),
     sa.Column("details", sa.JSON, nullable=False),
 )
+themes = sa.Table(  # groups of unsure tickets about something that no contact type stands for
+    "themes",
+    metadata,
+    _key("theme_id"),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("status", sa.String(20), nullable=False, index=True),  # open | accepted | dismissed
+    sa.Column("words", sa.JSON, nullable=False),  # the words that tell it from all other tickets, most telling first
+    sa.Column("tickets", sa.Integer, nullable=False),  # of the window it was last found in
+    sa.Column("share", sa.Float, nullable=False),  # of all tickets of that window
+    sa.Column("days", sa.JSON, nullable=False),  # day -> its tickets on that day
+    sa.Column("examples", sa.JSON, nullable=False),  # the most typical ones: ticket_id, text
+    sa.Column("ticket_ids", sa.JSON, nullable=False),  # most typical first
+    sa.Column("nearest", sa.JSON, nullable=False),  # contact type -> share of its tickets
+    sa.Column("centroid", sa.JSON, nullable=False),
+    _text("model_version"),  # whose embeddings the centroid is made of
+    _time("first_seen"),
+    _time("last_seen"),
+    _text("contact_type", nullable=True),  # what it was accepted as
+    _text("decided_by", nullable=True),
+    _time("decided_at", nullable=True),
+    _text("run_id"),  # the run that found it last
+)
 model_events = sa.Table(  # the model's timeline
     "model_events",
     metadata,

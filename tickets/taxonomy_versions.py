@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tickets.changes_file import ChangesFile, Standing
 from tickets.contact_types import SEPARATOR, ContactType, ContactTypeTree
+from tickets.errors import ContactTypeError
 from tickets.taxonomy_changes import Change, Place, by_day, follow, source_depth
 
 
@@ -52,6 +54,54 @@ def apply_changes(tree: ContactTypeTree, file: ChangesFile) -> ContactTypeTree:
         changes=changes,
     )
     return tree if after == tree else replace(after, version=tree.version + bool(tree.nodes))
+
+
+def add_contact_type(
+    tree: ContactTypeTree, parent: str | None, name: str, description: str
+) -> tuple[ContactTypeTree, str]:
+    """The next version of the tree with a new contact type under a branch (None: on the top level), and its id. A
+    retired one of that name is in use again. Asking twice for the same one gives the very same tree.
+
+    Raises ContactTypeError when the name cannot be one, is taken, or the parent is a contact type itself: tickets are
+    about it, and would be about no leaf any more.
+    """
+    name, description = " ".join(name.split()), " ".join(description.split())
+    if not name or SEPARATOR in name or _has_controls(name + description):
+        raise ContactTypeError(f"{name!r} cannot name a contact type.", hint=f"Write words, without {SEPARATOR!r}.")
+    if parent is not None and parent not in {branch.id for branch in branches_of(tree)}:
+        raise ContactTypeError(f"{parent!r} is no branch of the tree in use.", hint="Choose one of its branches.")
+    place = (*(tree.place(parent) if parent is not None else ()), name)
+    there = next((node for node in tree.children(parent) if node.active and _alike(node.name, name)), tree.at(place))
+    if there is not None and there.active:
+        if (there.name, there.description) == (name, description) and there in tree.leaves():
+            return tree, there.id
+        raise ContactTypeError(f"{SEPARATOR.join(place)!r} is in the tree already.", hint="Choose another name.")
+    grown = tree.with_paths([SEPARATOR.join(place)])
+    made = grown.at(place)
+    if made is None:
+        raise ContactTypeError(f"{SEPARATOR.join(place)!r} cannot be added.", hint="Choose another name.")
+    # A retired node may stand under its first path with another name.
+    new = replace(made, name=name, parent=parent, description=description, active=True)
+    return replace(
+        grown,
+        nodes=tuple(new if node.id == made.id else node for node in grown.nodes),
+        mapping={gone: targets for gone, targets in tree.mapping.items() if gone != made.id},
+        version=tree.version + bool(tree.nodes),
+    ), made.id
+
+
+def _has_controls(text: str) -> bool:
+    return any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in text)
+
+
+def _alike(name: str, other: str) -> bool:
+    return name.casefold() == other.casefold()
+
+
+def branches_of(tree: ContactTypeTree) -> tuple[ContactType, ...]:
+    """Active nodes with active children, in tree order: what a new contact type can stand under."""
+    leaves = set(tree.leaves())
+    return tuple(node for node in tree.nodes if node.active and node not in leaves)
 
 
 def compare(before: ContactTypeTree, after: ContactTypeTree) -> TreeDifference:

@@ -242,6 +242,18 @@ class Workspace:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
+    @contextlib.contextmanager
+    def catalogue_lock(self) -> Iterator[None]:
+        """Hold the catalogue while the tree is read, changed and written, a second at most; waits for its turn. It is
+        not the run lock, so that a person can add a contact type while a long run goes on. Raises MachineError."""
+        try:
+            file = open(self.root / "catalogue.lock", "a", encoding="utf-8")  # noqa: SIM115  # closed by `with` below
+        except OSError as error:
+            raise MachineError(f"cannot write to {self.root}: {error.strerror}.", hint=_RIGHTS) from error
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
     def _mend(self) -> None:
         """Under the lock, so whoever wrote it is dead: put back what was moved away and not replaced, remove the
         rest."""

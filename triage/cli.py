@@ -21,6 +21,7 @@ from triage.options import AsOf, Folder, Sinks, day_of, settings_of
 from triage.source_commands import sources_app
 from triage.taxonomy_commands import app as taxonomy_app
 from triage.template_commands import templates_app
+from triage.theme_commands import add_theme_command
 
 if TYPE_CHECKING:
     from triage.settings import Settings
@@ -183,6 +184,7 @@ def train(
 add_debug_command(app)
 add_experiment_commands(app)
 add_audit_command(app)
+add_theme_command(app)
 
 
 @app.command()

@@ -55,7 +55,7 @@ def apply(settings: Settings, file: str) -> NextVersion:
     LockedError while another run works on the workspace."""
     workspace = Workspace.open(settings.workspace)
     changes = load_changes(changes_path(file))
-    with workspace.lock("taxonomy apply"):
+    with workspace.lock("taxonomy apply"), workspace.catalogue_lock():
         version = _next_version(workspace, changes)
         if version.after is not version.before:
             write_tree(workspace, version.after)

@@ -34,6 +34,8 @@ _NEEDED: Mapping[str, Needed] = {
     "/labels": "labeler",
     "/labels/": "labeler",
     "/labels/people": "admin",
+    "/themes": "labeler",
+    "/themes/": "labeler",
     "/dashboard": "admin",
     "/dashboard/": "admin",
 }

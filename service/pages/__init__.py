@@ -25,9 +25,9 @@ from service.pages.shown_text import is_html, shown_text
 _SERVICE = Path(__file__).resolve().parents[1]
 _TEMPLATE_FOLDERS = (
     *("pages", "access/templates", "console/templates", "labels/templates", "dashboard/templates"),
-    "helpdesks/templates",
+    *("helpdesks/templates", "themes/templates"),
 )
-_SECTIONS = ("/console", "/labels", "/dashboard")
+_SECTIONS = ("/console", "/labels", "/themes", "/dashboard")
 BAND_WORDS = {"high": "very likely", "medium": "likely", "low": "a guess"}
 
 

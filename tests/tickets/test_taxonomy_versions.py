@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tickets.changes_file import ChangesFile, changes_from_toml
 from tickets.contact_types import SEPARATOR, ContactType, ContactTypeTree, tree_from_json, tree_to_json
+from tickets.errors import ContactTypeError
 from tickets.taxonomy_changes import Change, Part, Place, stands_under
-from tickets.taxonomy_versions import apply_changes, compare
+from tickets.taxonomy_versions import add_contact_type, apply_changes, compare
 
 CARDS = """
 [[change]]
@@ -286,3 +287,67 @@ def test_all_changes_at_once_are_the_changes_one_after_the_other(
 @pytest.mark.parametrize("era", ["", None])
 def test_a_tree_without_changes_reads_every_name_as_it_is(era: str | None) -> None:
     assert today(tree_with("A::b"), "A::c", era=era) == {"A::c"}
+
+
+def test_a_contact_type_is_added_under_a_branch_once() -> None:
+    tree = ContactTypeTree(nodes=()).with_paths(["Payments::Refund", "Payments::Invoice", "Safety"])
+    grown, made = add_contact_type(tree, "Payments", " Tips  and\nextras ", "Money given on top.\n")
+    assert made == "Payments::Tips and extras"
+    assert grown.version == tree.version + 1
+    assert grown[made].description == "Money given on top."
+    assert set(grown.leaves()) == {*tree.leaves(), grown[made]}
+    assert add_contact_type(grown, "Payments", "Tips and extras", "Money given on top.") == (grown, made)
+    on_top, scooters = add_contact_type(grown, None, "Scooters", "")
+    assert on_top[scooters].parent is None
+    first, made = add_contact_type(ContactTypeTree(nodes=()), None, "Scooters", "")
+    assert [node.id for node in first.leaves()] == [made]
+
+
+def test_a_renamed_branch_takes_a_new_contact_type() -> None:
+    tree = ContactTypeTree(
+        nodes=(ContactType(id="p", name="Money"), ContactType(id="p::Refund", name="Refund", parent="p"))
+    )
+    grown, made = add_contact_type(tree, "p", "Tips", "")
+    assert grown.path(made) == "Money::Tips"
+    assert grown[made].parent == "p"
+
+
+def test_a_retired_contact_type_is_in_use_again_when_it_is_added() -> None:
+    retired = apply_changes(
+        ContactTypeTree(nodes=()).with_paths(["Fax", "Mail"]),
+        changes_from_toml(tomllib.loads('[[change]]\non = 2020-01-01\nfrom = "Fax"\nto = []')),
+    )
+    assert not retired["Fax"].active
+    grown, made = add_contact_type(retired, None, "Fax", "It is back.")
+    assert (made, grown["Fax"].active, grown["Fax"].description) == ("Fax", True, "It is back.")
+
+
+def test_adding_a_contact_type_leaves_all_others_and_their_changes_as_they_are() -> None:
+    parts = (Part(to=("Credit card",)), Part(to=("Prepaid card",)))
+    split = ChangesFile(
+        changes=(Change(on="2020-01-01", source=("Cards",), parts=parts),),
+        current=(("Credit card",), ("Credit card", "Fees")),  # the old name reads as this part
+    )
+    tree = apply_changes(ContactTypeTree(nodes=()).with_paths(["Cards"]), split)
+    assert tree.mapping == {"Cards": ("Credit card",)}
+    grown, made = add_contact_type(tree, "Credit card", "Fraud", "Somebody else paid.")
+    assert grown.nodes == (*tree.nodes, grown[made])
+    assert (grown.mapping, grown.changes) == (tree.mapping, tree.changes)
+
+
+@pytest.mark.parametrize(
+    ("parent", "name", "said"),
+    [
+        (None, " ", "cannot name"),
+        (None, "Payments::Tips", "cannot name"),
+        (None, "Ti\x00ps", "cannot name"),
+        ("Payments", "REFUND", "already"),
+        (None, "payments", "already"),
+        ("Payments::Refund", "Tips", "no branch"),
+        ("Nowhere", "Tips", "no branch"),
+    ],
+)
+def test_what_cannot_be_a_contact_type_is_refused(parent: str | None, name: str, said: str) -> None:
+    tree = ContactTypeTree(nodes=()).with_paths(["Payments::Refund"])
+    with pytest.raises(ContactTypeError, match=said):
+        add_contact_type(tree, parent, name, "")

@@ -97,8 +97,8 @@ def test_an_expired_key_is_refused_at_once(house: House) -> None:
     ("role", "path", "status"),
     [
         *(("agent", path, 200) for path in ("/v1/contact-types", "/console", "/docs", "/openapi.json", "/metrics")),
-        *(("agent", path, 403) for path in ("/labels", "/dashboard", "/dashboard/experiments", "/nowhere")),
-        *(("labeler", path, 200) for path in ("/v1/contact-types", "/console", "/labels")),
+        *(("agent", path, 403) for path in ("/labels", "/themes", "/dashboard", "/dashboard/experiments", "/nowhere")),
+        *(("labeler", path, 200) for path in ("/v1/contact-types", "/console", "/labels", "/themes")),
         *(("labeler", path, 403) for path in ("/dashboard", "/nowhere")),
         *(("admin", path, 200) for path in ("/v1/contact-types", "/console", "/labels", "/dashboard", "/metrics")),
         *(("admin", path, 404) for path in ("/nowhere", "/v1/nothing", "/labels/x/y", "/sidebar/x")),

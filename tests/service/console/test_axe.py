@@ -75,6 +75,7 @@ def addresses(service: Service) -> dict[str, tuple[str, Callable[[Page], None] |
         "help": (f"/console/suggestions/{suggestion}", open_help),
         "new-ticket": ("/console/tickets/new", None),
         "labels": ("/labels", None),
+        "themes": ("/themes", None),
         "dashboard": ("/dashboard", None),
         "docs": ("/docs", None),
         "login": ("/login", None),
