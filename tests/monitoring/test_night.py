@@ -34,7 +34,7 @@ def test_a_quiet_fortnight_is_quiet(world: Any) -> None:
     assert night.run.summary["estimated_accuracy"] == pytest.approx(night.run.summary["reference_accuracy"], abs=0.05)
     (kept,) = monitor_log.recent_runs(world.engine)
     assert kept.run_id == f"{NIGHT}-{world.reader.release.version}"
-    assert len(monitor_log.results_of(world.engine, kept.run_id)) == 12
+    assert len(monitor_log.results_of(world.engine, kept.run_id)) == 17
 
 
 def test_a_night_writes_an_evidently_report(world: Any) -> None:
@@ -48,6 +48,9 @@ def test_a_night_writes_an_evidently_report(world: Any) -> None:
     )
     assert night.run.report == f"reports/{night.run.run_id}.json"
     metrics = json.loads((world.workspace.root / night.run.report).read_text())["metrics"]
+    (seen,) = [result for result in night.results if result.detector == "attributes"]
+    assert set(seen.details["evidently"]) == {"amount", "city"}
+    assert seen.details["evidently"]["city"]["drifted"] is False
     named = " ".join(metric["metric_name"] for metric in metrics)
     for column in ("attribute: city", "attribute: amount", "text: words", "prediction: contact type"):
         assert f"column={column}" in named
@@ -82,6 +85,13 @@ def test_a_new_topic_raises_alarms_on_the_second_night_asks_for_labels_and_retra
     assert nights[1].run.status == "alarm"
     assert nights[1].decision.retrain
     assert "scooter" in str(nights[1].results)
+    explained = {alarm.detector: alarm.details for alarm in nights[1].raised}
+    assert "scooter" in explained["confidence.out_of_scope"]["words"]
+    assert explained["confidence.out_of_scope"]["recommends"][0].startswith("Look at the new themes")
+    assert len(explained["feedback.acceptance"]["examples"]) == 5
+    assert {alarm.severity for alarm in nights[1].raised} == {"critical"}  # agents feel it
+    assert "lie outside" in nights[1].run.summary["estimated_accuracy_unknown"]
+    assert nights[1].run.summary["estimated_accuracy"] is None
     assert nights[0].queued == nights[1].queued == 20
     shares = [request.share for request in label_queue.claim(world.engine, "ada", at=datetime.now(UTC), count=99)]
     assert (shares.count("unsure"), shares.count("diverse"), shares.count("random")) == (20, 10, 10)
