@@ -65,8 +65,8 @@ def estimate_accuracy(reference: Window, current: Window, *, least: int) -> Accu
     share = float(np.clip(np.mean(list(estimates.values())), 0, 1))
     error = _standard_error(right, sure, sure_now)
     reach = float(norm.ppf(0.5 + _CONFIDENCE / 2)) * error + float(np.ptp(list(estimates.values()))) / 2
-    # Of what new contact types cost, confidence sees about half, and tickets out of scope are seldom right.
-    unseen = max(0.0, before - share) + max(0.0, _outside(reference, current))
+    # Of what new contact types cost, confidence sees about a third, and tickets out of scope are seldom right.
+    unseen = 2 * max(0.0, before - share) + max(0.0, _outside(reference, current))
     low, high = max(0.0, share - reach - unseen), min(1.0, share + reach)
     return AccuracyEstimate(
         Estimate(share, low, high, len(current)),
