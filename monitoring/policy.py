@@ -39,7 +39,7 @@ class Limits:
     least_effects: Mapping[str, float] = field(default_factory=lambda: dict(LEAST_EFFECTS))
     persist: int = 2  # an alarm needs drift in `persist` of the last `of` nights, tonight among them
     of: int = 3
-    agree: int = 3  # detectors that drift on one night for the alarm to be critical
+    agree: int = 3  # detectors that drift on one night for alarms to be critical where accuracy cannot be estimated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
