@@ -12,11 +12,13 @@ import pytest
 from models.release import promote
 from monitoring.current import period_of, read_period
 from monitoring.night import NightReport, run_night
-from monitoring.performance import read_labelled
+from monitoring.performance import editing, read_judged, read_labelled
 from monitoring.policy import Policy
 from monitoring.reports import prune_pages, write_page
 from tickets import label_queue, monitor_log
 from tickets.errors import InputError, ReleaseError
+from tickets.feedback_log import record_feedback
+from tickets.records import Feedback
 from tickets.workspace import Workspace
 
 FIRST = date(2026, 3, 2)
@@ -230,6 +232,23 @@ def test_after_a_rejected_challenger_the_next_one_waits_for_new_labels(world: An
     champion = {"champion": world.reader.release.version}
     monitor_log.record_event(world.engine, "rejected", at=beaten, model_version="challenger", details=champion)
     assert not night(7).decision.retrain
+
+
+def test_feedback_is_read_with_how_sure_the_model_was_and_how_much_was_rewritten(world: Any) -> None:
+    world.arrive(10, day=FIRST, days=1, seed=8)
+    given = Feedback(
+        feedback_id="edited",
+        suggestion_id="s-t-8-1",
+        ticket_id="t-8-1",
+        action="accepted",
+        at=datetime(2026, 3, 2, 20, tzinfo=UTC),
+        template_id="hello",
+        edit_distance=0.25,
+    )
+    record_feedback(world.engine, given)
+    judged = read_judged(world.engine, *period_of(FIRST, 1), clock="suggested")
+    assert {item.band for item in judged} == {"medium"}
+    assert editing(judged) == [0.25]
 
 
 def test_replayed_history_is_dated_by_when_tickets_were_opened(world: Any) -> None:

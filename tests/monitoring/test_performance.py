@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,7 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.release import Release
-from monitoring.performance import Judged, feedback_figures, label_figures, proportion
+from monitoring.performance import (
+    Judged,
+    audited_hits,
+    editing,
+    feedback_figures,
+    label_figures,
+    overridden_when_sure,
+    proportion,
+)
 from monitoring.windows import match_weekdays, read_reference, sample
 from tickets.errors import ReleaseError
 
@@ -42,6 +51,28 @@ def test_only_the_random_share_of_labels_measures_accuracy() -> None:
     assert figures["accuracy_labels"] is not None
     assert figures["accuracy_labels"].share == 1.0
     assert figures["accuracy_labels"].tickets == 1
+
+
+def test_only_sure_suggestions_that_an_agent_acted_on_count_as_overridden_or_not() -> None:
+    sure = [
+        replace(judged(action, None, "a"), band="high") for action in ("accepted", "corrected", "ignored", "unaided")
+    ]
+    doubtful = replace(judged("corrected", "b", "a"), band="low")
+    assert overridden_when_sure([*sure, doubtful]) == [False, True]
+
+
+def test_what_agents_changed_counts_where_a_template_was_sent() -> None:
+    sent = [replace(judged("accepted", "a", "a"), edit_distance=share) for share in (0.0, None, 0.4)]
+    assert editing(sent) == [0.0, 0.4]
+
+
+def test_hits_of_the_audit_are_of_random_labels_only() -> None:
+    asked = [
+        judged("random", "c", "a", "b", "c"),
+        judged("random", "d", "a", "b", "c", "d"),
+        judged("unsure", "d", "a"),
+    ]
+    assert audited_hits(asked) == [True, False]
 
 
 def test_nothing_judged_gives_no_figure() -> None:
