@@ -7,15 +7,18 @@ family-wise level and its effect is large enough to matter. An alarm needs that 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from monitoring.policy import Limits
-from tickets.monitor_log import Alarm, DetectorResult
+from tickets.monitor_log import Alarm, DetectorResult, Severity
 
-ALWAYS_CRITICAL = frozenset({"feedback.acceptance"})  # agents already feel it
+AGENTS = "feedback."  # detectors of what agents already feel
+MUCH = 0.05  # accuracy lost, as a share: one ticket in twenty more is suggested the wrong contact type
+
+Explain = Callable[[DetectorResult], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,10 @@ class Sign:
 # The order is the order of importance: what people feel, what changed in the world, what the model makes of it.
 SIGNS: Mapping[str, Sign] = {
     "feedback.acceptance": Sign("agents", "Agents accept fewer suggestions"),
+    "feedback.override": Sign("agents", "Agents correct more suggestions that the model was sure of"),
+    "feedback.hits_at_3": Sign("agents", "The right contact type is less often among the first three"),
+    "feedback.edit_distance": Sign("agents", "Agents change more of the templates they send"),
+    "accuracy.estimate": Sign("model", "The model is probably right less often"),
     "text.unseen_words": Sign(
         "tickets", "Customers use more words that are new", "Customers use fewer words that are new"
     ),
@@ -82,12 +89,13 @@ def raise_alarms(
     *,
     run_id: str,
     at: datetime,
+    explain: Explain = lambda _result: {},
 ) -> list[Alarm]:
     """Alarms for detectors that drifted tonight and often enough before, the most important first.
 
     `earlier` names what drifted on the nights before of the same model, newest first; a detector whose alarm is still
-    open raises no second one. `details` tells the dashboard the `headline`, what it is `about`, and its `place` in
-    order of importance.
+    open raises no second one. `details` tells the dashboard the `headline`, what it is `about`, its `place` in order of
+    importance, and what `explain` knows (monitoring.explanations).
     """
     tonight = sorted((result for result in results if result.drifted), key=lambda result: _place(result.detector))
     before = earlier[: limits.of - 1]
@@ -96,18 +104,18 @@ def raise_alarms(
         nights = 1 + sum(result.detector in night for night in before)
         if nights < limits.persist or result.detector in already_open:
             continue
-        critical = result.detector in ALWAYS_CRITICAL or len(tonight) >= limits.agree
         alarms.append(
             Alarm(
                 # The same night gives the same alarm the same id, so a rerun replaces it.
                 alarm_id=hashlib.blake2b(f"{run_id}:{result.detector}".encode(), digest_size=12).hexdigest(),
                 run_id=run_id,
                 detector=result.detector,
-                severity="critical" if critical else "warning",
+                severity=_severity(result, results, agree=limits.agree),
                 message=_message(result, nights, len(before) + 1),
                 raised_at=at,
                 details={
                     **result.details,
+                    **explain(result),
                     "nights": nights,
                     "statistic": result.statistic,
                     "headline": _headline(result),
@@ -117,6 +125,22 @@ def raise_alarms(
             )
         )
     return alarms
+
+
+def _severity(result: DetectorResult, night: Sequence[DetectorResult], *, agree: int) -> Severity:
+    """Critical when agents already feel it, or when an estimated loss of accuracy says that they will.
+
+    Where accuracy cannot be estimated, so many detectors that `agree` are taken for as much. How many tickets come says
+    nothing about the model.
+    """
+    if result.detector == "volume":
+        return "warning"
+    drifted = [other for other in night if other.drifted]
+    if any(other.detector.startswith(AGENTS) for other in drifted):
+        return "critical"
+    estimate = next((other.statistic for other in night if other.detector == "accuracy.estimate"), None)
+    lost = len(drifted) >= agree if estimate is None else estimate >= MUCH
+    return "critical" if lost else "warning"
 
 
 def recovered(

@@ -18,6 +18,7 @@ from monitoring.alarms import raise_alarms, recovered
 from monitoring.current import period_of
 from monitoring.decide import Decision, Situation, decide
 from monitoring.evidence import Evidence
+from monitoring.explanations import explain
 from monitoring.label_plan import plan_labels, suspects_wanted
 from monitoring.policy import Clock, Policy
 from monitoring.relabel import Budget, choose
@@ -64,7 +65,7 @@ def draw(
     if newest and newest[0].as_of > tonight.as_of.isoformat():
         return _look_back(engine, tonight, results)
     close_moot(engine, tonight.release, at=tonight.at)
-    raised, still_open = _alarms(engine, tonight, results, policy)
+    raised, still_open = _alarms(engine, tonight, evidence, results, policy)
     asked = label_queue.asked_by(engine, tonight.run_id)
     # The queue takes a night's requests all or none, so an earlier attempt at this night has asked them all.
     queued = 0 if asked else _ask_labels(engine, tonight, evidence, policy)
@@ -110,7 +111,7 @@ def _look_back(engine: sa.Engine, tonight: Tonight, results: Sequence[DetectorRe
 
 
 def _alarms(
-    engine: sa.Engine, tonight: Tonight, results: Sequence[DetectorResult], policy: Policy
+    engine: sa.Engine, tonight: Tonight, evidence: Evidence, results: Sequence[DetectorResult], policy: Policy
 ) -> tuple[list[Alarm], list[Alarm]]:
     """Tonight's alarms, and those of earlier nights that stay open; what recovered is closed."""
     runs = [run for run in _earlier(engine, tonight) if run.model_version == tonight.release.version]
@@ -125,7 +126,12 @@ def _alarms(
     if over:
         monitor_log.close_alarms(engine, at=tonight.at, detectors=over)
     drifted = [_named(night, "drifted") for night in nights]
-    raised = raise_alarms(results, drifted, names, policy.limits, run_id=tonight.run_id, at=tonight.at)
+    overridden = [item.ticket_id for item in evidence.judged if item.action == "corrected"]
+
+    def told(result: DetectorResult) -> Mapping[str, Any]:
+        return explain(result, evidence.reference, evidence.current, overridden=overridden, results=results).to_json()
+
+    raised = raise_alarms(results, drifted, names, policy.limits, run_id=tonight.run_id, at=tonight.at, explain=told)
     return raised, [alarm for alarm in still_open if alarm.detector not in over]
 
 

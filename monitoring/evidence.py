@@ -10,10 +10,30 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
+from monitoring.accuracy_estimate import accuracy_result, estimate_accuracy, window_signs
 from monitoring.current import Logged, Reads, daily_tickets, look_at, period_of, read_period
-from monitoring.detectors import attributes, confidence, domain_classifier, feedback, mmd, predictions, text, volume
-from monitoring.performance import Judged, accepted, read_judged, read_labelled
+from monitoring.detectors import (
+    attributes,
+    confidence,
+    domain_classifier,
+    feedback,
+    label_shift,
+    mmd,
+    predictions,
+    text,
+    volume,
+)
+from monitoring.performance import (
+    Judged,
+    accepted,
+    audited_hits,
+    editing,
+    overridden_when_sure,
+    read_judged,
+    read_labelled,
+)
 from monitoring.policy import Policy
 from monitoring.windows import Window, match_weekdays, read_reference, sample
 from tickets.monitor_log import DetectorResult
@@ -36,6 +56,7 @@ class Evidence:
     labelled: Sequence[Judged]  # labels of tickets of the window, asked with a suggestion of this model
     days: Mapping[date, int]
     days_before: Mapping[date, int]
+    labelled_before: Sequence[Judged] = ()  # labels of tickets of the days before the window
 
 
 def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy) -> Evidence:
@@ -63,6 +84,9 @@ def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy) -> E
         labelled=[
             item for item in read_labelled(engine, start, end, clock=policy.clock) if item.model_version == version
         ],
+        labelled_before=[
+            item for item in read_labelled(engine, before, start, clock=policy.clock) if item.model_version == version
+        ],
         days={day: count for day, count in daily.items() if day >= start.date()},
         days_before={day: count for day, count in daily.items() if day < start.date()},
     )
@@ -75,7 +99,9 @@ def detect(evidence: Evidence, policy: Policy) -> list[DetectorResult]:
     return [
         domain_classifier.domain_classifier(before.embeddings, now.embeddings, ids=now.ticket_ids, **drawn),
         mmd.mmd(before.embeddings, now.embeddings, **drawn),
+        accuracy_result(estimate_accuracy(evidence.whole_reference, now, least=least)),
         predictions.predicted_types(before.predicted, now.predicted, least=least),
+        _label_shift(evidence, policy),
         confidence.probability(before.probability, now.probability, least=least),
         confidence.out_of_scope(before.out_of_scope, now.out_of_scope, least=least),
         confidence.abstained(before.abstained, now.abstained, least=least),
@@ -83,11 +109,37 @@ def detect(evidence: Evidence, policy: Policy) -> list[DetectorResult]:
         text.language(before.languages, now.languages, least=least),
         text.unseen_words(before.texts, now.texts, seed=policy.seed, least=least),
         attributes.attribute_drift(before.attributes, now.attributes, least=least),
-        feedback.acceptance(
-            np.array(accepted(evidence.judged_before), dtype=np.bool_),
-            np.array(accepted(evidence.judged), dtype=np.bool_),
-            right=evidence.whole_reference.correct,
-            least=least,
-        ),
+        *_feedback(evidence, least),
         volume.volume(evidence.days_before, evidence.days),
+    ]
+
+
+def _label_shift(evidence: Evidence, policy: Policy) -> DetectorResult:
+    before, now = evidence.reference, evidence.current
+    small = min(len(before), len(now)) < policy.least
+    return label_shift.label_shift(
+        before.predicted,
+        now.predicted,
+        truth=before.contact_types,
+        signs=None if small else window_signs(before, now),
+        seed=policy.seed,
+        least=policy.least,
+    )
+
+
+def _feedback(evidence: Evidence, least: int) -> list[DetectorResult]:
+    earlier, now = evidence.judged_before, evidence.judged
+
+    def flags(outcomes: Sequence[bool]) -> NDArray[np.bool_]:
+        return np.array(outcomes, dtype=np.bool_)
+
+    return [
+        feedback.acceptance(
+            flags(accepted(earlier)), flags(accepted(now)), right=evidence.whole_reference.correct, least=least
+        ),
+        feedback.override(flags(overridden_when_sure(earlier)), flags(overridden_when_sure(now)), least=least),
+        feedback.hits_at_3(
+            flags(audited_hits(evidence.labelled_before)), flags(audited_hits(evidence.labelled)), least=least
+        ),
+        feedback.edit_distance(np.array(editing(earlier)), np.array(editing(now)), least=least),
     ]

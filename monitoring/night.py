@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ import structlog
 from models.release import current_release
 from models.suggest import Suggester
 from monitoring import consequences
+from monitoring.accuracy_estimate import estimated
 from monitoring.alarms import judge
 from monitoring.consequences import Consequences, Tonight
 from monitoring.current import Reads
 from monitoring.decide import Decision
 from monitoring.evidence import Evidence, detect, gather
 from monitoring.label_quality import label_quality
-from monitoring.performance import estimate_accuracy, feedback_figures, flat, label_figures, proportion
+from monitoring.performance import feedback_figures, flat, label_figures, proportion
 from monitoring.policy import Policy
 from monitoring.theme_memory import note_themes
 from tickets import monitor_log
@@ -76,6 +77,8 @@ def run_night(
     follows = consequences.draw(engine, tonight, evidence, results, policy)
     themes = note_themes(engine, tonight, evidence, policy)
     path = _write_report(workspace, run_id, evidence) if policy.evidently else None
+    if path is not None:
+        results = _with_evidently(results, path)
     run = MonitorRun(
         run_id=run_id,
         as_of=as_of.isoformat(),
@@ -130,11 +133,24 @@ def _write_report(workspace: Workspace, run_id: str, evidence: Evidence) -> Path
     return path
 
 
+def _with_evidently(results: Sequence[DetectorResult], path: Path) -> list[DetectorResult]:
+    """The attributes' result with Evidently's opinion of each attribute beside ours."""
+    from monitoring.reports import ATTRIBUTE, drift_scores
+
+    scores = drift_scores(path)
+    told = {name.removeprefix(ATTRIBUTE): score for name, score in scores.items() if name.startswith(ATTRIBUTE)}
+    return [
+        replace(result, details={**result.details, "evidently": told}) if result.detector == "attributes" else result
+        for result in results
+    ]
+
+
 def _summary(evidence: Evidence, results: Sequence[DetectorResult], policy: Policy) -> dict[str, Any]:
+    estimate, why_not = estimated(results)
     figures = {
         **feedback_figures(evidence.judged),
         **label_figures(evidence.labelled),
-        "estimated_accuracy": estimate_accuracy(evidence.whole_reference, evidence.current, least=policy.least),
+        "estimated_accuracy": estimate,
         "reference_accuracy": proportion(evidence.whole_reference.correct.tolist()),
         "abstained": proportion(evidence.current.abstained.tolist()),
     }
@@ -142,6 +158,7 @@ def _summary(evidence: Evidence, results: Sequence[DetectorResult], policy: Poli
     return {
         "tickets": evidence.current.counted,
         **flat(figures),
+        "estimated_accuracy_unknown": why_not,
         "vanished_attributes": vanished,
         "drifted": [result.detector for result in results if result.drifted],
         "clock": policy.clock,

@@ -1,5 +1,6 @@
-"""How good is the model now? From agents' feedback, from labels of randomly chosen tickets, and estimated without
-either.
+"""How good is the model now? From agents' feedback and from labels of randomly chosen tickets.
+
+What confidence alone tells is in monitoring.accuracy_estimate.
 """
 
 from __future__ import annotations
@@ -9,18 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
-from scipy.stats import norm
 
 from models.intervals import share_of
 from monitoring.policy import Clock
-from monitoring.windows import Window
 from tickets.feedback_log import feedback_with_suggestions
 from tickets.label_queue import labels_with_suggestions
 
 _EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
-_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +33,8 @@ class Judged:
     action: str
     contact_type: str | None
     suggested: tuple[str, ...]  # best first
+    band: str | None = None  # of the first: high | medium | low
+    edit_distance: float | None = None  # the share of the sent template that changed; None when none was sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +82,22 @@ def accepted(judged: Iterable[Judged]) -> list[bool]:
     return [item.action == "accepted" for item in judged if item.action in {"accepted", "corrected"}]
 
 
+def overridden_when_sure(judged: Iterable[Judged]) -> list[bool]:
+    """Whether each suggestion that the model was sure of, and an agent acted on, was corrected."""
+    sure = (item for item in judged if item.band == "high" and item.action in {"accepted", "corrected"})
+    return [item.action == "corrected" for item in sure]
+
+
+def audited_hits(labelled: Iterable[Judged]) -> list[bool]:
+    """Whether the label of each randomly chosen ticket was among the first three suggested."""
+    return [item.contact_type in item.suggested[:3] for item in labelled if item.action == "random"]
+
+
+def editing(judged: Iterable[Judged]) -> list[float]:
+    """The share that agents changed of each template they sent."""
+    return [item.edit_distance for item in judged if item.edit_distance is not None]
+
+
 def feedback_figures(judged: Sequence[Judged]) -> dict[str, Estimate | None]:
     """Acceptance, accuracy of the first contact type, and hits@3, from agents' feedback. Agents lean towards what
     they are shown, so these flatter the model; the random labels do not, nor does what agents chose unaided."""
@@ -101,27 +116,8 @@ def label_figures(labelled: Sequence[Judged]) -> dict[str, Estimate | None]:
     audit = [item for item in labelled if item.action == "random"]
     return {
         "accuracy_labels": proportion([item.contact_type in item.suggested[:1] for item in audit]),
-        "hits_at_3_labels": proportion([item.contact_type in item.suggested[:3] for item in audit]),
+        "hits_at_3_labels": proportion(audited_hits(labelled)),
     }
-
-
-def estimate_accuracy(reference: Window, current: Window, *, least: int) -> Estimate | None:
-    """Accuracy in the current window without any label: accuracy on the reference, plus how much confidence moved.
-
-    The difference takes out what calibration gets wrong everywhere alike. It holds while probabilities mean what they
-    meant; when what is right for the same words changes, it cannot see it. None when either window is smaller than
-    `least`.
-    """
-    known = np.array([true is not None for true in reference.contact_types], dtype=np.bool_)
-    right = reference.correct.astype(np.float64)
-    if min(len(right), len(current)) < least:
-        return None
-    gap = right - reference.probability[known]
-    share = float(gap.mean() + current.probability.mean())
-    spread = float(np.sqrt(gap.var(ddof=1) / len(gap) + current.probability.var(ddof=1) / len(current)))
-    reach = float(norm.ppf(0.5 + _CONFIDENCE / 2)) * spread
-    share, low, high = (float(np.clip(x, 0, 1)) for x in (share, share - reach, share + reach))
-    return Estimate(share, low, high, len(current))
 
 
 def proportion(outcomes: Sequence[bool]) -> Estimate | None:
@@ -164,6 +160,8 @@ def _judged(row: Mapping[str, Any], *, action: str, at: datetime) -> Judged:
         action=action,
         contact_type=row["contact_type"],
         suggested=tuple(entry["contact_type"] for entry in row["suggestion"]["contact_types"]),
+        band=next((entry.get("band") for entry in row["suggestion"]["contact_types"]), None),
+        edit_distance=row.get("edit_distance"),
     )
 
 

@@ -12,6 +12,7 @@ Clock = Literal["suggested", "opened"]
 
 # The least statistic that matters, by detector: below it a change is real perhaps, and not worth a person's time.
 LEAST_EFFECTS: Mapping[str, float] = {
+    "accuracy.estimate": 0.03,  # accuracy lost, as a share
     "embeddings.domain": 0.53,  # AUC; 0.5 is chance
     "embeddings.mmd": 0.0005,  # MMD²; about the square of the share of tickets that moved, times 0.2
     "predictions.types": 0.10,  # Cramér's V; a type that grows from 0 to 5 % of tickets gives about 0.15
@@ -23,6 +24,9 @@ LEAST_EFFECTS: Mapping[str, float] = {
     "text.unseen_words": 0.08,
     "attributes": 0.08,
     "feedback.acceptance": 0.03,  # drop of a share
+    "feedback.override": 0.03,  # rise of a share
+    "feedback.hits_at_3": 0.03,  # drop of a share
+    "feedback.edit_distance": 0.05,  # rise of the mean share of a template that agents change
     "volume": 0.30,  # change against what the weekdays foretell
 }
 
@@ -35,7 +39,7 @@ class Limits:
     least_effects: Mapping[str, float] = field(default_factory=lambda: dict(LEAST_EFFECTS))
     persist: int = 2  # an alarm needs drift in `persist` of the last `of` nights, tonight among them
     of: int = 3
-    agree: int = 3  # detectors that drift on one night for the alarm to be critical
+    agree: int = 3  # detectors that drift on one night for alarms to be critical where accuracy cannot be estimated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ of the newest runs only.
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PAGES_KEPT = 7
+ATTRIBUTE = "attribute: "  # before the name of an attribute's column
 _TOO_MANY = 100  # different values; a column with more is an id, and its bars would fill the page
 
 
@@ -49,6 +51,23 @@ def write_report(workspace: Workspace, run_id: str, reference: Window, current: 
     write_text(path, snapshot.json())
     write_text(_snapshot(workspace, run_id), snapshot.dumps())
     return path
+
+
+def drift_scores(path: Path) -> dict[str, dict[str, Any]]:
+    """What Evidently says of each column of a written report: `score`, its `method` and `threshold`, and `drifted`.
+
+    Scores of methods called p-value drift when low, distances when high.
+    """
+    metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"]
+    scores = {}
+    for metric in metrics:
+        kind = metric["config"]
+        if "column" not in kind or "method" not in kind or not isinstance(metric["value"], int | float):
+            continue
+        score, threshold = float(metric["value"]), float(kind["threshold"])
+        drifted = score < threshold if "p_value" in kind["method"] else score >= threshold
+        scores[kind["column"]] = {"score": score, "method": kind["method"], "threshold": threshold, "drifted": drifted}
+    return scores
 
 
 def write_page(workspace: Workspace, run_id: str) -> Path:
@@ -92,7 +111,7 @@ def frame(window: Window) -> pd.DataFrame:
     for name in sorted({name for row in window.attributes for name in row}):
         values = [row.get(name) for row in window.attributes]
         # Evidently takes a column of booleans for numbers; as words they are two categories.
-        columns[f"attribute: {name}"] = [str(value) if isinstance(value, bool) else value for value in values]
+        columns[f"{ATTRIBUTE}{name}"] = [str(value) if isinstance(value, bool) else value for value in values]
     return pd.DataFrame(columns)
 
 

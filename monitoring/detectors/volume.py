@@ -1,4 +1,8 @@
-"""Do more or fewer tickets arrive than on the same weekdays before?"""
+"""Do more or fewer tickets arrive than on the same weekdays before?
+
+Days are days of UTC, as everywhere in the log: a change of clocks moves an hour of tickets to the day beside it and
+no day loses or gains one.
+"""
 
 from __future__ import annotations
 
@@ -13,38 +17,64 @@ from tickets.monitor_log import DetectorResult
 
 NAME = "volume"
 LEAST_DAYS = 14  # of history, so that each weekday was seen twice
+_QUIET = 0.5  # of what its weekday foretells: a holiday, where most days are as usual
+_SURELY = 4.0  # Poisson standard deviations, too: with three tickets a day, one ticket is no holiday
 
 
 def volume(history: Mapping[date, int], current: Mapping[date, int], *, least_days: int = LEAST_DAYS) -> DetectorResult:
     """Tickets a day -> the change against what the weekdays foretell, as a share (0.2: a fifth more or less).
 
-    A quasi-Poisson model: a mean for each weekday, and the spread of history around those means as the noise.
+    A quasi-Poisson model: a mean for each weekday, and the spread of history around those means as the noise. A few
+    days of hardly any tickets among usual ones are holidays: they are named under `quiet_days` and left out.
     """
     details: dict[str, object] = {"history_days": len(history), "tickets": sum(current.values())}
-    past: dict[int, list[int]] = {}
-    for day, count in history.items():
-        past.setdefault(day.weekday(), []).append(count)
-    days: dict[int, list[int]] = {}
-    for day, count in current.items():
-        days.setdefault(day.weekday(), []).append(count)
-    freedom = len(history) - len(past)
-    if len(history) < least_days or freedom < 5 or not current or any(weekday not in past for weekday in days):
+    middles = {weekday: float(np.median(counts)) for weekday, counts in _by_weekday(history).items()}
+    quiet = _quiet_days(history, middles)
+    past = _by_weekday({day: count for day, count in history.items() if day not in quiet})
+    freedom = sum(map(len, past.values())) - len(past)
+    weekdays = {day.weekday() for day in current}
+    if len(history) < least_days or freedom < 5 or not current or not weekdays <= past.keys():
         return unknown(NAME, f"needs {least_days} earlier days with every weekday among them", details)
     means = {weekday: float(np.mean(counts)) for weekday, counts in past.items()}
-    expected = sum(means[weekday] * len(counts) for weekday, counts in days.items())
+    if quiet_now := _quiet_days(current, means):
+        current = {day: count for day, count in current.items() if day not in quiet_now}
+        details |= {"quiet_days": [day.isoformat() for day in quiet_now], "tickets": sum(current.values())}
+    days = {weekday: sum(day.weekday() == weekday for day in current) for weekday in weekdays}
+    expected = sum(means[weekday] * count for weekday, count in days.items())
     if expected == 0:
         return unknown(NAME, "no ticket came on these weekdays before", details)
+    dispersion = _dispersion(past, means, freedom)
+    variance = dispersion * sum(
+        count * means[weekday] + count**2 * means[weekday] / len(past[weekday]) for weekday, count in days.items()
+    )
+    change = sum(current.values()) - expected
+    p_value = float(2 * student.sf(abs(change) / np.sqrt(variance), freedom))
+    return seen(NAME, abs(change) / expected, p_value, {**details, "expected": expected, "dispersion": dispersion})
+
+
+def _by_weekday(days: Mapping[date, int]) -> dict[int, list[int]]:
+    counts: dict[int, list[int]] = {}
+    for day, count in days.items():
+        counts.setdefault(day.weekday(), []).append(count)
+    return counts
+
+
+def _quiet_days(days: Mapping[date, int], usual: Mapping[int, float]) -> list[date]:
+    """Days surely far below their weekday, when fewer than half of all are."""
+    low = []
+    for day, count in days.items():
+        expected = usual[day.weekday()]
+        if count < _QUIET * expected and count < expected - _SURELY * expected**0.5:
+            low.append(day)
+    return sorted(low) if len(low) < len(days) / 2 else []
+
+
+def _dispersion(past: Mapping[int, list[int]], means: Mapping[int, float], freedom: int) -> float:
+    """How many times more than a Poisson's days spread around their weekday's mean (Pearson); at least 1."""
     pearson = sum(
         (count - means[weekday]) ** 2 / means[weekday]
         for weekday, counts in past.items()
         if means[weekday] > 0
         for count in counts
     )
-    dispersion = max(1.0, pearson / freedom)
-    variance = dispersion * sum(
-        len(counts) * means[weekday] + len(counts) ** 2 * means[weekday] / len(past[weekday])
-        for weekday, counts in days.items()
-    )
-    change = sum(map(sum, days.values())) - expected
-    p_value = float(2 * student.sf(abs(change) / np.sqrt(variance), freedom))
-    return seen(NAME, abs(change) / expected, p_value, {**details, "expected": expected, "dispersion": dispersion})
+    return max(1.0, pearson / freedom)

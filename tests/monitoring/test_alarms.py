@@ -81,6 +81,36 @@ def test_agreeing_detectors_and_unhappy_agents_are_critical() -> None:
     assert raised(["feedback.acceptance"], [{"feedback.acceptance"}])[0].severity == "critical"
 
 
+def test_an_estimated_loss_decides_how_bad_it_is() -> None:
+    def severity(detector: str, **estimate: Any) -> str:
+        night = [
+            result(detector, p=1e-9),
+            result("b", p=1e-9),
+            result("c", p=1e-9),
+            result("accuracy.estimate", **estimate),
+        ]
+        alarms = raise_alarms(judge(night, LIMITS), [{detector}], set(), LIMITS, run_id="run", at=AT)
+        return next(alarm.severity for alarm in alarms if alarm.detector == detector)
+
+    assert severity("a", p=1e-9, effect=0.06) == "critical"
+    assert severity("a", p=0.5, effect=0.01) == "warning"  # three detectors agree, and little is lost
+    assert severity("a", p=None, effect=None, unknown=True) == "critical"  # nobody knows what is lost
+    assert severity("volume", p=1e-9, effect=0.06) == "warning"
+
+
+def test_an_alarm_carries_its_explanation() -> None:
+    (alarm,) = raise_alarms(
+        judge([result("a", p=1e-9)], LIMITS),
+        [{"a"}],
+        set(),
+        LIMITS,
+        run_id="run",
+        at=AT,
+        explain=lambda found: {"recommends": [f"look at {found.detector}"]},
+    )
+    assert alarm.details["recommends"] == ["look at a"]
+
+
 def test_an_alarm_says_what_moved() -> None:
     seen = DetectorResult(
         detector="predictions.types",

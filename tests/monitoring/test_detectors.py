@@ -37,6 +37,12 @@ def types(rng: np.random.Generator, count: int, *, moved: float = 0.0) -> list[s
     return ["new" if rng.random() < moved else f"type {number}" for number in drawn]
 
 
+def edits(rng: np.random.Generator, count: int, *, moved: float = 0.0) -> Vectors:
+    """Most templates are sent as they are; a share `moved` more is rewritten."""
+    changed: Vectors = np.where(rng.random(count) < 0.3 + moved, rng.beta(2, 5, count), 0.0)
+    return changed
+
+
 def texts(rng: np.random.Generator, count: int, *, moved: float = 0.0) -> list[str]:
     written = []
     for _ in range(count):
@@ -83,6 +89,9 @@ DETECTORS: dict[str, tuple[Callable[..., DetectorResult], Callable[..., object],
     "text.unseen_words": (text.unseen_words, texts, 0.3),
     "attributes": (attributes.attribute_drift, ticket_attributes, 0.15),
     "feedback.acceptance": (feedback.acceptance, judged, 0.15),
+    "feedback.override": (feedback.override, flags, 0.15),
+    "feedback.hits_at_3": (feedback.hits_at_3, judged, 0.15),
+    "feedback.edit_distance": (feedback.edit_distance, edits, 0.25),
 }
 
 
@@ -256,10 +265,46 @@ def test_volume_knows_the_weekly_rhythm() -> None:
     assert burst.statistic == pytest.approx(0.5, abs=0.15)
 
 
+def _usual(first: date, count: int) -> dict[date, int]:
+    return {first + timedelta(days=n): 50 if (first + timedelta(days=n)).weekday() >= 5 else 100 for n in range(count)}
+
+
+def test_a_holiday_week_is_no_drift_and_its_days_are_named() -> None:
+    monday = date(2026, 11, 23)
+    christmas = _usual(date(2026, 12, 21), 7) | {date(2026, 12, 24): 8, date(2026, 12, 25): 3, date(2026, 12, 26): 5}
+    result = volume.volume(_usual(monday, 28), christmas)
+    assert result.statistic == pytest.approx(0.0, abs=0.01)
+    assert result.details["quiet_days"] == ["2026-12-24", "2026-12-25", "2026-12-26"]
+    after = volume.volume(_usual(monday + timedelta(days=7), 21) | christmas, _usual(date(2026, 12, 28), 7))
+    assert after.statistic == pytest.approx(0.0, abs=0.01)  # nor does the week after look like a rush
+
+
+def test_a_feed_that_is_broken_for_most_of_a_week_is_no_holiday() -> None:
+    monday = date(2026, 3, 30)
+    broken = _usual(monday, 7) | {monday + timedelta(days=n): 0 for n in range(4)}
+    result = volume.volume(_usual(monday - timedelta(days=28), 28), broken)
+    assert "quiet_days" not in result.details
+    assert result.statistic == pytest.approx(400 / 600)
+    assert result.p_value is not None
+    assert result.p_value < 1e-6
+
+
+def test_few_tickets_a_day_have_no_holidays_by_chance() -> None:
+    rng = np.random.default_rng(9)
+    monday = date(2026, 3, 2)
+
+    def days(first: date, count: int) -> dict[date, int]:
+        return {first + timedelta(days=n): int(rng.poisson(3)) for n in range(count)}
+
+    quiet = [volume.volume(days(monday, 28), days(monday + timedelta(days=28), 7)) for _ in range(RUNS)]
+    assert sum(result.p_value is not None and result.p_value <= NOMINAL for result in quiet) <= AT_MOST
+
+
 @pytest.mark.parametrize(
     ("history", "current"),
     [
         ({}, {}),
+        ({date(2026, 3, 2) + timedelta(days=n): 9 for n in range(10)}, {date(2026, 3, 12): 5}),  # a fresh tenant
         ({}, {date(2026, 3, 2): 5}),
         ({date(2026, 1, 1) + timedelta(days=n): 0 for n in range(28)}, {date(2026, 3, 2): 5}),
     ],

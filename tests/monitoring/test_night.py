@@ -12,11 +12,13 @@ import pytest
 from models.release import promote
 from monitoring.current import period_of, read_period
 from monitoring.night import NightReport, run_night
-from monitoring.performance import read_labelled
+from monitoring.performance import editing, read_judged, read_labelled
 from monitoring.policy import Policy
 from monitoring.reports import prune_pages, write_page
 from tickets import label_queue, monitor_log
 from tickets.errors import InputError, ReleaseError
+from tickets.feedback_log import record_feedback
+from tickets.records import Feedback
 from tickets.workspace import Workspace
 
 FIRST = date(2026, 3, 2)
@@ -34,7 +36,7 @@ def test_a_quiet_fortnight_is_quiet(world: Any) -> None:
     assert night.run.summary["estimated_accuracy"] == pytest.approx(night.run.summary["reference_accuracy"], abs=0.05)
     (kept,) = monitor_log.recent_runs(world.engine)
     assert kept.run_id == f"{NIGHT}-{world.reader.release.version}"
-    assert len(monitor_log.results_of(world.engine, kept.run_id)) == 12
+    assert len(monitor_log.results_of(world.engine, kept.run_id)) == 17
 
 
 def test_a_night_writes_an_evidently_report(world: Any) -> None:
@@ -48,6 +50,9 @@ def test_a_night_writes_an_evidently_report(world: Any) -> None:
     )
     assert night.run.report == f"reports/{night.run.run_id}.json"
     metrics = json.loads((world.workspace.root / night.run.report).read_text())["metrics"]
+    (seen,) = [result for result in night.results if result.detector == "attributes"]
+    assert set(seen.details["evidently"]) == {"amount", "city"}
+    assert seen.details["evidently"]["city"]["drifted"] is False
     named = " ".join(metric["metric_name"] for metric in metrics)
     for column in ("attribute: city", "attribute: amount", "text: words", "prediction: contact type"):
         assert f"column={column}" in named
@@ -82,6 +87,13 @@ def test_a_new_topic_raises_alarms_on_the_second_night_asks_for_labels_and_retra
     assert nights[1].run.status == "alarm"
     assert nights[1].decision.retrain
     assert "scooter" in str(nights[1].results)
+    explained = {alarm.detector: alarm.details for alarm in nights[1].raised}
+    assert "scooter" in explained["confidence.out_of_scope"]["words"]
+    assert explained["confidence.out_of_scope"]["recommends"][0].startswith("Look at the new themes")
+    assert len(explained["feedback.acceptance"]["examples"]) == 5
+    assert {alarm.severity for alarm in nights[1].raised} == {"critical"}  # agents feel it
+    assert "lie outside" in nights[1].run.summary["estimated_accuracy_unknown"]
+    assert nights[1].run.summary["estimated_accuracy"] is None
     assert nights[0].queued == nights[1].queued == 20
     shares = [request.share for request in label_queue.claim(world.engine, "ada", at=datetime.now(UTC), count=99)]
     assert (shares.count("unsure"), shares.count("diverse"), shares.count("random")) == (20, 10, 10)
@@ -220,6 +232,23 @@ def test_after_a_rejected_challenger_the_next_one_waits_for_new_labels(world: An
     champion = {"champion": world.reader.release.version}
     monitor_log.record_event(world.engine, "rejected", at=beaten, model_version="challenger", details=champion)
     assert not night(7).decision.retrain
+
+
+def test_feedback_is_read_with_how_sure_the_model_was_and_how_much_was_rewritten(world: Any) -> None:
+    world.arrive(10, day=FIRST, days=1, seed=8)
+    given = Feedback(
+        feedback_id="edited",
+        suggestion_id="s-t-8-1",
+        ticket_id="t-8-1",
+        action="accepted",
+        at=datetime(2026, 3, 2, 20, tzinfo=UTC),
+        template_id="hello",
+        edit_distance=0.25,
+    )
+    record_feedback(world.engine, given)
+    judged = read_judged(world.engine, *period_of(FIRST, 1), clock="suggested")
+    assert {item.band for item in judged} == {"medium"}
+    assert editing(judged) == [0.25]
 
 
 def test_replayed_history_is_dated_by_when_tickets_were_opened(world: Any) -> None:

@@ -11,8 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.release import Release
-from monitoring.performance import Judged, estimate_accuracy, feedback_figures, label_figures, proportion
-from monitoring.windows import Window, match_weekdays, read_reference, sample
+from monitoring.performance import (
+    Judged,
+    audited_hits,
+    editing,
+    feedback_figures,
+    label_figures,
+    overridden_when_sure,
+    proportion,
+)
+from monitoring.windows import match_weekdays, read_reference, sample
 from tickets.errors import ReleaseError
 
 AT = datetime(2026, 3, 9, tzinfo=UTC)
@@ -45,6 +53,28 @@ def test_only_the_random_share_of_labels_measures_accuracy() -> None:
     assert figures["accuracy_labels"].tickets == 1
 
 
+def test_only_sure_suggestions_that_an_agent_acted_on_count_as_overridden_or_not() -> None:
+    sure = [
+        replace(judged(action, None, "a"), band="high") for action in ("accepted", "corrected", "ignored", "unaided")
+    ]
+    doubtful = replace(judged("corrected", "b", "a"), band="low")
+    assert overridden_when_sure([*sure, doubtful]) == [False, True]
+
+
+def test_what_agents_changed_counts_where_a_template_was_sent() -> None:
+    sent = [replace(judged("accepted", "a", "a"), edit_distance=share) for share in (0.0, None, 0.4)]
+    assert editing(sent) == [0.0, 0.4]
+
+
+def test_hits_of_the_audit_are_of_random_labels_only() -> None:
+    asked = [
+        judged("random", "c", "a", "b", "c"),
+        judged("random", "d", "a", "b", "c", "d"),
+        judged("unsure", "d", "a"),
+    ]
+    assert audited_hits(asked) == [True, False]
+
+
 def test_nothing_judged_gives_no_figure() -> None:
     assert set(feedback_figures([]).values()) == {None}
 
@@ -53,34 +83,6 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
     estimate = proportion([True] * 8 + [False] * 2)
     assert estimate is not None
     assert (estimate.low, estimate.high) == pytest.approx((0.490, 0.943), abs=0.001)
-
-
-def with_accuracy(window: Window, rng: np.random.Generator, probability: np.ndarray) -> Window:
-    """The window with calibrated probabilities, and true types drawn from them."""
-    right = rng.random(len(window)) < probability
-    types = tuple(kind if yes else "other" for kind, yes in zip(window.predicted, right, strict=True))
-    return replace(window, probability=probability, contact_types=types)
-
-
-def test_the_estimate_follows_confidence_where_calibration_holds(release: Release) -> None:
-    rng = np.random.default_rng(4)
-    window = read_reference(release)
-    covered, errors = 0, []
-    for _ in range(40):
-        reference = with_accuracy(window, rng, rng.beta(8, 2, len(window)))
-        current = with_accuracy(window, rng, rng.beta(5, 4, len(window)))
-        estimate = estimate_accuracy(reference, current, least=50)
-        assert estimate is not None
-        truth = float(current.correct.mean())
-        errors.append(abs(estimate.share - truth))
-        covered += estimate.low - 0.02 <= truth <= estimate.high + 0.02
-    assert np.median(errors) < 0.03
-    assert covered >= 36
-
-
-def test_the_estimate_is_unknown_for_a_window_of_ten(release: Release) -> None:
-    window = read_reference(release)
-    assert estimate_accuracy(window, sample(window, 10, seed=0), least=50) is None
 
 
 def test_the_reference_is_matched_to_the_weekdays_of_the_window(release: Release) -> None:

@@ -1,0 +1,107 @@
+"""An alarm's explanation: the types, words and tickets that carry the change, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.release import Release
+from monitoring.detectors.attributes import attribute_drift
+from monitoring.detectors.predictions import predicted_types
+from monitoring.detectors.text import language, unseen_words
+from monitoring.distinctive_words import distinctive_words
+from monitoring.explanations import explain
+from monitoring.windows import Window, read_reference
+from tickets.monitor_log import DetectorResult
+
+
+@pytest.fixture
+def windows(release: Release) -> tuple[Window, Window]:
+    """Halves of the reference; in the second every fourth ticket tells of scooters, is taken for a damage, and is
+    Spanish."""
+    whole = read_reference(release)
+    reference, current = whole.take(np.arange(0, 800, 2)), whole.take(np.arange(1, 800, 2))
+    new = np.arange(400) % 4 == 0
+    return reference, replace(
+        current,
+        texts=tuple("scooter battery exploded" if odd else text for odd, text in zip(new, current.texts, strict=True)),
+        predicted=tuple("damage" if odd else kind for odd, kind in zip(new, current.predicted, strict=True)),
+        languages=tuple("es" if odd else "en" for odd in new),
+        out_of_scope=np.where(new, 0.9, current.out_of_scope),
+        abstained=new,
+        attributes=tuple(
+            {**row, "city": "Braga"} if odd else row for odd, row in zip(new, current.attributes, strict=True)
+        ),
+    )
+
+
+def drifted(name: str, details: dict[str, object] | None = None) -> DetectorResult:
+    return DetectorResult(
+        detector=name, statistic=0.5, limit=0.1, p_value=1e-9, status="drifted", details=details or {}
+    )
+
+
+SEES: dict[str, Callable[[Window, Window], DetectorResult]] = {
+    "predictions.types": lambda a, b: predicted_types(a.predicted, b.predicted),
+    "text.unseen_words": lambda a, b: unseen_words(a.texts, b.texts),
+    "text.language": lambda a, b: language(a.languages, b.languages),
+    "attributes": lambda a, b: attribute_drift(a.attributes, b.attributes),
+    "confidence.out_of_scope": lambda _a, _b: drifted("confidence.out_of_scope"),
+    "confidence.abstained": lambda _a, _b: drifted("confidence.abstained"),
+}
+
+
+@pytest.mark.parametrize("name", SEES)
+def test_each_detector_is_explained_by_the_tickets_that_moved_it(name: str, windows: tuple[Window, Window]) -> None:
+    reference, current = windows
+    told = explain(SEES[name](reference, current), reference, current)
+    assert told.contact_types[0] == "damage"
+    assert {"scooter", "battery", "exploded"} <= set(told.words)
+    texts = dict(zip(current.ticket_ids, current.texts, strict=True))
+    assert len(told.examples) == 5
+    scooters = sum("scooter" in texts[ticket_id] for ticket_id in told.examples)
+    assert scooters >= (1 if name == "predictions.types" else 5)  # other damages are taken for damages too
+
+
+def test_feedback_is_explained_by_what_agents_corrected(windows: tuple[Window, Window]) -> None:
+    reference, current = windows
+    corrected = [current.ticket_ids[row] for row in range(0, 80, 4)]
+    told = explain(drifted("feedback.acceptance"), reference, current, overridden=corrected)
+    assert set(told.examples) <= set(corrected)
+    assert told.contact_types == ["damage"]
+    assert "scooter" in told.words
+
+
+@pytest.mark.parametrize(
+    ("result", "others", "first"),
+    [
+        (drifted("confidence.abstained"), (), "Look at the new themes: a contact type may be missing."),
+        (drifted("feedback.acceptance"), (), "Label the tickets that the queue asks about, then retrain."),
+        (
+            drifted("feedback.acceptance"),
+            (drifted("text.unseen_words"),),
+            "Look at the new themes: a contact type may be missing.",
+        ),
+        (drifted("attributes", {"moved": [{"name": "amount present"}]}), (), "Check the feed of the attribute amount."),
+        (
+            drifted("volume", {"tickets": 300, "expected": 100.0}),
+            (),
+            "Look at volume and staffing: more tickets come than usual.",
+        ),
+    ],
+)
+def test_what_is_recommended_fits_the_alarm(
+    result: DetectorResult, others: tuple[DetectorResult, ...], first: str, windows: tuple[Window, Window]
+) -> None:
+    assert explain(result, *windows, results=others).recommends[0] == first
+
+
+def test_distinctive_words_are_those_one_side_uses_more_and_neither_common_nor_single_ones() -> None:
+    here = ["the scooter broke", "my scooter is the one", "the scooter stopped"] * 10 + ["onlyonce"]
+    there = ["the parcel broke", "my parcel is the one", "the parcel stopped"] * 100
+    assert distinctive_words(here, there) == ["scooter"]
+    assert distinctive_words(there, here) == ["parcel"]
+    assert distinctive_words([], there) == distinctive_words(here, []) == []

@@ -1,0 +1,87 @@
+"""The label mix now: found where types read as they did, unknown where they do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from monitoring.detectors.balance import Signs
+from monitoring.detectors.label_shift import label_shift, mix_weights
+
+TYPES = ["refund", "invoice", "login", "damage"]
+EVEN = [0.25, 0.25, 0.25, 0.25]
+SKEWED = [0.55, 0.15, 0.15, 0.15]
+
+
+def drawn(
+    rng: np.random.Generator, count: int, mix: list[float], *, accuracy: float = 0.8
+) -> tuple[list[str], list[str]]:
+    """True types of a mix, and what a model that is right so often predicts."""
+    true = rng.choice(len(TYPES), count, p=mix)
+    wrong = (true + rng.integers(1, len(TYPES), count)) % len(TYPES)
+    said = np.where(rng.random(count) < accuracy, true, wrong)
+    return [TYPES[row] for row in true], [TYPES[row] for row in said]
+
+
+def test_the_true_mix_is_found_behind_what_the_model_confuses() -> None:
+    rng = np.random.default_rng(1)
+    truth, before = drawn(rng, 2000, EVEN, accuracy=0.6)
+    _, now = drawn(rng, 2000, SKEWED, accuracy=0.6)
+    assert now.count("refund") / 2000 < 0.45  # what the predictions alone say
+    result = label_shift(before, now, truth=truth)
+    assert result.details["mix"]["refund"] == pytest.approx(0.55, abs=0.05)
+    assert result.statistic == pytest.approx(0.30, abs=0.05)
+    assert result.details["low"] < 0.30 < result.details["high"]
+    assert [row["name"] for row in result.details["grew"]] == ["refund"]
+    assert {row["name"] for row in result.details["shrank"]} == {"invoice", "login", "damage"}
+
+
+def test_an_unchanged_mix_has_no_type_that_grew() -> None:
+    rng = np.random.default_rng(2)
+    grew = 0
+    for _ in range(10):
+        truth, before = drawn(rng, 800, EVEN)
+        grew += len(label_shift(before, drawn(rng, 500, EVEN)[1], truth=truth).details["grew"])
+    assert grew <= 4  # of 40 types, each with a chance of one in forty
+
+
+def test_a_model_that_cannot_tell_types_apart_makes_it_unknown() -> None:
+    rng = np.random.default_rng(3)
+    truth, before = drawn(rng, 1000, EVEN, accuracy=0.25)
+    result = label_shift(before, before, truth=truth)
+    assert result.status == "unknown"
+    assert "confuses" in result.details["why"]
+
+
+def test_types_that_read_otherwise_make_it_unknown() -> None:
+    rng = np.random.default_rng(4)
+    truth, before = drawn(rng, 1000, EVEN)
+    _, now = drawn(rng, 1000, SKEWED)
+    sure = {kind: place / 4 for place, kind in enumerate(TYPES)}
+    noise = rng.normal(0, 0.1, (2, 1000))
+
+    def signs(moved: float) -> Signs:
+        values = [np.array([sure[kind] for kind in said]) + noise[row] for row, said in enumerate((before, now))]
+        return Signs(("confidence",), values[0][:, None], values[1][:, None] + moved)
+
+    assert label_shift(before, now, truth=truth, signs=signs(0.0)).status == "ok"  # the mix explains the difference
+    other = label_shift(before, now, truth=truth, signs=signs(0.4))
+    assert other.status == "unknown"
+    assert "confidence" in other.details["why"]
+
+
+def test_reference_tickets_without_a_true_type_have_no_weight() -> None:
+    rng = np.random.default_rng(5)
+    truth, before = drawn(rng, 400, EVEN)
+    some = [kind if row % 2 else None for row, kind in enumerate(truth)]
+    weights = mix_weights(before, before, truth=some)
+    assert set(weights[::2]) == {0.0}
+    assert weights[1::2].mean() == pytest.approx(1.0, abs=0.1)
+
+
+def test_rare_types_are_counted_together() -> None:
+    rng = np.random.default_rng(6)
+    truth, before = drawn(rng, 300, EVEN)
+    rare = [f"rare {row}" for row in range(30)]
+    result = label_shift([*before, *rare], [*before, *rare, "never seen"], truth=[*truth, *rare])
+    assert result.details["mix"]["(rare types)"] == pytest.approx(0.1, abs=0.05)
