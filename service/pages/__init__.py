@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.access import caller_of
 from service.access.roles import role_of_page
+from service.pages import words
 from service.pages.branches import branches
 from service.pages.person import names_itself, person_of
 from service.pages.shown_text import shown_text
@@ -60,6 +61,7 @@ def environment() -> Environment:
     )
     made.filters.update(percent=percent, chance=chance, when=when, confidence=confidence)
     made.filters.update(branches=branches, shown_text=shown_text)
+    made.filters.update(detector=words.detector, event=words.event)
     return made
 
 
