@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -60,9 +61,14 @@ def days(field: str = "date", *, domain: Sequence[str] = (), ticks: int = 6) -> 
     """A day without a time is midnight in UTC; drawn in a reader's own zone it could be the day before."""
     scale: dict[str, Any] = {"type": "utc"}
     if domain:
-        scale["domain"] = list(domain)
+        scale["domain"] = [_moment(day) for day in domain]
     axis = {"format": "%d %b", "tickCount": ticks, "labelOverlap": True}
     return {"field": field, "type": "temporal", "title": None, "axis": axis, "scale": scale}
+
+
+def _moment(day: str) -> int:
+    """Milliseconds since 1970: as text, Vega-Lite would not take a domain for a time."""
+    return 1000 * int(datetime.combine(date.fromisoformat(day), time(), tzinfo=UTC).timestamp())
 
 
 def shares(title: str = "share of tickets") -> dict[str, Any]:

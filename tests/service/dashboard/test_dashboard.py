@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tests.service.conftest import Service
 
 AT = datetime(2026, 3, 9, 4, tzinfo=UTC)
+SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)  # where no database makes a difference
 
 
 def run_of(run_id: str = "2026-03-09-m1", **changes: object) -> MonitorRun:
@@ -125,6 +126,7 @@ def test_runs_stand_newest_first(service: Service) -> None:
     assert rows.index("2026-03-09") < rows.index("2026-03-08") < rows.index("2026-03-07")
 
 
+@SQLITE
 def test_an_alarm_says_what_it_is_about_and_what_to_do(service: Service) -> None:
     made = suggest(service.engine, 1, AT)
     details = {
@@ -154,6 +156,7 @@ def test_names_are_found_in_whatever_explains_an_alarm() -> None:
     assert named(7) == ["7"]
 
 
+@SQLITE
 def test_an_estimate_that_is_unknown_says_why(service: Service) -> None:
     unknown = run_of().summary | {"estimated_accuracy": None, "estimated_accuracy_unknown": "wording <b>moved</b>"}
     monitor_log.record_run(service.engine, run_of(summary=unknown), [], [])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 AT = datetime(2026, 3, 9, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
+SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)  # where no database makes a difference
 
 
 def rows_of(service: Service, chart: str, query: str = "") -> list[dict[str, str]]:
@@ -82,15 +83,14 @@ def test_a_period_without_anything_says_so_and_stands(service: Service) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "query",
-    ["days=8", "since=yesterday", "until=1066-10-14", "since=2026-03-02&until=2026-03-01", "since=1990-01-01"],
-)
-def test_a_period_that_is_none_is_refused_with_words(service: Service, query: str) -> None:
-    for address in ("/dashboard", "/dashboard/charts/volumes.csv"):
-        answer = service.client.get(f"{address}?{query}", headers={"accept": "application/json"})
-        assert answer.status_code == 422, answer.text
-        assert answer.json()["detail"]
+@SQLITE
+def test_a_period_that_is_none_is_refused_with_words(service: Service) -> None:
+    backwards = "since=2026-03-02&until=2026-03-01"
+    for query in ("days=8", "since=yesterday", "until=1066-10-14", backwards, "since=1990-01-01"):
+        for address in ("/dashboard", "/dashboard/charts/volumes.csv"):
+            answer = service.client.get(f"{address}?{query}", headers={"accept": "application/json"})
+            assert answer.status_code == 422, answer.text
+            assert answer.json()["detail"]
 
 
 def test_odd_filters_find_nothing_and_an_unknown_chart_is_not_found(service: Service) -> None:
