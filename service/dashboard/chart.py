@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
 from typing import Any
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -57,18 +56,10 @@ def drawn(description: str, *, height: int, **parts: Any) -> Spec:
     return {"$schema": SCHEMA, "description": description, "width": "container", "height": height, **parts}
 
 
-def days(field: str = "date", *, domain: Sequence[str] = (), ticks: int = 6) -> dict[str, Any]:
+def days(field: str = "date", *, ticks: int = 6) -> dict[str, Any]:
     """A day without a time is midnight in UTC; drawn in a reader's own zone it could be the day before."""
-    scale: dict[str, Any] = {"type": "utc"}
-    if domain:
-        scale["domain"] = [_moment(day) for day in domain]
     axis = {"format": "%d %b", "tickCount": ticks, "labelOverlap": True}
-    return {"field": field, "type": "temporal", "title": None, "axis": axis, "scale": scale}
-
-
-def _moment(day: str) -> int:
-    """Milliseconds since 1970: as text, Vega-Lite would not take a domain for a time."""
-    return 1000 * int(datetime.combine(date.fromisoformat(day), time(), tzinfo=UTC).timestamp())
+    return {"field": field, "type": "temporal", "title": None, "axis": axis, "scale": {"type": "utc"}}
 
 
 def shares(title: str = "share of tickets") -> dict[str, Any]:
@@ -80,7 +71,7 @@ def named(field: str, *, order: Sequence[str] = ()) -> dict[str, Any]:
     told: dict[str, Any] = {"field": field, "type": "nominal", "title": None}
     if order:
         told["scale"] = {"domain": list(order)}
-    return told | {"legend": {"orient": "bottom", "columns": 1, "labelLimit": 260}}
+    return told | {"legend": {"orient": "bottom", "columns": 1, "labelLimit": 260, "symbolOpacity": 1}}
 
 
 def _cell(value: Any) -> Any:

@@ -68,12 +68,11 @@ def drift(runs: Sequence[MonitorRun], results: Mapping[str, Sequence[DetectorRes
     ]
     newest = {row["detector"]: row for row in rows}
     ordered = sorted(newest.values(), key=lambda row: (row["status"] != "drifted", -row["over_limit"]))
-    dates = sorted({row["date"] for row in rows})
     panels = [
         Panel(
             words.detector(last["detector"]),
             last["status"],
-            _panel_spec([row for row in rows if row["detector"] == last["detector"]], dates),
+            _panel_spec([row for row in rows if row["detector"] == last["detector"]]),
         )
         for last in ordered
     ]
@@ -132,7 +131,7 @@ def _changes(runs: Sequence[MonitorRun], events: Sequence[ModelEvent]) -> list[d
     ]
 
 
-def _panel_spec(rows: Sequence[Mapping[str, Any]], dates: Sequence[str]) -> Spec:
+def _panel_spec(rows: Sequence[Mapping[str, Any]]) -> Spec:
     shown = [{**row, "over_limit": min(row["over_limit"], _TALLEST)} for row in rows]
     top = max(1.5, *(row["over_limit"] for row in shown))
     y = {
@@ -143,7 +142,7 @@ def _panel_spec(rows: Sequence[Mapping[str, Any]], dates: Sequence[str]) -> Spec
         "axis": {"values": [0, 1], "format": "d"},
     }
     colour = {"domain": ["ok", "drifted", "unknown"], "range": [BLUE, RED, GREY]}
-    x = days(domain=(dates[0], dates[-1]) if len(dates) > 1 else (), ticks=3)
+    x = days(ticks=3)
     point = {"field": "status", "type": "nominal", "legend": None, "scale": colour}
     return drawn(
         f"{words.detector(rows[0]['detector'])}, in units of its limit",
