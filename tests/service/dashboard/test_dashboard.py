@@ -161,7 +161,7 @@ def test_an_estimate_that_is_unknown_says_why(service: Service) -> None:
     unknown = run_of().summary | {"estimated_accuracy": None, "estimated_accuracy_unknown": "wording <b>moved</b>"}
     monitor_log.record_run(service.engine, run_of(summary=unknown), [], [])
     page = service.client.get("/dashboard").text
-    assert "The estimate is unknown since 2026-03-09: wording &lt;b&gt;moved" in page
+    assert "On the night of 2026-03-09 the estimate is unknown: wording &lt;b&gt;moved" in page
     assert "Unknown: wording" in page
     rows = csv.DictReader(io.StringIO(service.client.get("/dashboard/charts/quality.csv").text))
     assert [(row["figure"], row["share"], row["note"]) for row in rows if "estimated" in row["figure"]] == [

@@ -114,7 +114,7 @@ def test_one_look_tells_how_things_are(service: Service, page: Page) -> None:
     record_traffic(service)
     page.goto("/dashboard")
     expect(page.get_by_role("heading", level=1)).to_have_text("Customers use more words that are new")
-    expect(page.get_by_text("The estimate is unknown since 2026-03-13")).to_be_visible()
+    expect(page.get_by_text("On the night of 2026-03-13 the estimate is unknown")).to_be_visible()
     for chart in ("quality", "acceptance", "volumes", "labels", *(f"drift-{number}" for number in range(1, 6))):
         expect(page.locator(f"#chart-{chart}.drawn svg")).to_be_visible()
     expect(page.get_by_role("row", name="Your invoice").get_by_text("always edited")).to_be_visible()
