@@ -14,8 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from tickets.database import feedback, label_queue, labels, suggestions
-from tickets.label_queue import CLAIM_LASTS
 
+_LEFT_LYING = 30 * 60  # seconds after which a claim lapses: a label given later says nothing of the work it took
 EDITED = 0.05  # a template counts as edited when more of its text than this was changed
 
 
@@ -156,7 +156,7 @@ def newest_day(engine: sa.Engine) -> datetime | None:
 
 def _seconds(claimed_at: datetime | None, at: datetime) -> float | None:
     taken = (at - claimed_at) if claimed_at is not None else None
-    return taken.total_seconds() if taken is not None and 0 <= taken.total_seconds() <= _LONGEST else None
+    return taken.total_seconds() if taken is not None and 0 <= taken.total_seconds() <= _LEFT_LYING else None
 
 
 def _of_kind(part: Slice) -> Sequence[sa.ColumnElement[bool]]:
@@ -169,6 +169,3 @@ def _day(engine: sa.Engine, time: sa.Column[datetime]) -> sa.ColumnElement[Any]:
     if engine.dialect.name == "sqlite":
         return sa.func.substr(time, 1, 10, type_=sa.String)
     return sa.cast(sa.func.timezone("UTC", time), sa.Date)
-
-
-_LONGEST = CLAIM_LASTS.total_seconds()

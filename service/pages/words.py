@@ -32,6 +32,8 @@ _SHARES: Mapping[str, str] = {
     "unsure": "the model was unsure",
     "diverse": "unlike others",
     "random": "drawn at random",
+    "suspect": "an earlier label looks wrong",
+    "gold": "a check of labelling itself",
 }
 
 
