@@ -64,6 +64,11 @@ suggestions = sa.Table(
     sa.Column("abstained", sa.Boolean, nullable=False),
     sa.Column("ticket", sa.JSON, nullable=False),
     sa.Column("suggestion", sa.JSON, nullable=False),
+    _text("language", nullable=True),  # these three stand in the JSON too; here they are counted fast
+    _text("channel", nullable=True),
+    _text("arm", nullable=True),
+    # All that counting tickets by day asks for, so that no ticket is read for it.
+    sa.Index("ix_suggestions_by_day", "created_at", "contact_type", "language", "channel", "ticket_id"),
 )
 feedback = sa.Table(
     "feedback",
@@ -206,6 +211,16 @@ model_events = sa.Table(  # the model's timeline
     _text("kind"),  # trained | promoted | rejected | rolled back | retrain decided
     _text("model_version", nullable=True),
     sa.Column("details", sa.JSON, nullable=False),
+)
+alerts = sa.Table(  # what was told to whom: a subject once a channel
+    "alerts",
+    metadata,
+    sa.Column("subject", sa.String(220), primary_key=True),  # alarm:<alarm_id> | event:<event_id>
+    sa.Column("channel", sa.String(20), primary_key=True),  # webhook | e-mail
+    _text("status"),  # sent | failed
+    _time("at", index=True),  # of the last attempt
+    sa.Column("attempts", sa.Integer, nullable=False),
+    _text("reason", nullable=True),  # why it failed; holds no ticket text, no address
 )
 api_keys = sa.Table(
     "api_keys",

@@ -28,6 +28,9 @@ def suggestion_columns(ticket: Ticket, suggestion: Suggestion) -> dict[str, Any]
         "contact_type": first.contact_type if first else None,
         "probability": first.probability if first else None,
         "abstained": suggestion.abstained,
+        "language": ticket.language,
+        "channel": ticket.channel,
+        "arm": suggestion.arm,
     }
 
 

@@ -20,6 +20,9 @@ EventKind = Literal[
 ]
 
 
+_AT_ONCE = 400  # ids in one query
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorResult:
     """What one detector saw. `unknown` means its assumptions failed; `details` holds sample sizes and what moved."""
@@ -96,6 +99,18 @@ def recent_runs(engine: sa.Engine, *, limit: int = 60) -> list[MonitorRun]:
         return [MonitorRun(**row) for row in connection.execute(query).mappings()]
 
 
+def runs_between(engine: sa.Engine, first: str, last: str) -> list[MonitorRun]:
+    """Nights from the day `first` to the day `last`, both included, newest first."""
+    table = monitor_runs
+    query = (
+        sa.select(table)
+        .where(table.c.as_of >= first, table.c.as_of <= last)
+        .order_by(table.c.as_of.desc(), table.c.started_at.desc())
+    )
+    with engine.connect() as connection:
+        return [MonitorRun(**row) for row in connection.execute(query).mappings()]
+
+
 def results_of(engine: sa.Engine, run_id: str) -> list[DetectorResult]:
     """In alphabetical order of detectors."""
     table = detector_results
@@ -103,6 +118,21 @@ def results_of(engine: sa.Engine, run_id: str) -> list[DetectorResult]:
     query = sa.select(*columns).where(table.c.run_id == run_id).order_by(table.c.detector)
     with engine.connect() as connection:
         return [DetectorResult(**row) for row in connection.execute(query).mappings()]
+
+
+def results_of_runs(engine: sa.Engine, run_ids: Sequence[str]) -> dict[str, list[DetectorResult]]:
+    """run id -> its results, in alphabetical order of detectors; a run without results is missing."""
+    table = detector_results
+    columns = (table.c.detector, table.c.statistic, table.c.limit, table.c.p_value, table.c.status, table.c.details)
+    found: dict[str, list[DetectorResult]] = {}
+    with engine.connect() as connection:
+        for start in range(0, len(run_ids), _AT_ONCE):
+            some = list(run_ids[start : start + _AT_ONCE])
+            query = sa.select(table.c.run_id, *columns).where(table.c.run_id.in_(some)).order_by(table.c.detector)
+            for row in connection.execute(query).mappings():
+                values = dict(row)
+                found.setdefault(values.pop("run_id"), []).append(DetectorResult(**values))
+    return found
 
 
 def recent_alarms(engine: sa.Engine, *, limit: int = 60, only_open: bool = False) -> list[Alarm]:

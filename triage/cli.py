@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickets.errors import MachineError, TriageError
+from triage.alert_commands import alerts_app
 from triage.challenger_commands import app as challenger_app
 from triage.debug_commands import add_debug_command
 from triage.experiment_commands import add_experiment_commands
@@ -34,6 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(alerts_app, name="alerts")
 app.add_typer(challenger_app, name="challenger")
 app.add_typer(keys_app, name="keys")
 app.add_typer(labels_app, name="labels")

@@ -186,6 +186,25 @@ class PrivacySettings(BaseModel):
     )
 
 
+class AlertSettings(BaseModel):
+    """TRIAGE_ALERTS__*: who is told of alarms, rollbacks and retraining (docs/dashboard.md)."""
+
+    webhook_url: SecretStr | None = Field(
+        default=None, description="A Slack incoming webhook, or what takes the same JSON."
+    )
+    email_to: str = Field(default="", description="Who reads alerts by e-mail, by commas.")
+    email_from: str = Field(default="", description="The sender of that mail; its first reader when not set.")
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        description="The mail server, smtp://user:password@host:587 (STARTTLS) or smtps://; ?starttls=no for none.",
+    )
+    dashboard_url: str = Field(default="", description="The dashboard's address, for a link in alerts.")
+    seconds: float = Field(default=10.0, gt=0, description="How long a webhook or a mail server may take.")
+
+    def readers(self) -> tuple[str, ...]:
+        return tuple(_by_commas(self.email_to))
+
+
 class Settings(BaseSettings):
     """TRIAGE_* settings, nested with `__`."""
 
@@ -221,6 +240,7 @@ class Settings(BaseSettings):
     access: AccessSettings = Field(default_factory=AccessSettings)
     oidc: OidcSettings = Field(default_factory=OidcSettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
     source_url: SecretStr | None = Field(
         default=None, description='SQLAlchemy URL of the database that a dataset with format = "database" is read from.'
     )

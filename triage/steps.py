@@ -282,8 +282,13 @@ def nightly(
     from monitoring.night import run_night
     from pipeline.extract import extract
     from pipeline.nightly import take_up
+    from triage.alerts import told_at_the_end
 
-    with opened(settings, "nightly") as (workspace, engine), spark_for(settings) as spark:
+    with (
+        opened(settings, "nightly") as (workspace, engine),
+        told_at_the_end(settings, engine, report),
+        spark_for(settings) as spark,
+    ):
         extract(workspace, engine, as_of=as_of, report=report)
         take_up(workspace, as_of=as_of, spark=spark, report=report)
         score(workspace, spark, as_of=as_of, report=report)

@@ -6,18 +6,24 @@ import csv
 import io
 import json
 from typing import Annotated
+from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
-from service.dashboard import charts, experiments, state
+from service.dashboard import cost_chart, experiments, state
+from service.dashboard.alarm_cards import alarm_groups
+from service.dashboard.board import CHARTS, read_board, reasons_of
+from service.dashboard.filters import PERIODS, DashboardAddress
+from service.dashboard.traffic_charts import label_cost
 from service.pages import render
 from service.problems import Problem
 from service.serving import Held
-from tickets import experiment_log, label_queue, monitor_log
+from tickets import alert_log, experiment_log, label_queue, monitor_log, traffic
 from tickets.monitor_log import MonitorRun
+from tickets.ticket_queue import seen_values
 
-RUNS = 30  # shown in the table and in the charts
+Address = Annotated[DashboardAddress, Depends()]
 # Evidently's page is one file with its scripts inside. It runs in a frame of its own origin and may reach nothing.
 _REPORT_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:; "
@@ -29,25 +35,56 @@ router = APIRouter(prefix="/dashboard", include_in_schema=False)
 
 
 @router.get("")
-def dashboard(request: Request, held: Held) -> HTMLResponse:
+def dashboard(request: Request, held: Held, address: Address) -> HTMLResponse:
     """Status, figures, alarms, charts, labels, models and runs on one page."""
-    runs = monitor_log.recent_runs(held.engine, limit=RUNS)
-    results = {run.run_id: monitor_log.results_of(held.engine, run.run_id) for run in runs}
+    board = read_board(held, address)
+    newest = monitor_log.recent_runs(held.engine, limit=1)
     alarms = monitor_log.recent_alarms(held.engine, only_open=True)
     loaded = held.releases.loaded
+    languages, channels = seen_values(held.engine)
     return render(
         request,
         "dashboard.html",
-        status=state.status_line(runs, alarms, serving=loaded.version if loaded else None),
-        figures=state.figures(runs[0]) if runs else [],
-        runs=runs,
-        latest=results[runs[0].run_id] if runs else [],
-        alarms=state.alarm_groups(alarms),
+        address=address,
+        period=board.period,
+        periods=PERIODS,
+        languages=languages,
+        channels=channels,
+        status=state.status_line(newest, alarms, serving=loaded.version if loaded else None),
+        figures=state.figures(newest[0]) if newest else [],
+        newest=newest[0] if newest else None,
+        latest=monitor_log.results_of(held.engine, newest[0].run_id) if newest else [],
+        runs=board.runs,
+        reported=next(
+            (run for run in [*newest, *board.runs] if state.report_page(held.workspace, run) is not None), None
+        ),
+        alarms=alarm_groups(alarms),
+        alerts=state.alerts_told(alert_log.newest_alerts(held.engine)),
         queue=label_queue.counts(held.engine),
-        timeline=monitor_log.model_timeline(held.engine, limit=20),
-        quality=charts.quality(runs),
-        drift=charts.drift(runs, results),
+        cost=label_cost(traffic.labels_given(held.engine, board.slice)),
+        events=[(event, reasons_of(event)) for event in board.events],
+        templates=board.templates,
+        charts={name: board.chart(name) for name in ("quality", "acceptance", "volumes", "drift", "labels")},
     )
+
+
+@router.get("/charts/{name}.csv")
+def chart_as_csv(held: Held, name: str, address: Address) -> Response:
+    """The numbers of one chart, with the page's filters."""
+    if name not in CHARTS:
+        raise Problem(404, "unknown-chart", "there is no such chart.", hint=f"There are {', '.join(CHARTS)}.")
+    board = read_board(held, address)
+    file = f"{name}-{board.period.first}-{board.period.last}.csv"
+    return _csv(board.chart(name).as_csv(), file)
+
+
+@router.get("/ticket")
+def example_ticket(held: Held, id: Annotated[str, Query(max_length=200)]) -> RedirectResponse:  # noqa: A002  # the address
+    """An example ticket, on the console, with its newest suggestion."""
+    found = traffic.newest_suggestion(held.engine, id) if "\x00" not in id else None
+    if found is None:
+        raise Problem(404, "unknown-ticket", "no suggestion was kept for this ticket.", hint="Look in your helpdesk.")
+    return RedirectResponse(f"/console/suggestions/{quote(found, safe='')}", status_code=303)
 
 
 @router.get("/experiments")
@@ -67,7 +104,7 @@ def experiments_page(
         damaged=damaged,
         by=by,
         figures=experiments.FIGURES,
-        cost=charts.quality_beside_cost(shown),
+        cost=cost_chart.quality_beside_cost(shown),
     )
 
 
@@ -75,11 +112,7 @@ def experiments_page(
 def experiments_as_csv(held: Held) -> Response:
     """One row a run, every knob and every figure; those judged on other tickets too."""
     runs, _ = experiment_log.read_runs(held.workspace)
-    return Response(
-        experiments.runs_as_csv(runs),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="experiments.csv"'},
-    )
+    return _csv(experiments.runs_as_csv(runs), "experiments.csv")
 
 
 @router.get("/runs/{run_id}.csv")
@@ -95,11 +128,7 @@ def results_as_csv(held: Held, run_id: str) -> Response:
         rows.writerow(
             [run_id, run.as_of, run.model_version, result.detector, *numbers, result.status, details],
         )
-    return Response(
-        text.getvalue(),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{run_id}.csv"'},
-    )
+    return _csv(text.getvalue(), f"{run_id}.csv")
 
 
 @router.get("/runs/{run_id}/report")
@@ -126,10 +155,16 @@ def one_run(request: Request, held: Held, run_id: str) -> HTMLResponse:
         run=run,
         figures=state.figures(run),
         results=monitor_log.results_of(held.engine, run_id),
-        alarms=state.alarm_groups(monitor_log.alarms_of(held.engine, run_id)),
+        alarms=alarm_groups(monitor_log.alarms_of(held.engine, run_id)),
         metrics=state.report_figures(held.workspace, run),
         has_page=state.report_page(held.workspace, run) is not None,
     )
+
+
+def _csv(text: str, file: str) -> Response:
+    """A file to save."""
+    headers = {"Content-Disposition": f'attachment; filename="{file}"'}
+    return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _find(held: Held, run_id: str) -> MonitorRun:

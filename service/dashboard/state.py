@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from service.dashboard.alarm_cards import importance
+from service.dashboard.nights import unknown_because
+from tickets.alert_log import Alert
 from tickets.monitor_log import Alarm, MonitorRun
 from tickets.workspace import Workspace
 
@@ -33,23 +36,16 @@ class Figure:
     high: float | None
     tickets: int
     meaning: str
+    why_unknown: str = ""
 
 
 _FIGURES = (
     ("acceptance", "Accepted", "suggestions that agents took as they were, of those they acted on"),
     ("accuracy_labels", "Right, by random labels", "first contact type, on tickets drawn at random and labelled"),
-    ("estimated_accuracy", "Right, estimated", "first contact type, foretold from confidence alone"),
+    ("estimated_accuracy", "Right, estimated", "first contact type, foretold from how sure the model is"),
     ("hits_at_3", "Among the first three", "the contact type agents chose was among the first three"),
-    ("abstained", "Abstained", "tickets where the model pre-selects nothing"),
+    ("abstained", "Left open", "tickets where the model chooses nothing beforehand"),
 )
-
-
-_TITLES = {
-    "agents": "What agents do",
-    "tickets": "What customers write",
-    "volume": "How many tickets come",
-    "model": "What the model makes of it",
-}
 
 
 def status_line(runs: Sequence[MonitorRun], alarms: Sequence[Alarm], *, serving: str | None) -> StatusLine:
@@ -73,26 +69,13 @@ def status_line(runs: Sequence[MonitorRun], alarms: Sequence[Alarm], *, serving:
 
 def _alarming(alarms: Sequence[Alarm], looked: str) -> StatusLine:
     """The most important alarm in large letters: one change in the world is seen by several detectors."""
-    ranked = sorted(alarms, key=_importance)
+    ranked = sorted(alarms, key=importance)
     first = ranked[0].details.get("headline", ranked[0].message.rstrip("."))
     since = min(alarm.raised_at for alarm in alarms)
     many = "1 alarm is open" if len(alarms) == 1 else f"{len(alarms)} alarms are open"
     critical = sum(alarm.severity == "critical" for alarm in alarms)
     told = f"{many}, {critical} of them critical" if critical and len(alarms) > 1 else many
     return StatusLine("bad", first, f"{told}, since {since:%Y-%m-%d %H:%M} UTC. {looked}")
-
-
-def alarm_groups(alarms: Sequence[Alarm]) -> list[tuple[str, list[Alarm]]]:
-    """Alarms under a title that says what they are about, the most important first."""
-    groups: dict[str, list[Alarm]] = {}
-    for alarm in sorted(alarms, key=_importance):
-        groups.setdefault(_TITLES.get(alarm.details.get("about", ""), "Other changes"), []).append(alarm)
-    return list(groups.items())
-
-
-def _importance(alarm: Alarm) -> tuple[int, str]:
-    """As monitoring ranked them; alarms without a rank come last."""
-    return int(alarm.details.get("place", 99)), alarm.detector
 
 
 def figures(run: MonitorRun) -> list[Figure]:
@@ -106,9 +89,22 @@ def figures(run: MonitorRun) -> list[Figure]:
             summary.get(f"{key}_high"),
             int(summary.get(f"{key}_tickets") or 0),
             meaning,
+            unknown_because(run) if key == "estimated_accuracy" else "",
         )
         for key, name, meaning in _FIGURES
     ]
+
+
+def alerts_told(alerts: Sequence[Alert]) -> str:
+    """Whether alerts go out, in a sentence; "" where none was ever tried. `alerts` newest first."""
+    if not alerts:
+        return ""
+    failed = [alert for alert in alerts if alert.status == "failed"]
+    if failed:
+        newest = failed[0]
+        many = "An alert" if len(failed) == 1 else f"{len(failed)} alerts"
+        return f"{many} could not be sent by {newest.channel}: {newest.reason}. The next night tries again."
+    return f"Told by {alerts[0].channel}, last {alerts[0].at:%Y-%m-%d %H:%M} UTC."
 
 
 def report_page(workspace: Workspace, run: MonitorRun) -> Path | None:

@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 
 from service.access import caller_of
 from service.access.roles import role_of_page
+from service.pages import words
 from service.pages.branches import branches
 from service.pages.person import names_itself, person_of
 from service.pages.shown_text import is_html, shown_text
@@ -63,6 +64,7 @@ def environment() -> Environment:
     made.filters.update(branches=branches, shown_text=shown_text)
     made.tests["html"] = is_html
     made.globals["band_words"] = BAND_WORDS
+    made.filters.update(detector=words.detector, event=words.event)
     return made
 
 

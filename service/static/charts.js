@@ -15,10 +15,12 @@ for (const chart of document.querySelectorAll("[data-chart]")) {
     tooltip: false,
     theme: dark ? "dark" : undefined,
     config: {
+      aria: false, // the picture's place says what it shows, and the table says the rest
       background: "transparent",
       view: { stroke: "transparent" },
-      axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line },
-      legend: { labelColor: ink },
+      mark: { aria: false },
+      axis: { aria: false, labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line },
+      legend: { aria: false, labelColor: ink },
     },
   }).then(() => chart.classList.add("drawn"));
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from service.dashboard.charts import quality_beside_cost
+from service.dashboard.cost_chart import quality_beside_cost
 from service.dashboard.experiments import ALL, MOST_RUNS, UNKNOWN, show
 from tickets.experiment_log import ExperimentRun, append_run, runs_path
 

@@ -13,9 +13,12 @@ import pytest
 
 from monitoring.night import run_night
 from monitoring.policy import Policy
-from service.dashboard.charts import drift, over_limit, quality
-from service.dashboard.state import alarm_groups, status_line
+from service.dashboard.alarm_cards import alarm_groups, named
+from service.dashboard.nights import drift, over_limit, quality
+from service.dashboard.state import status_line
+from tests.service.dashboard.traffic import suggest
 from tickets import monitor_log
+from tickets.alert_log import record_attempt
 from tickets.label_queue import LabelRequest, enqueue
 from tickets.monitor_log import Alarm, DetectorResult, MonitorRun
 from tickets.records import Ticket
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from tests.service.conftest import Service
 
 AT = datetime(2026, 3, 9, 4, tzinfo=UTC)
+SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)  # where no database makes a difference
 
 
 def run_of(run_id: str = "2026-03-09-m1", **changes: object) -> MonitorRun:
@@ -78,10 +82,14 @@ def test_before_the_first_night_every_part_says_so(service: Service) -> None:
     assert answer.status_code == 200
     for words in (
         "Not watched yet",
-        "No night was monitored yet",
+        "No night in this period",
         "Nothing was asked yet",
-        "No runs yet",
         "No figure yet",
+        "Agents have judged nothing in this period",
+        "No ticket came in this period",
+        "No night has had enough tickets",
+        "Too few to say which templates nobody uses",
+        "No model was trained or put into service",
     ):
         assert words in answer.text
 
@@ -107,15 +115,58 @@ def test_alarms_detectors_models_and_labels_are_shown_as_text(service: Service) 
     assert "<b>scooter" not in page
     assert "&lt;b&gt;scooter" in page
     assert "by hand" in page
-    assert "<dt>open</dt><dd>1</dd>" in page
+    assert "<dt>to label</dt><dd>1</dd>" in page
 
 
 def test_runs_stand_newest_first(service: Service) -> None:
     for day in ("2026-03-07", "2026-03-09", "2026-03-08"):
         monitor_log.record_run(service.engine, run_of(f"{day}-m1"), [], [])
     page = service.client.get("/dashboard").text
-    rows = page[page.index('id="runs"') :]
+    rows = page[page.index('id="nights"') :]
     assert rows.index("2026-03-09") < rows.index("2026-03-08") < rows.index("2026-03-07")
+
+
+@SQLITE
+def test_an_alarm_says_what_it_is_about_and_what_to_do(service: Service) -> None:
+    made = suggest(service.engine, 1, AT)
+    details = {
+        "contact_types": [{"path": "Payments::<i>Refund</i>", "before": 0.1}, "Account"],
+        "words": [["scooter", 3.5], {"word": "helmet"}],
+        "examples": [made.ticket_id, {"ticket_id": "T 9/&"}],
+        "recommends": "Label the tickets that wait.",
+    }
+    monitor_log.record_run(service.engine, run_of(status="alarm"), [], [replace(alarm_of(), details=details)])
+    record_attempt(service.engine, ["alarm:a1"], "webhook", at=AT, failed="the webhook answered 404")
+    page = service.client.get("/dashboard").text
+    assert "<dd>Payments › &lt;i&gt;Refund&lt;/i&gt;, Account</dd>" in page
+    assert "<dd>scooter, helmet</dd>" in page
+    assert "Label the tickets that wait." in page
+    assert 'href="/dashboard/ticket?id=T%209/%26"' in page
+    assert "An alert could not be sent by webhook: the webhook answered 404." in page
+    example = service.client.get(f"/dashboard/ticket?id={made.ticket_id}", follow_redirects=False)
+    assert (example.status_code, example.headers["location"]) == (303, "/console/suggestions/s-1")
+    assert service.client.get("/dashboard/ticket?id=T%209").status_code == 404
+    assert service.client.get("/dashboard/ticket?id=%00").status_code == 404
+
+
+def test_names_are_found_in_whatever_explains_an_alarm() -> None:
+    assert named(None) == named([]) == named([{}, [], ""]) == []
+    assert named("once") == ["once"]
+    assert named({"word": "w", "share": 0.5}) == ["w"]
+    assert named(7) == ["7"]
+
+
+@SQLITE
+def test_an_estimate_that_is_unknown_says_why(service: Service) -> None:
+    unknown = run_of().summary | {"estimated_accuracy": None, "estimated_accuracy_unknown": "wording <b>moved</b>"}
+    monitor_log.record_run(service.engine, run_of(summary=unknown), [], [])
+    page = service.client.get("/dashboard").text
+    assert "On the night of 2026-03-09 the estimate is unknown: wording &lt;b&gt;moved" in page
+    assert "Unknown: wording" in page
+    rows = csv.DictReader(io.StringIO(service.client.get("/dashboard/charts/quality.csv").text))
+    assert [(row["figure"], row["share"], row["note"]) for row in rows if "estimated" in row["figure"]] == [
+        ("right, estimated", "", "wording <b>moved</b>")
+    ]
 
 
 def test_one_run_and_its_csv(service: Service) -> None:
@@ -197,7 +248,8 @@ def test_the_most_important_alarm_is_the_headline_and_the_others_stand_in_groups
     line = status_line([run_of()], [types, felt], serving="m1")
     assert (line.tone, line.words) == ("bad", "Agents refuse")
     assert line.sentence.startswith("2 alarms are open, 2 of them critical, since 2026-03-09 04:00 UTC.")
-    assert alarm_groups([types, felt, alarm_of()]) == [
+    grouped = alarm_groups([types, felt, alarm_of()])
+    assert [(title, [card.alarm for card in cards]) for title, cards in grouped] == [
         ("What agents do", [felt]),
         ("What customers write", [types]),
         ("Other changes", [alarm_of()]),
@@ -208,6 +260,7 @@ def test_the_most_important_alarm_is_the_headline_and_the_others_stand_in_groups
 def test_charts_hold_the_numbers_of_their_tables() -> None:
     runs = [run_of("2026-03-09-m1"), run_of("2026-03-08-m1")]
     shares = quality(runs)
+    assert shares.spec is not None
     assert shares.spec["data"]["values"] == shares.rows
     assert [row["date"] for row in shares.rows] == ["2026-03-08", "2026-03-08", "2026-03-09", "2026-03-09"]
     drawn = drift(runs, {run.run_id: [result_of(), result_of("volume", statistic=None)] for run in runs})

@@ -1,0 +1,148 @@
+"""Alerts: new alarms, rollbacks and decisions to retrain, told by webhook and e-mail, each once.
+
+One message a night and channel tells all that is new there. What could not be sent is noted and tried again the next
+night, for a week. A message holds fixed words, model versions, counts and reasons, never a word that a customer wrote:
+alarms are told by their headline, and the dashboard, behind a login, says the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+import structlog
+
+from monitoring.alarms import SIGNS
+from tickets.alert_log import Channel, record_attempt, sent_subjects
+from tickets.monitor_log import Alarm, ModelEvent, model_timeline, recent_alarms
+
+log = structlog.get_logger()
+
+TRIED_FOR = timedelta(days=7)  # what is older is news no more
+_MOST = 1000  # alarms and events that are looked at: weeks of nights
+_LISTED = 20  # lines of a message
+# Events worth a message; trainings and promotions are what one expects.
+_EVENTS: Mapping[str, str] = {
+    "rolled back": "An earlier model is served again",
+    "retrain decided": "A new model will be trained",
+    "quarantined": "A trained model was set aside",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One thing to tell: what it is about (`alarm:<id>`, `event:<id>`), how urgent it is, and a sentence."""
+
+    subject: str
+    urgent: bool
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent: a title of one line, and lines below it. `link` is the dashboard's address, "" for none."""
+
+    title: str
+    lines: tuple[str, ...]
+    link: str = ""
+
+
+class Sends(Protocol):
+    """A way to the reader. Raises SendError."""
+
+    @property
+    def channel(self) -> Channel: ...
+
+    def send(self, message: Message) -> None: ...
+
+
+class SendError(Exception):
+    """A message did not get through; the text says why, without address, password or content."""
+
+
+def tell_news(engine: sa.Engine, ways: Sequence[Sends], *, now: datetime, link: str = "") -> dict[Channel, str]:
+    """Tell each way what it has not been told; what came of it, in words. One way's failure is no other's."""
+    told: dict[Channel, str] = {}
+    for way in ways:
+        known = sent_subjects(engine, way.channel)
+        news = [item for item in news_since(engine, now - TRIED_FOR) if item.subject not in known]
+        if not news:
+            told[way.channel] = "nothing new"
+            continue
+        failed = try_to_send(way, digest(news, link=link))
+        record_attempt(engine, [item.subject for item in news], way.channel, at=now, failed=failed)
+        told[way.channel] = f"{len(news)} told" if failed is None else f"not sent: {failed}"
+    return told
+
+
+def try_to_send(way: Sends, message: Message) -> str | None:
+    """None, or why it failed."""
+    try:
+        way.send(message)
+    except SendError as error:
+        log.warning("alert not sent", channel=way.channel, reason=str(error))
+        return str(error)
+    return None
+
+
+def news_since(engine: sa.Engine, since: datetime) -> list[News]:
+    """Alarms and events since a time, the most urgent first, each kind oldest first."""
+    alarms = [alarm for alarm in recent_alarms(engine, limit=_MOST) if alarm.raised_at >= since]
+    events = [event for event in model_timeline(engine, limit=_MOST) if event.at >= since and event.kind in _EVENTS]
+    news = [*map(_of_alarm, reversed(alarms)), *map(_of_event, reversed(events))]
+    return sorted(news, key=lambda item: not item.urgent)
+
+
+def digest(news: Sequence[News], *, link: str = "") -> Message:
+    """All news in one message."""
+    alarms = sum(item.subject.startswith("alarm:") for item in news)
+    urgent = sum(item.urgent for item in news)
+    counted = [_counted(alarms, "alarm"), _counted(len(news) - alarms, "event of the models", "events of the models")]
+    title = "Triage: " + " and ".join(part for part in counted if part)
+    if urgent:
+        title += f", {urgent} urgent"
+    lines = [f"{'URGENT: ' if item.urgent else ''}{item.words}" for item in news[:_LISTED]]
+    if len(news) > _LISTED:
+        lines.append(f"And {len(news) - _LISTED} more.")
+    return Message(title, tuple(lines), link)
+
+
+def trial_message(link: str = "") -> Message:
+    """What `triage alerts test` sends."""
+    return Message("Triage: a test", ("Alerts arrive here. Nothing has happened.",), link)
+
+
+def _of_alarm(alarm: Alarm) -> News:
+    closed = ", over since" if alarm.closed_at is not None else ""
+    words = f"{_headline(alarm)} ({alarm.detector}, {alarm.raised_at:%Y-%m-%d}{closed})."
+    return News(f"alarm:{alarm.alarm_id}", alarm.severity == "critical" and not closed, words)
+
+
+def _headline(alarm: Alarm) -> str:
+    """The alarm's headline where it is one of the fixed ones: others may quote what customers write."""
+    sign, said = SIGNS.get(alarm.detector), alarm.details.get("headline")
+    if sign is None:
+        return f"{alarm.detector} changed"
+    return str(said) if said in (sign.words, sign.fell) else sign.words
+
+
+def _of_event(event: ModelEvent) -> News:
+    told = [f"{_EVENTS[event.kind]}: {event.model_version or 'unknown'}"]
+    if event.details.get("from"):
+        told.append(f"instead of {event.details['from']}")
+    reasons = _reasons(event.details)
+    words = f"{' '.join(told)} ({event.at:%Y-%m-%d}).{' ' + reasons if reasons else ''}"
+    return News(f"event:{event.event_id}", event.kind == "rolled back", words)
+
+
+def _reasons(details: Mapping[str, Any]) -> str:
+    """Reasons of decisions are sentences of ours: detectors, counts and days."""
+    reasons = details.get("reasons", ())
+    return " ".join(str(reason) for reason in reasons) if isinstance(reasons, list | tuple) else ""
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return "" if number == 0 else f"{number} {one if number == 1 else many or one + 's'}"

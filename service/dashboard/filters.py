@@ -1,0 +1,121 @@
+"""The dashboard's filters as they stand in an address: a period, a language, a channel.
+
+Without days of its own the period ends today, or, where nothing came in it, on the newest day that has anything: a
+dashboard that is opened long after the last night shows that night.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+from fastapi import Query
+
+from service.problems import FieldError, Problem
+from tickets.traffic import Slice
+
+PERIODS = (7, 30, 90)
+_USUAL = 30
+_LONGEST = 1096  # days: three years
+_BY_WEEK_FROM = 45  # days; drawn by day, more would be a comb
+_NAMES = ("days", "since", "until", "language", "channel")
+Word = Annotated[str, Query(max_length=200)]
+Day = Annotated[str, Query(max_length=10)]
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Days in UTC, both included."""
+
+    first: date
+    last: date
+
+    @property
+    def days(self) -> int:
+        return (self.last - self.first).days + 1
+
+    @property
+    def by_week(self) -> bool:
+        return self.days > _BY_WEEK_FROM
+
+    def step_of(self, day: str) -> str:
+        """The day itself, or the Monday of its week where the period is drawn by weeks."""
+        if not self.by_week:
+            return day
+        read = date.fromisoformat(day)
+        return (read - timedelta(days=read.weekday())).isoformat()
+
+    def steps(self) -> list[str]:
+        """Every step of the period, those without anything too."""
+        days = (self.first + timedelta(days=number) for number in range(self.days))
+        return list(dict.fromkeys(self.step_of(day.isoformat()) for day in days))
+
+
+@dataclass(frozen=True)
+class DashboardAddress:
+    """What the address says, as it is written. `since` and `until` are days in UTC, both included, and go before
+    `days`. Read by FastAPI from the query string."""
+
+    days: Literal["", "7", "30", "90"] = ""
+    since: Day = ""
+    until: Day = ""
+    language: Word = ""
+    channel: Word = ""
+
+    @property
+    def split(self) -> bool:
+        """Whether only some of the tickets are asked for."""
+        return bool(self.language or self.channel)
+
+    @property
+    def query(self) -> str:
+        """`?days=7&language=de`, or nothing at all."""
+        written = urlencode({name: value for name in _NAMES if (value := getattr(self, name))})
+        return f"?{written}" if written else ""
+
+    def period(self, *, today: date, newest: Sequence[date]) -> Period:
+        """`newest` are the newest days that have anything; in simulated time they may lie ahead. Raises Problem for
+        what is no day, and for days that stand the wrong way round."""
+        since, until = _day("since", self.since), _day("until", self.until)
+        length = timedelta(days=int(self.days or _USUAL) - 1)
+        if until is None:
+            last = max(newest, default=today)
+            near = since is not None or today - length <= last
+            until = today if near and last <= today else last
+        since = since or until - length
+        if since > until or (until - since).days >= _LONGEST:
+            detail = "the period ends before it begins" if since > until else "the period is longer than three years"
+            error = FieldError(where="query", pointer="/since", detail=detail)
+            raise Problem(422, "invalid", f"{detail}.", hint="Choose other days.", errors=[error])
+        return Period(since, until)
+
+    def slice_of(self, period: Period) -> Slice:
+        """What the database is asked."""
+        return Slice(
+            since=datetime.combine(period.first, time(), tzinfo=UTC),
+            until=datetime.combine(period.last + timedelta(days=1), time(), tzinfo=UTC),
+            language=_clean(self.language) or None,
+            channel=_clean(self.channel) or None,
+        )
+
+
+def _clean(text: str) -> str:
+    """PostgreSQL takes no null characters, and holds no ticket that has one."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def _day(name: str, written: str) -> date | None:
+    if not written:
+        return None
+    try:
+        day = date.fromisoformat(written)
+        if not 1990 <= day.year <= 2200:
+            raise ValueError
+    except ValueError:
+        error = FieldError(where="query", pointer=f"/{name}", detail="is no day")
+        hint = "Write a day such as 2026-03-31."
+        raise Problem(422, "invalid", f"`{name}` is no day between 1990 and 2200.", hint=hint, errors=[error]) from None
+    return day

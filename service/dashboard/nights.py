@@ -1,0 +1,156 @@
+"""Charts from what the nights found: quality over time, and what moved beside what is normal.
+
+A night looks at all tickets together, so these charts cannot be split by language or channel, and say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.dashboard.chart import BLUE, GREY, RED, Chart, Panel, Spec, days, drawn, named, shares
+from service.pages import words
+from tickets.monitor_log import DetectorResult, ModelEvent, MonitorRun
+
+_QUALITY = {
+    "acceptance": "accepted by agents",
+    "accuracy_labels": "right, by random labels",
+    "accuracy_feedback": "right, by agents",
+    "estimated_accuracy": "right, estimated",
+}
+NOT_SPLIT = "A night looks at all tickets together: language and channel make no difference here."
+_MARKED = ("promoted", "rolled back")
+_TALLEST = 4.0  # times the limit; what lies higher is drawn at the edge, and told in the table
+
+
+def quality(runs: Sequence[MonitorRun], events: Sequence[ModelEvent] = (), *, split: bool = False) -> Chart:
+    """Shares over time with their intervals: what agents accept, what labels say, what confidence foretells. Where the
+    estimate was unknown, the row says why. Upright lines stand where another model was put into service."""
+    rows = [
+        {
+            "date": run.as_of,
+            "model": run.model_version,
+            "figure": name,
+            "share": run.summary.get(key),
+            "low": run.summary.get(f"{key}_low"),
+            "high": run.summary.get(f"{key}_high"),
+            "tickets": run.summary.get(f"{key}_tickets"),
+            "note": unknown_because(run) if key == "estimated_accuracy" else "",
+        }
+        for run in reversed(runs)
+        for key, name in _QUALITY.items()
+        if run.summary.get(key) is not None or (key == "estimated_accuracy" and unknown_because(run))
+    ]
+    columns = ("date", "model", "figure", "share", "low", "high", "tickets", "note")
+    return Chart(columns, rows, _quality_spec(rows, _changes(runs, events)), note=NOT_SPLIT if split else "")
+
+
+def unknown_because(run: MonitorRun) -> str:
+    """Why a night could not estimate accuracy; "" where it could, or said nothing."""
+    return str(run.summary.get("estimated_accuracy_unknown") or "")
+
+
+def drift(runs: Sequence[MonitorRun], results: Mapping[str, Sequence[DetectorResult]], *, split: bool = False) -> Chart:
+    """What each detector saw, in units of its limit: 1 is the least change that matters. A small chart a detector,
+    those that moved first."""
+    rows: list[dict[str, Any]] = [
+        {
+            "date": run.as_of,
+            "detector": result.detector,
+            "over_limit": over_limit(result),
+            "statistic": result.statistic,
+            "limit": result.limit,
+            "status": result.status,
+        }
+        for run in reversed(runs)
+        for result in results.get(run.run_id, ())
+        if over_limit(result) is not None
+    ]
+    newest = {row["detector"]: row for row in rows}
+    ordered = sorted(newest.values(), key=lambda row: (row["status"] != "drifted", -row["over_limit"]))
+    panels = [
+        Panel(
+            words.detector(last["detector"]),
+            last["status"],
+            _panel_spec([row for row in rows if row["detector"] == last["detector"]]),
+        )
+        for last in ordered
+    ]
+    columns = ("date", "detector", "over_limit", "statistic", "limit", "status")
+    return Chart(columns, rows, panels=panels, note=NOT_SPLIT if split else "")
+
+
+def over_limit(result: DetectorResult) -> float | None:
+    """The statistic in units of its limit, both counted from chance level where the detector has one; at least 0."""
+    if result.statistic is None or not result.limit:
+        return None
+    chance = float(result.details.get("chance", 0.0))
+    return max(0.0, (result.statistic - chance) / (result.limit - chance)) if result.limit != chance else None
+
+
+def _quality_spec(rows: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[str, str]]) -> Spec:
+    known = {"filter": {"field": "share", "valid": True}}
+    banded = {"filter": {"and": [{"field": "low", "valid": True}, {"field": "high", "valid": True}]}}
+    share, x = shares(), days()
+    layers: list[dict[str, Any]] = [
+        {
+            "transform": [known, banded],
+            "mark": {"type": "area", "opacity": 0.18},
+            "encoding": {"x": x, "y": {"field": "low", **share}, "y2": {"field": "high"}, "color": named("figure")},
+        },
+        {
+            "transform": [known],
+            "mark": {"type": "line", "point": True},
+            "encoding": {"x": x, "y": {"field": "share", **share}, "color": named("figure")},
+        },
+    ]
+    if changes:
+        told = {"type": "text", "align": "left", "dx": 3, "dy": 8, "baseline": "top", "fontSize": 10, "color": GREY}
+        layers += [
+            {
+                "data": {"values": list(changes)},
+                "mark": {"type": "rule", "strokeDash": [4, 4], "color": GREY},
+                "encoding": {"x": x},
+            },
+            {
+                "data": {"values": list(changes)},
+                "mark": told,
+                "encoding": {"x": x, "y": {"value": 0}, "text": {"field": "what"}},
+            },
+        ]
+    return drawn("Quality over time", height=240, data={"values": rows}, layer=layers)
+
+
+def _changes(runs: Sequence[MonitorRun], events: Sequence[ModelEvent]) -> list[dict[str, str]]:
+    """Changes of model between the first and the last night that are drawn."""
+    nights = sorted(run.as_of for run in runs)
+    return [
+        {"date": day, "what": "new model" if event.kind == "promoted" else "model before"}
+        for event in reversed(events)
+        if event.kind in _MARKED and nights and nights[0] <= (day := f"{event.at:%Y-%m-%d}") <= nights[-1]
+    ]
+
+
+def _panel_spec(rows: Sequence[Mapping[str, Any]]) -> Spec:
+    shown = [{**row, "over_limit": min(row["over_limit"], _TALLEST)} for row in rows]
+    top = max(1.5, *(row["over_limit"] for row in shown))
+    y = {
+        "field": "over_limit",
+        "type": "quantitative",
+        "title": None,
+        "scale": {"domain": [0, top]},
+        "axis": {"values": [0, 1], "format": "d"},
+    }
+    colour = {"domain": ["ok", "drifted", "unknown"], "range": [BLUE, RED, GREY]}
+    x = days(ticks=3)
+    point = {"field": "status", "type": "nominal", "legend": None, "scale": colour}
+    return drawn(
+        f"{words.detector(rows[0]['detector'])}, in units of its limit",
+        height=80,
+        data={"values": shown},
+        layer=[
+            {"mark": {"type": "rule", "strokeDash": [4, 4], "color": RED}, "encoding": {"y": {"datum": 1}}},
+            {"mark": {"type": "line", "color": GREY, "strokeWidth": 1}, "encoding": {"x": x, "y": y}},
+            {"mark": {"type": "point", "filled": True, "size": 36}, "encoding": {"x": x, "y": y, "color": point}},
+        ],
+    )

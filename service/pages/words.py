@@ -1,0 +1,49 @@
+"""Plain words for what monitoring names shortly: detectors, events of models, shares of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_DETECTORS: Mapping[str, str] = {
+    "feedback.acceptance": "What agents accept",
+    "text.unseen_words": "New words",
+    "predictions.types": "Mix of contact types",
+    "attributes": "Ticket attributes",
+    "text.language": "Languages",
+    "text.length": "Length of tickets",
+    "embeddings.domain": "Wording as a whole",
+    "embeddings.mmd": "Spread of topics",
+    "volume": "Number of tickets",
+    "confidence.probability": "How sure the model is",
+    "confidence.abstained": "How often it leaves the choice open",
+    "confidence.out_of_scope": "Distance from what it learned",
+}
+_EVENTS: Mapping[str, str] = {
+    "trained": "trained",
+    "promoted": "put into service",
+    "rejected": "not better, left out",
+    "rolled back": "back in service",
+    "quarantined": "set aside",
+    "retrain decided": "training decided",
+    "challenge begun": "trial on real tickets begun",
+    "challenge ended": "trial on real tickets ended",
+}
+_SHARES: Mapping[str, str] = {
+    "unsure": "the model was unsure",
+    "diverse": "unlike others",
+    "random": "drawn at random",
+    "suspect": "an earlier label looks wrong",
+    "gold": "a check of labelling itself",
+}
+
+
+def detector(name: str) -> str:
+    return _DETECTORS.get(name, name.replace(".", ": ").replace("_", " "))
+
+
+def event(kind: str) -> str:
+    return _EVENTS.get(kind, kind)
+
+
+def share(name: str) -> str:
+    return _SHARES.get(name, name)

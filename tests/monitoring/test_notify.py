@@ -1,0 +1,190 @@
+"""Alerts: each thing told once a channel, one message a night, failures noted and tried again, no ticket text."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from monitoring.notify import Message, SendError, tell_news
+from monitoring.senders import Mail, MailServer, Webhook, mail_server
+from tests.monitoring.receivers import MailSink, WebhookServer, up, write_certificate
+from tickets.alert_log import newest_alerts
+from tickets.errors import InputError
+from tickets.monitor_log import Alarm, MonitorRun, record_event, record_run
+
+NIGHT = datetime(2026, 3, 9, 3, tzinfo=UTC)
+QUOTED = "my scooter burns"
+
+
+@pytest.fixture
+def hook() -> Iterator[WebhookServer]:
+    server = WebhookServer()
+    with up(server):
+        yield server
+
+
+@pytest.fixture
+def mail_sink(tmp_path: Path) -> Iterator[MailSink]:
+    server = MailSink(write_certificate(tmp_path / "cert.pem"))
+    with up(server):
+        yield server
+
+
+def mail_to(sink: MailSink, tmp_path: Path, *, password: str = "pa:ss", trusted: bool = True) -> Mail:
+    context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem")) if trusted else None
+    server = MailServer(host="127.0.0.1", port=sink.port, user="ann", password=password)
+    return Mail(server=server, sender="triage@example.org", readers=["a@example.org", "b@example.org"], context=context)
+
+
+def alarm(number: int = 1, *, severity: str = "critical", at: datetime = NIGHT, detector: str = "volume") -> Alarm:
+    return Alarm(
+        alarm_id=f"a{number}",
+        run_id="2026-03-09-m1",
+        detector=detector,
+        severity=severity,  # type: ignore[arg-type]
+        message=f"More of {QUOTED}.",
+        raised_at=at,
+        details={"headline": "Fewer tickets come than usual", "words": [QUOTED], "examples": ["t-17"]},
+    )
+
+
+def record_night(engine: sa.Engine, *alarms: Alarm) -> None:
+    run = MonitorRun(
+        run_id="2026-03-09-m1",
+        as_of="2026-03-09",
+        started_at=NIGHT,
+        seconds=1.0,
+        model_version="m1",
+        status="alarm",
+        windows={},
+        summary={},
+    )
+    record_run(engine, run, [], alarms)
+
+
+def test_a_night_is_told_in_one_message_and_only_once(engine: sa.Engine, hook: WebhookServer) -> None:
+    record_night(engine, alarm(1, severity="warning", detector="text.length"), alarm(2))
+    details = {"reasons": ["250 new labels; 200 are worth a training."]}
+    record_event(engine, "retrain decided", at=NIGHT, model_version="m1", details=details)
+    record_event(engine, "trained", at=NIGHT, model_version="m2", details={})
+    record_event(engine, "rolled back", at=NIGHT, model_version="m0", details={"from": "m1"})
+    ways = [Webhook(hook.url)]
+    assert tell_news(engine, ways, now=NIGHT, link="https://triage/dashboard?a=1&b=2") == {"webhook": "4 told"}
+    record_night(engine, alarm(1, severity="warning", detector="text.length"), alarm(2))  # the night is run again
+    assert tell_news(engine, ways, now=NIGHT + timedelta(hours=1)) == {"webhook": "nothing new"}
+    (posted,) = hook.posted
+    assert posted["blocks"][0]["text"]["text"] == "Triage: 2 alarms and 2 events of the models, 2 urgent"
+    told = posted["blocks"][1]["text"]["text"].splitlines()
+    assert told[0] == "• URGENT: Fewer tickets come than usual (volume, 2026-03-09)."
+    assert told[1] == "• URGENT: An earlier model is served again: m0 instead of m1 (2026-03-09)."
+    assert "250 new labels" in told[3]
+    assert posted["blocks"][2]["text"]["text"] == "<https://triage/dashboard?a=1&amp;b=2|Open the dashboard>"
+    assert "m2" not in str(posted)
+
+
+def test_no_word_of_a_ticket_is_told(engine: sa.Engine, hook: WebhookServer) -> None:
+    quoting = Alarm(**{**_facts(alarm()), "details": {"headline": f"Customers write {QUOTED}"}})
+    record_night(engine, quoting, alarm(2, detector="theirs.own"))
+    tell_news(engine, [Webhook(hook.url)], now=NIGHT)
+    (posted,) = hook.posted
+    assert QUOTED not in str(posted)
+    assert "t-17" not in str(posted)
+    assert "More tickets come than usual (volume" in str(posted)
+    assert "theirs.own changed" in str(posted)
+
+
+def test_what_failed_is_noted_and_told_the_next_night_with_what_is_new(
+    engine: sa.Engine, hook: WebhookServer, mail_sink: MailSink, tmp_path: Path
+) -> None:
+    record_night(engine, alarm(1))
+    ways = [Webhook(hook.url), mail_to(mail_sink, tmp_path)]
+    hook.status = 503
+    told = tell_news(engine, ways, now=NIGHT)
+    assert told == {"webhook": "not sent: the webhook answered 503", "e-mail": "1 told"}
+    assert {(one.channel, one.status, one.attempts) for one in newest_alerts(engine)} == {
+        ("webhook", "failed", 1),
+        ("e-mail", "sent", 1),
+    }
+    hook.status, tomorrow = 200, NIGHT + timedelta(days=1)
+    record_night(engine, alarm(1), alarm(2, at=tomorrow))
+    assert tell_news(engine, ways, now=tomorrow) == {"webhook": "2 told", "e-mail": "1 told"}
+    assert {(one.subject, one.channel, one.status, one.attempts, one.reason) for one in newest_alerts(engine)} == {
+        ("alarm:a1", "webhook", "sent", 2, None),
+        ("alarm:a2", "webhook", "sent", 1, None),
+        ("alarm:a1", "e-mail", "sent", 1, None),
+        ("alarm:a2", "e-mail", "sent", 1, None),
+    }
+    assert len(mail_sink.mails) == 2
+
+
+def test_what_is_older_than_a_week_is_news_no_more(engine: sa.Engine, hook: WebhookServer) -> None:
+    record_night(engine, alarm(1))
+    assert tell_news(engine, [Webhook(hook.url)], now=NIGHT + timedelta(days=8)) == {"webhook": "nothing new"}
+    assert hook.posted == []
+
+
+def test_mail_goes_out_encrypted_and_signed_in(mail_sink: MailSink, tmp_path: Path) -> None:
+    message = Message("Triage: 1 alarm", ("Fewer tickets come than usual.",), "https://triage/dashboard")
+    mail_to(mail_sink, tmp_path).send(message)
+    (mail,) = mail_sink.mails
+    assert (mail["subject"], mail["to"]) == ("Triage: 1 alarm", "a@example.org, b@example.org")
+    assert mail_sink.readers == ["a@example.org", "b@example.org"]
+    assert mail.get_content().splitlines() == ["Fewer tickets come than usual.", "", "https://triage/dashboard"]
+
+
+@pytest.mark.parametrize(
+    ("way", "reason"),
+    [
+        ({"password": "wrong"}, "refused user or password"),
+        ({"trusted": False}, "certificate is not trusted"),
+    ],
+)
+def test_mail_that_fails_says_why_without_the_password(
+    mail_sink: MailSink, tmp_path: Path, way: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(SendError, match=reason) as caught:
+        mail_to(mail_sink, tmp_path, **way).send(Message("t", ("l",)))  # type: ignore[arg-type]
+    assert "wrong" not in str(caught.value)
+    assert mail_sink.mails == []
+
+
+def test_nothing_goes_in_the_clear_where_starttls_is_not_offered(tmp_path: Path) -> None:
+    sink = MailSink(write_certificate(tmp_path / "cert.pem"), offers_tls=False)
+    with up(sink), pytest.raises(SendError, match="offers no STARTTLS"):
+        mail_to(sink, tmp_path).send(Message("t", ("l",)))
+    assert sink.mails == []
+
+
+def test_a_receiver_that_is_away_is_told_apart_without_its_address() -> None:
+    with pytest.raises(SendError, match=r"does not answer \(ConnectError\)") as caught:
+        Webhook("http://127.0.0.1:9/services/secret").send(Message("t", ("l",)))
+    assert "secret" not in str(caught.value)
+    server = MailServer(host="127.0.0.1", port=9)
+    with pytest.raises(SendError, match=r"does not answer \(ConnectionRefusedError\)"):
+        Mail(server=server, sender="a@example.org", readers=["a@example.org"]).send(Message("t", ("l",)))
+
+
+def test_addresses_of_mail_servers_are_read() -> None:
+    read = mail_server("smtp://ann:pa%3Ass@mail.example.org")
+    assert (read.host, read.port, read.encryption, read.user, read.password) == (
+        "mail.example.org",
+        587,
+        "starttls",
+        "ann",
+        "pa:ss",
+    )
+    assert (mail_server("smtps://h").port, mail_server("smtps://h").encryption) == (465, "tls")
+    assert mail_server("smtp://localhost:2525?starttls=no").encryption == "none"
+    for wrong in ("mail.example.org", "https://h", "smtp://h:secret"):
+        with pytest.raises(InputError, match="no address of a mail server") as caught:
+            mail_server(wrong)
+        assert "secret" not in str(caught.value)
+
+
+def _facts(given: Alarm) -> dict[str, object]:
+    return {name: getattr(given, name) for name in Alarm.__dataclass_fields__}

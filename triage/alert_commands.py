@@ -1,0 +1,31 @@
+"""`triage alerts`: try the ways that alerts go out, and send what is new."""
+
+from __future__ import annotations
+
+import typer
+
+from triage.options import Folder, settings_of
+
+alerts_app = typer.Typer(help="Alerts by webhook and e-mail.", no_args_is_help=True)
+
+
+@alerts_app.command("test")
+def test_alerts(workspace: Folder = None) -> None:
+    """Send a test message on every way that is set, and say what came of it."""
+    from triage import alerts
+
+    came = alerts.send_test(settings_of(workspace))
+    for channel, failed in came.items():
+        print(f"{channel}: {'sent' if failed is None else f'not sent, {failed}'}")
+    if any(came.values()):
+        raise typer.Exit(1)
+
+
+@alerts_app.command("send")
+def send_alerts(workspace: Folder = None) -> None:
+    """Send what has happened since the last message. `triage nightly` does so at its end."""
+    from triage import alerts
+
+    told = alerts.send_now(settings_of(workspace), print)
+    if any(words.startswith("not sent") for words in told.values()):
+        raise typer.Exit(1)
