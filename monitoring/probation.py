@@ -100,7 +100,7 @@ def judge_probation(
         now = read(engine, (watched.since, until), watched.version, clock)
         fall = compare(now, read(engine, before, watched.predecessor, clock))
         figures[name] = fall
-        if _is_worse(fall, policy):
+        if is_worse(fall, policy):
             scores = f"{fall['champion']:.1%} against {fall['predecessor']:.1%}"
             told = f"{words} {scores} of its predecessor, {-fall['difference']:.1%} less on equal contact types"
             reasons.append(f"{told} (p = {fall['p_value']:.2g}, {fall['tickets']} tickets).")
@@ -129,6 +129,13 @@ def compare(now: Sequence[Outcome], before: Sequence[Outcome]) -> dict[str, Any]
     }
 
 
+def is_worse(fall: Mapping[str, Any], policy: ProbationPolicy) -> bool:
+    """Whether a fall, as `compare` tells it, is large enough to matter and hardly chance."""
+    enough = min(fall["tickets"], fall["tickets_before"]) >= max(policy.least, 1)
+    level = (1 - policy.confidence) / (policy.days * _MEASURES)
+    return bool(enough and fall["difference"] <= -policy.drop and fall["p_value"] <= level)
+
+
 def _mantel_haenszel(strata: Iterable[Sequence[int]]) -> tuple[float, float]:
     """The weighted difference of shares over strata, and the one-sided p-value (corrected for continuity) that it is
     below 0 by chance; 0 and 1 of nothing."""
@@ -143,12 +150,6 @@ def _mantel_haenszel(strata: Iterable[Sequence[int]]) -> tuple[float, float]:
     if not variance:
         return (weighted / weights if weights else 0.0), 1.0
     return weighted / weights, NormalDist().cdf((observed + 0.5) / math.sqrt(variance))
-
-
-def _is_worse(fall: Mapping[str, Any], policy: ProbationPolicy) -> bool:
-    enough = min(fall["tickets"], fall["tickets_before"]) >= max(policy.least, 1)
-    level = (1 - policy.confidence) / (policy.days * _MEASURES)
-    return bool(enough and fall["difference"] <= -policy.drop and fall["p_value"] <= level)
 
 
 def _all_well(figures: Mapping[str, Any], policy: ProbationPolicy) -> str:

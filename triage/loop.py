@@ -95,11 +95,10 @@ def run_demo(folder: Path, settings: Settings, plan: DemoPlan, *, report: Report
         report("6. After. The running service takes up the champion; agents go on.")
         reload_seconds = company.wait_for(outcome.served)
         after, _ = company.live(plan.after_days)
-        handled = company.desk.handled
     periods = (("quiet days", quiet), ("after the change", drifted), ("after retraining", after))
     figures = _model_figures(first, outcome) | {
         "Pipeline": f"{tickets_per_second:,.0f} tickets/s",
-        "Suggestion over HTTP": _latency(handled),
+        "Suggestion over HTTP": _latency(company.desk.handled),
         "Labels answered": f"{labelled}",
         "New release taken up in": f"{reload_seconds:.1f} s",
         "The whole loop took": f"{(time.monotonic() - started) / 60:.1f} minutes",

@@ -79,10 +79,9 @@ def retrain(
     """Train a challenger on everything before the last days, compare both on those days, promote it if it wins.
 
     The gate looks at the last `gate_days`; the `validation_days` before them calibrate the challenger. Neither model
-    has learned from a ticket that the gate looks at. The outcome is recorded in the model's timeline, dated `now`, with
-    the gate's reasons; a challenger that fails goes into quarantine. With `go_on` a retraining for this day that came
-    to its end is told again, not done again: whoever began it may not have heard. Raises MissingStepError,
-    TrainingDataError, InputError, ReleaseError.
+    has learned from a ticket that the gate looks at. The timeline tells the outcome and the gate's reasons, dated
+    `now`; a challenger that fails goes into quarantine. With `go_on` a retraining for this day that came to its end is
+    told again, not done again. Raises MissingStepError, TrainingDataError, InputError, ReleaseError.
     """
     begun = unfinished.unfinished(workspace, as_of, ended_too=go_on)
     challenger = unfinished.find_challenger(workspace, begun) if begun else None

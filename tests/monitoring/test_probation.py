@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from models.release import Release, promote
-from monitoring.probation import Probationer, ProbationPolicy, Verdict, compare, judge_probation, probationer
+from monitoring.probation import Probationer, ProbationPolicy, Verdict, compare, is_worse, judge_probation, probationer
 from tests.logged import log_suggestions
 from tickets import label_queue, monitor_log
 from tickets.database import feedback
@@ -179,7 +179,6 @@ def test_who_is_on_probation(workspace: Workspace, engine: sa.Engine, make: Call
 def test_a_champion_as_good_as_the_one_before_is_hardly_ever_rolled_back() -> None:
     """Fourteen looks at growing evidence, as the nights take them; 5 % promised over all of them together."""
     policy, rng = ProbationPolicy(), np.random.default_rng(4)
-    level = (1 - policy.confidence) / (policy.days * 2)
     ended = 0
     for _ in range(200):
         types = rng.dirichlet(np.ones(8) * 3)
@@ -192,8 +191,7 @@ def test_a_champion_as_good_as_the_one_before_is_hardly_ever_rolled_back() -> No
         before, now = judged(700), []
         for _night in range(policy.days):
             now += judged(50)
-            found = compare(now, before)
-            if len(now) >= policy.least and found["difference"] <= -policy.drop and found["p_value"] <= level:
+            if is_worse(compare(now, before), policy):
                 ended += 1
                 break
     assert ended <= 10
