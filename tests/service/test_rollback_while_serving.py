@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ BODY = {"ticket": {"body": "Hello, I cannot sign in. What can I do?"}}
 
 
 def test_a_champion_that_does_worse_is_replaced_in_seconds_without_a_failed_request(
-    service: Service, connect: Connect, second_version: str
+    service: Service, connect: Connect, second_version: str, record_property: Callable[[str, object], None]
 ) -> None:
     first = service.client.get("/v1/model").json()["version"]
     now = datetime.now(UTC)
@@ -56,6 +57,7 @@ def test_a_champion_that_does_worse_is_replaced_in_seconds_without_a_failed_requ
         ended.set()
         asking.join()
     assert f"{second_version} rolled back, {first} is served again" in did.summary
+    record_property("rollback_seconds", round(seconds, 2))
     assert seconds < 10
     assert set(statuses) == {200}
     assert list(quarantined(service.workspace)) == [second_version]

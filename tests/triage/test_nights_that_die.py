@@ -62,6 +62,14 @@ class Begun:
 
 
 @pytest.fixture(scope="module")
+def spark() -> SparkSession:
+    """A session that lives: the demonstration's tests stop the one that all share."""
+    from pipeline.session import spark_session
+
+    return spark_session(app="tests", master="local[2]")
+
+
+@pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory, small_encoder: Path, spark: SparkSession) -> Begun:
     folder = tmp_path_factory.mktemp("nights")
     history = SimulationConfig(seed=5, start=START, days=18, tickets_per_day=30)
