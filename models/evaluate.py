@@ -21,8 +21,10 @@ from models.batches import TicketArrays
 from models.predictions import Predictions, Predictor, inputs_of
 from models.quality import best_ranks, contact_type_quality, template_quality
 from models.release import Release, served_megabytes
+from models.suggest import Suggester
 from models.templates import TemplateMatrix
 from models.training.data import TrainingData
+from tickets.records import ReplyTemplate
 
 Figures = dict[str, dict[str, float]]  # split (or `cost`) -> figure -> value
 _TIMED = 50  # tickets, one at a time, that the milliseconds of a ticket are taken from
@@ -35,10 +37,18 @@ class Scores:
     ticket_ids: list[str]
     truth: list[str]  # contact types
     predicted: list[str]
-    correct: NDArray[np.bool_]  # (n,) the first suggestion was right
+    ranks: NDArray[np.int64]  # (n,) place of the true type among the suggestions, 1 is first
+    probability: NDArray[np.float32]  # (n,) calibrated, of the first
+    template_found: NDArray[np.float64]  # (n,) 1 / rank of the template sent, 0 for an unknown one, nan where none was
 
     def __len__(self) -> int:
         return len(self.ticket_ids)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """(n,) the first suggestion was right."""
+        first: NDArray[np.bool_] = self.ranks == 1
+        return first
 
 
 def score_release(release: Release, features: pa.Table) -> Scores:
@@ -48,19 +58,36 @@ def score_release(release: Release, features: pa.Table) -> Scores:
     not know counts as wrong.
     """
     labelled = features.filter(pc.is_valid(features["contact_type"]))
-    predictor = Predictor.load(release)
-    predictions = predictor.predict(inputs_of(labelled))
-    index = predictor.index
+    suggester = Suggester.load(release)
+    predictions = suggester.predictor.predict(inputs_of(labelled))
+    index = suggester.predictor.index
     place = {contact_type: node for node, contact_type in enumerate(index.ids)}
     truth = labelled["contact_type"].to_pylist()
     nodes = np.array([place.get(contact_type, -1) for contact_type in truth], np.int64)
-    ranks = best_ranks(index, predictions.node_probabilities[:, index.leaves], nodes)
+    leaves = predictions.node_probabilities[:, index.leaves]
+    order, _ = suggester.template_matrix.rank(predictions.template_queries, leaves, labelled["language"].to_pylist())
     return Scores(
         ticket_ids=labelled["ticket_id"].to_pylist(),
         truth=truth,
         predicted=[index.ids[node] for node in predictions.predicted],
-        correct=ranks == 1,
+        ranks=best_ranks(index, leaves, nodes),
+        probability=predictions.probability,
+        template_found=_template_found(suggester.templates, order, labelled["template_id"].to_pylist()),
     )
+
+
+def _template_found(
+    templates: Sequence[ReplyTemplate], order: NDArray[np.int64], sent: Sequence[str | None]
+) -> NDArray[np.float64]:
+    """(n, T) template columns best first -> (n,) reciprocal rank of the one that was sent, as Scores tells it."""
+    column = {template.template_id: place for place, template in enumerate(templates)}
+    found = np.full(len(sent), np.nan)
+    for row, template_id in enumerate(sent):
+        if template_id in column:
+            found[row] = 1.0 / (1 + int(np.argmax(order[row] == column[template_id])))
+        elif template_id is not None:
+            found[row] = 0.0
+    return found
 
 
 def evaluate_model(data: TrainingData, predictions: Mapping[str, Predictions], templates: TemplateMatrix) -> Figures:

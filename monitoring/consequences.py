@@ -188,9 +188,10 @@ def _situation(
 ) -> Situation:
     """What is new is told by when tickets were opened: that holds also where history is replayed in an afternoon.
 
-    A challenger that the champion beat has learned from the labels before it; another one needs new ones.
+    A challenger that the champion beat, or a successor that was rolled back to it, has learned from the labels before;
+    another one needs new ones.
     """
-    learned_until = max(_learned_until(tonight.release, evidence), _last_rejected(engine, tonight.release))
+    learned_until = max(_learned_until(tonight.release, evidence), _last_failed(engine, tonight.release))
     # An answer is never older than its ticket, and training takes none from after the night. Replays date as they like.
     given = (learned_until, period_of(tonight.as_of, 1)[1]) if clock == "suggested" else _EVER
     new = {
@@ -219,10 +220,13 @@ def _learned_until(release: Release, evidence: Evidence) -> datetime:
     return max(zoned, default=_EVER[0])
 
 
-def _last_rejected(engine: sa.Engine, release: Release) -> datetime:
-    """When the last challenger of this champion was rejected."""
-    rejected = (event for event in monitor_log.model_timeline(engine, limit=_ALL) if event.kind == "rejected")
-    return max((event.at for event in rejected if event.details.get("champion") == release.version), default=_EVER[0])
+def _last_failed(engine: sa.Engine, release: Release) -> datetime:
+    """When the last challenger of this champion was rejected, or it came back for one that did worse."""
+    timeline = monitor_log.model_timeline(engine, limit=_ALL)
+    rejected = (event for event in timeline if event.kind == "rejected")
+    failed = [event.at for event in rejected if event.details.get("champion") == release.version]
+    failed += [event.at for event in timeline if event.kind == "rolled back" and event.model_version == release.version]
+    return max(failed, default=_EVER[0])
 
 
 def _trained_on(engine: sa.Engine, release: Release) -> date | None:

@@ -8,7 +8,7 @@ TriageError                something a person can mend; the command line prints 
 |   `-- TrainingDataError  the training set cannot train a model
 |-- MachineError           the machine lacks something: Java, disk, memory, network (exit 3)
 |-- WorkspaceError         the workspace is missing or in a state the step cannot start from (exit 4)
-|   |-- LockedError        another run holds the lock (exit 5)
+|   |-- LockedError        another run holds the lock (exit 75)
 |   `-- MissingStepError   an earlier step has not run
 |-- ReleaseError           a model directory or release is absent, corrupt or made by another version (exit 6)
 `-- ContractError          rows break what a table promises; nothing was published (exit 7)
@@ -58,7 +58,7 @@ class WorkspaceError(TriageError):
 
 
 class LockedError(WorkspaceError):
-    exit_code = 5
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, try again later
 
 
 class MissingStepError(WorkspaceError):

@@ -12,10 +12,12 @@ import fcntl
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
@@ -221,9 +223,8 @@ class Workspace:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                file.seek(0)
                 raise LockedError(
-                    f"another run holds this workspace: {file.read().strip() or 'unknown'}.", hint="Wait for it to end."
+                    f"another run holds this workspace: {_holder(file)}.", hint="Wait for it to end."
                 ) from error
             file.truncate(0)
             file.write(f"{purpose}, process {os.getpid()}")
@@ -264,6 +265,16 @@ class Workspace:
                     left.rename(target)
                     continue
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _holder(file: TextIO) -> str:
+    """Who holds the lock. A run that has just taken it has not said so yet: it is given a moment."""
+    for _ in range(20):
+        file.seek(0)
+        if said := file.read().strip():
+            return said
+        time.sleep(0.02)
+    return "unknown"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -18,7 +18,9 @@ from triage.experiment_commands import add_experiment_commands
 from triage.key_commands import add_audit_command, keys_app
 from triage.label_commands import labels_app
 from triage.lake_commands import pipeline_app, quarantine_app
-from triage.options import AsOf, Folder, Sinks, day_of, settings_of
+from triage.model_commands import add_model_commands
+from triage.night_commands import add_nightly_command
+from triage.options import AsOf, Device, Folder, Knobs, Preset, Sinks, day_of, settings_of
 from triage.source_commands import sources_app
 from triage.taxonomy_commands import app as taxonomy_app
 from triage.template_commands import templates_app
@@ -45,15 +47,7 @@ app.add_typer(sources_app, name="sources")
 app.add_typer(taxonomy_app, name="taxonomy")
 app.add_typer(templates_app, name="templates")
 
-Night = Annotated[
-    dt.datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The day to look back on; yesterday (UTC).")
-]
 Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of that period.")]
-Preset = Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: how much to spend.")]
-Knobs = Annotated[
-    Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's, as a study writes.")
-]
-Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda; auto when not given.")]
 
 
 def main() -> None:
@@ -212,21 +206,7 @@ def evaluate(
     show_errors(found, files)
 
 
-@app.command()
-def promote(version: Annotated[str, typer.Argument()], workspace: Folder = None) -> None:
-    """Make a trained model the one that is served. A running service takes it up by itself."""
-    from triage import steps
-
-    steps.promote(settings_of(workspace), version)
-    print(f"{version} is served now.")
-
-
-@app.command()
-def rollback(workspace: Folder = None) -> None:
-    """Serve the previous champion again."""
-    from triage import steps
-
-    print(f"{steps.rollback(settings_of(workspace))} is served again.")
+add_model_commands(app)
 
 
 @app.command()
@@ -282,26 +262,7 @@ def retrain(
     show_gate(outcome)
 
 
-@app.command()
-def nightly(
-    workspace: Folder = None,
-    as_of: Night = None,
-    preset: Preset = "cpu",
-    device: Device = None,
-    knobs_file: Knobs = None,
-) -> None:
-    """The night's work in order: extract, take up, score, monitor, and retrain when there is reason to."""
-    from triage import steps
-    from triage.console import screen, show_gate, show_night
-
-    config = steps.train_config(preset, {"device": device}, knobs_file)
-    with screen() as shown:
-        night, outcome = steps.nightly(
-            settings_of(workspace), config, as_of=_last_whole_day(as_of), report=shown.report, progress=shown.progress
-        )
-    show_night(night)
-    if outcome is not None:
-        show_gate(outcome)
+add_nightly_command(app)
 
 
 @app.command()
@@ -312,11 +273,6 @@ def doctor(workspace: Folder = None) -> None:
 
     if not show_checks(examine(settings_of(workspace))):
         raise typer.Exit(1)
-
-
-def _last_whole_day(as_of: dt.datetime | None) -> dt.date:
-    """A night's work after midnight is about the day that has just ended."""
-    return as_of.date() if as_of else day_of(None) - dt.timedelta(days=1)
 
 
 def _serve(settings: Settings) -> None:

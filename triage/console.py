@@ -186,8 +186,8 @@ def show_night(night: NightReport) -> None:
 
 def show_gate(outcome: RetrainOutcome) -> None:
     console = Console(highlight=False)
-    verdict = "promoted" if outcome.gate.promote else "rejected"
-    console.print(f"Challenger {outcome.challenger.version} against champion {outcome.champion}: {verdict}")
+    met = f"Challenger {outcome.challenger.version} against champion {outcome.champion}"
+    console.print(f"{met}: {outcome.gate.verdict}")
     for reason in outcome.gate.reasons:
         console.print(escape(f"  {reason}"))
 

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from tickets.workspace import Workspace
 from triage.champion import promote
 from triage.company import FULL, QUICK, DemoPlan, open_for_business
 from triage.live import Handled, Period, summarise
+from triage.night_options import gate_policy, night_policy
 from triage.retrain import RetrainOutcome, retrain
 from triage.settings import Settings, database, tracking_uri
 from triage.steps import spark_for
@@ -50,6 +51,7 @@ class DemoSummary:
 def run_demo(folder: Path, settings: Settings, plan: DemoPlan, *, report: Report, progress: Progress) -> DemoSummary:
     """Run everything in `folder`, which is made anew. Raises TriageError when the machine lacks something."""
     started = time.monotonic()
+    knobs, plan = settings.monitoring, replace(plan, policy=night_policy(settings.monitoring, plan.policy))
     with ExitStack() as stack:
         workspace = stack.enter_context(_fresh_workspace(folder))
         engine = stack.enter_context(database(settings, workspace))
@@ -86,16 +88,17 @@ def run_demo(folder: Path, settings: Settings, plan: DemoPlan, *, report: Report
             progress=progress,
             validation_days=2,
             gate_days=2,
+            start=knobs.retrain_start,
+            gate=gate_policy(knobs),
         )
 
         report("6. After. The running service takes up the champion; agents go on.")
         reload_seconds = company.wait_for(outcome.served)
         after, _ = company.live(plan.after_days)
-        handled = company.desk.handled
     periods = (("quiet days", quiet), ("after the change", drifted), ("after retraining", after))
     figures = _model_figures(first, outcome) | {
         "Pipeline": f"{tickets_per_second:,.0f} tickets/s",
-        "Suggestion over HTTP": _latency(handled),
+        "Suggestion over HTTP": _latency(company.desk.handled),
         "Labels answered": f"{labelled}",
         "New release taken up in": f"{reload_seconds:.1f} s",
         "The whole loop took": f"{(time.monotonic() - started) / 60:.1f} minutes",

@@ -1,4 +1,4 @@
-"""What most commands take: the workspace and the day they are for, and the settings they run with."""
+"""What several commands take: the workspace, the day, how to train; and the settings they run with."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ Sinks = Annotated[
     list[str] | None,
     typer.Option("--sink", help="Where to record: mlflow, tensorboard, wandb, none (TRIAGE_TRACKING__SINKS)."),
 ]
+Preset = Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: how much to spend.")]
+Knobs = Annotated[
+    Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's, as a study writes.")
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda; auto when not given.")]
 
 
 def settings_of(workspace: Path | None) -> Settings:

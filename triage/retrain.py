@@ -1,13 +1,16 @@
-"""Retraining: gather what people said since, train a challenger from the champion, let the gate decide between them."""
+"""Retraining: gather what people said since, train a challenger from the champion, let the gate decide between them.
+
+One that was killed goes on where it stopped (triage/unfinished.py): run again for the same day, it leaves what it would
+have left.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,17 +19,21 @@ import sqlalchemy as sa
 from models.config import TrainConfig
 from models.evaluate import score_release
 from models.experiments.sinks import DEFAULT_SINKS
+from models.quarantine import quarantine, quarantined
 from models.release import Release, current_release, open_release
 from models.train import ModelVersion
 from models.train import train as train_model
-from monitoring.gate import GateResult, compare
+from monitoring.gate import GatePolicy, GateResult, compare
 from pipeline.extract import extract
 from pipeline.nightly import run_pipeline
 from pipeline.split import SplitPlan
+from tickets.errors import InputError
 from tickets.examples import read_examples
-from tickets.monitor_log import record_event
+from tickets.monitor_log import EventKind, model_timeline, record_event
 from tickets.workspace import Workspace
+from triage import unfinished
 from triage.champion import promote
+from triage.monitoring_settings import Start
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 Progress = Callable[[int, int, float], None]
 _LONG_AGO = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_ALL = 1000  # events: years of nights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,58 +71,130 @@ def retrain(
     sinks: Sequence[str] = DEFAULT_SINKS,
     validation_days: int = 7,
     gate_days: int = 7,
+    start: Start = "auto",
+    gate: GatePolicy | None = None,
+    go_on: bool = False,
     now: dt.datetime | None = None,
 ) -> RetrainOutcome:
     """Train a challenger on everything before the last days, compare both on those days, promote it if it wins.
 
     The gate looks at the last `gate_days`; the `validation_days` before them calibrate the challenger. Neither model
-    has learned from a ticket that the gate looks at. The outcome is recorded in the model's timeline, dated `now`, with
-    the gate's reasons. Raises MissingStepError, TrainingDataError, ReleaseError.
+    has learned from a ticket that the gate looks at. The timeline tells the outcome and the gate's reasons, dated
+    `now`; a challenger that fails goes into quarantine. With `go_on` a retraining for this day that came to its end is
+    told again, not done again. Raises MissingStepError, TrainingDataError, InputError, ReleaseError.
     """
+    begun = unfinished.unfinished(workspace, as_of, ended_too=go_on)
+    challenger = unfinished.find_challenger(workspace, begun) if begun else None
     champion = current_release(workspace)
-    test_from = as_of - dt.timedelta(days=gate_days - 1)
-    validation_from = test_from - dt.timedelta(days=validation_days)
-    extract(workspace, engine, as_of=as_of, report=report)
-    plan = SplitPlan(validation_from=validation_from, test_from=test_from)
-    run_pipeline(workspace, as_of=as_of, spark=spark, plan=plan, report=report)
-    initial = starting_point(champion, validation_from)
-    if initial is None:
-        report(f"the champion learned from days now held out, so the challenger starts afresh from {config.encoder}")
-    else:  # whose encoder it keeps, whatever the preset names
-        config = dataclasses.replace(config, encoder=champion.config.get("encoder", config.encoder))
-    challenger = train_model(
-        workspace,
-        config,
-        report=report,
-        progress=progress,
-        tracking_uri=tracking_uri,
-        sinks=sinks,
-        initial=initial,
-    )
+    if begun is not None and challenger is not None:
+        champion = open_release(workspace.releases / begun.champion)  # the challenger may be served already
+        report(f"{challenger.version} was trained by an earlier run for {as_of}; it meets the champion now")
+    else:
+        extract(workspace, engine, as_of=as_of, report=report)
+        plan = _plan(as_of, validation_days, gate_days)
+        run_pipeline(workspace, as_of=as_of, spark=spark, plan=plan, report=report)
+        initial = starting_point(workspace, champion, plan.validation_from or as_of, start)
+        report(_told_start(champion, initial, config))
+        if initial is not None:  # whose encoder it keeps, whatever the preset names
+            config = dataclasses.replace(config, encoder=champion.config.get("encoder", config.encoder))
+        begun = unfinished.begin(workspace, as_of=as_of, champion=champion, initial=initial, config=config)
+        trained = train_model(
+            workspace,
+            config,
+            report=report,
+            progress=progress,
+            tracking_uri=tracking_uri,
+            sinks=sinks,
+            initial=initial.folder if initial else None,
+        )
+        challenger = open_release(trained.folder)
     at = now or dt.datetime.now(dt.UTC)
-    origin = {"from": champion.version if initial else config.encoder}
-    record_event(engine, "trained", at=at, model_version=challenger.version, details=origin)
-    gate = _meet(workspace, champion, open_release(challenger.folder))
+    origin = {"from": challenger.started_from or challenger.config.get("encoder", config.encoder)}
+    _record_once(engine, "trained", challenger.version, at=at, details=origin)
+    report(f"{challenger.version} meets {champion.version} on the last {gate_days} days")
+    result = _meet(workspace, champion, challenger, gate)
+    _settle(workspace, engine, champion, challenger, result, at=at, tracking_uri=tracking_uri)
+    unfinished.end(workspace, begun)
+    report(f"gate: {challenger.version} {result.verdict}: {'; '.join(result.reasons)}")
+    made = ModelVersion(version=challenger.version, folder=challenger.folder, metrics=challenger.metrics)
+    return RetrainOutcome(champion=champion.version, challenger=made, gate=result)
+
+
+def _plan(as_of: dt.date, validation_days: int, gate_days: int) -> SplitPlan:
+    test_from = as_of - dt.timedelta(days=gate_days - 1)
+    return SplitPlan(validation_from=test_from - dt.timedelta(days=validation_days), test_from=test_from)
+
+
+def starting_point(
+    workspace: Workspace, champion: Release, held_out_from: dt.date, start: Start = "auto"
+) -> Release | None:
+    """The model a challenger goes on from: the champion, unless it learned from days now held out (the challenger would
+    know their answers already, and its calibration would be too sure) or is in quarantine. None for the encoder.
+
+    Raises InputError when a warm start was asked for and is not to be had.
+    """
+    if start == "cold":
+        return None
+    knows = last_seen(champion, "train").date() >= held_out_from
+    held = champion.version in quarantined(workspace)
+    if not (knows or held):
+        return champion
+    if start == "warm":
+        why = "learned from days now held out" if knows else "is in quarantine"
+        raise InputError(
+            f"the challenger cannot start from {champion.version}, which {why}.",
+            hint="Wait until the held-out days lie after its training, or set TRIAGE_MONITORING__RETRAIN_START=auto.",
+        )
+    return None
+
+
+def _told_start(champion: Release, initial: Release | None, config: TrainConfig) -> str:
+    if initial is not None:
+        return f"the challenger goes on from {champion.version}"
+    return f"the challenger starts afresh from {config.encoder}"
+
+
+def _settle(
+    workspace: Workspace,
+    engine: sa.Engine,
+    champion: Release,
+    challenger: Release,
+    gate: GateResult,
+    *,
+    at: dt.datetime,
+    tracking_uri: str,
+) -> None:
+    """What follows from the gate's word: promoted, or rejected and in quarantine. One that there were too few tickets
+    to judge has not failed: a person may promote it."""
     verdict = {"reasons": list(gate.reasons), "figures": dict(gate.figures), "champion": champion.version}
     if gate.promote:
         promote(workspace, engine, challenger.version, details=verdict, tracking_uri=tracking_uri, at=at)
-    else:
-        record_event(engine, "rejected", at=at, model_version=challenger.version, details=verdict)
-    report(f"gate: {challenger.version} {'promoted' if gate.promote else 'rejected'}: {'; '.join(gate.reasons)}")
-    return RetrainOutcome(champion=champion.version, challenger=challenger, gate=gate)
+        return
+    if gate.judged:
+        with workspace.releases_lock():
+            quarantine(workspace, challenger.version, reasons=gate.reasons, at=at)
+    _record_once(engine, "rejected", challenger.version, at=at, details=verdict)
 
 
-def starting_point(champion: Release, held_out_from: dt.date) -> Path | None:
-    """The model a challenger goes on from: the champion, unless it learned from days now held out. The challenger would
-    know their answers already, and its calibration would be too sure."""
-    return champion.folder if last_seen(champion, "train").date() < held_out_from else None
+def _record_once(
+    engine: sa.Engine, kind: EventKind, version: str, *, at: dt.datetime, details: Mapping[str, Any]
+) -> None:
+    """One line in the timeline; an earlier run may have written it before it was killed."""
+    known = model_timeline(engine, limit=_ALL)
+    if not any(event.kind == kind and event.model_version == version for event in known):
+        record_event(engine, kind, at=at, model_version=version, details=details)
 
 
-def _meet(workspace: Workspace, champion: Release, challenger: Release) -> GateResult:
-    """Both on the test period, less what the champion knows: a champion promoted by hand may have learned from it."""
+def _meet(workspace: Workspace, champion: Release, challenger: Release, policy: GatePolicy | None) -> GateResult:
+    """Both on the test period, less what the champion knows: a champion promoted by hand may have learned from it. A
+    challenger that somebody rolled back before the run that promoted it was over stays where it is."""
     known = pa.scalar(last_seen(champion, "train", "validation"), pa.timestamp("us", tz="UTC"))
     later = read_examples(workspace, splits=["test"]).filter(pc.field("created_at") > known)
-    return compare(score_release(champion, later), score_release(challenger, later))
+    result = compare(score_release(champion, later), score_release(challenger, later), policy)
+    held = quarantined(workspace).get(challenger.version)
+    if held is None or not result.promote:
+        return result
+    return dataclasses.replace(result, promote=False, reasons=(f"it is in quarantine {held}",))
 
 
 def last_seen(release: Release, *splits: str) -> dt.datetime:

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from tickets.database import open_database
 from tickets.errors import InputError
 from tickets.workspace import Workspace
+from triage.monitoring_settings import MonitoringSettings
 
 
 class SparkSettings(BaseModel):
@@ -236,6 +237,7 @@ class Settings(BaseSettings):
         default="", description="Origins that may show /sidebar in a frame, by commas; none by default."
     )
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    monitoring: MonitoringSettings = Field(default_factory=MonitoringSettings)
     tracking: TrackingSettings = Field(default_factory=TrackingSettings)
     access: AccessSettings = Field(default_factory=AccessSettings)
     oidc: OidcSettings = Field(default_factory=OidcSettings)

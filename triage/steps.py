@@ -188,13 +188,13 @@ def errors(
     return found, write_report(workspace, found, load_tree(release.path(releases.TREE)))
 
 
-def promote(settings: Settings, version: str) -> None:
-    """Raises ReleaseError, naming the versions there are."""
+def promote(settings: Settings, version: str, *, force: bool = False) -> None:
+    """Raises ReleaseError, naming the versions there are, or why the model is in quarantine."""
     from triage import champion
 
     with opened(settings, "promote") as (workspace, engine):
-        uri = champion.alias_uri(tracking_uri(settings, workspace), settings.tracking.names())
-        champion.promote(workspace, engine, version, details=BY_HAND, tracking_uri=uri)
+        uri = champion_uri(settings, workspace)
+        champion.promote(workspace, engine, version, details=BY_HAND, tracking_uri=uri, force=force)
 
 
 def rollback(settings: Settings) -> str:
@@ -206,8 +206,14 @@ def rollback(settings: Settings) -> str:
 
     workspace = Workspace.open(settings.workspace)
     with database(settings, workspace) as engine:
-        uri = champion.alias_uri(tracking_uri(settings, workspace), settings.tracking.names())
-        return champion.roll_back(workspace, engine, tracking_uri=uri)
+        return champion.roll_back(workspace, engine, tracking_uri=champion_uri(settings, workspace))
+
+
+def champion_uri(settings: Settings, workspace: Workspace) -> str:
+    """Where MLflow's alias of the champion is kept; "" when MLflow is none of the sinks."""
+    from triage.champion import alias_uri
+
+    return alias_uri(tracking_uri(settings, workspace), settings.tracking.names())
 
 
 def first_key(settings: Settings) -> str | None:
@@ -244,9 +250,11 @@ def score(settings: Settings, *, as_of: dt.date, report: Report) -> None:
 def monitor(settings: Settings, *, as_of: dt.date, report: Report) -> NightReport:
     """Raises ReleaseError before the first promotion."""
     from monitoring.night import run_night
+    from triage.night_options import night_policy
 
     with opened(settings, "monitor") as (workspace, engine):
-        return run_night(workspace, engine, as_of=as_of, report=report)
+        policy = night_policy(settings.monitoring)
+        return run_night(workspace, engine, as_of=as_of, policy=policy, report=report)
 
 
 def retrain(
@@ -262,38 +270,20 @@ def challenge(
     settings: Settings, workspace: Workspace, engine: sa.Engine, spark: SparkSession, config: TrainConfig
 ) -> Callable[..., RetrainOutcome]:
     """`triage.retrain.retrain` with all but the day and those who are told."""
-    from triage.champion import alias_uri
+    from triage.night_options import gate_policy
     from triage.retrain import retrain as meet
 
-    sinks = settings.tracking.names()
-    uri = alias_uri(tracking_uri(settings, workspace), sinks)
-    return partial(meet, workspace, engine, spark=spark, config=config, tracking_uri=uri, sinks=sinks)
-
-
-def nightly(
-    settings: Settings, config: TrainConfig, *, as_of: dt.date, report: Report, progress: Progress
-) -> tuple[NightReport, RetrainOutcome | None]:
-    """The night's work in order; the lock is held from the first step to the last.
-
-    Nothing of the night leans on a split: the champion is judged by what its release keeps, and retraining cuts at days
-    of its own.
-    """
-    from models.score_backlog import score
-    from monitoring.night import run_night
-    from pipeline.extract import extract
-    from pipeline.nightly import take_up
-    from triage.alerts import told_at_the_end
-
-    with (
-        opened(settings, "nightly") as (workspace, engine),
-        told_at_the_end(settings, engine, report),
-        spark_for(settings) as spark,
-    ):
-        extract(workspace, engine, as_of=as_of, report=report)
-        take_up(workspace, as_of=as_of, spark=spark, report=report)
-        score(workspace, spark, as_of=as_of, report=report)
-        night = run_night(workspace, engine, as_of=as_of, report=report)
-        if not night.decision.retrain:
-            return night, None
-        meet = challenge(settings, workspace, engine, spark, config)
-        return night, meet(as_of=as_of, report=report, progress=progress)
+    knobs = settings.monitoring
+    return partial(
+        meet,
+        workspace,
+        engine,
+        spark=spark,
+        config=config,
+        tracking_uri=champion_uri(settings, workspace),
+        sinks=settings.tracking.names(),
+        validation_days=knobs.validation_days,
+        gate_days=knobs.gate_days,
+        start=knobs.retrain_start,
+        gate=gate_policy(knobs),
+    )

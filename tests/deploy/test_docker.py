@@ -164,6 +164,32 @@ def test_the_night_comes_every_night_and_a_failed_one_does_not_end_it(deploy: Pa
     assert "the night failed with exit code 1" in failed
 
 
+def test_a_night_that_finds_the_workspace_held_is_tried_again(deploy: Path, tmp_path: Path) -> None:
+    program = tmp_path / "triage"
+    tries = f"{tmp_path}/tries"
+    program.write_text(
+        f'#!/bin/sh\necho once >> {tries}\n[ "$(wc -l < {tries})" -gt 1 ] || exit 75\n', encoding="utf-8"
+    )
+    program.chmod(0o755)
+    soon = (datetime.now(UTC) + timedelta(seconds=2)).strftime("%H:%M:%S")
+    process = subprocess.Popen(
+        ["sh", str(deploy / "docker" / "every-night.sh")],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "NIGHTLY_AT": soon, "NIGHTLY_RETRY_SECONDS": "0.1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 8
+    while not (Path(tries).exists() and Path(tries).read_text().count("once") > 1) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.terminate()
+    said, failed = process.communicate(timeout=5)
+    assert Path(tries).read_text(encoding="utf-8") == "once\nonce\n"
+    assert said.count("next night at") == 2
+    assert failed == ""
+
+
 def test_compose_names_only_what_there_is(deploy: Path, settings: set[str]) -> None:
     compose = yaml.safe_load((deploy / "compose.yaml").read_text(encoding="utf-8"))
     services = compose["services"]

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import yaml
 
 from service.app import create_app
+from tickets.errors import ContractError, InputError, LockedError, MachineError, ReleaseError, WorkspaceError
 from tickets.workspace import Workspace
 
 Manifests = dict[str, dict[str, Any]]
@@ -154,3 +155,17 @@ def test_nights_never_overlap(manifests: Manifests) -> None:
     assert spec["concurrencyPolicy"] == "Forbid"
     assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 24 * 3600
     assert pod_of(manifests["cronjob.yaml"])["containers"][0]["args"] == ["--verbose", "nightly"]
+
+
+def test_a_night_is_tried_again_unless_a_person_must_mend_something(manifests: Manifests) -> None:
+    job = manifests["cronjob.yaml"]["spec"]["jobTemplate"]["spec"]
+    actions = {
+        code: rule["action"] for rule in job["podFailurePolicy"]["rules"] for code in rule["onExitCodes"]["values"]
+    }
+    mended = {InputError, WorkspaceError, ReleaseError, ContractError}
+    assert {code for code, action in actions.items() if action == "FailJob"} == {error.exit_code for error in mended}
+    assert {code for code, action in actions.items() if action == "Count"} == {
+        MachineError.exit_code,
+        LockedError.exit_code,
+    }
+    assert job["backoffLimit"] > 1

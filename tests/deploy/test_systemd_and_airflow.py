@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tickets.errors import ContractError, InputError, ReleaseError, WorkspaceError
 from triage.cli import app
 from triage.settings import ServiceSettings
 
@@ -68,6 +69,13 @@ def test_systemd_waits_for_the_drain(deploy: Path) -> None:
     given = dict(keys(deploy / "systemd" / "triage.service"))
     assert int(given["TimeoutStopSec"]) > ServiceSettings().stop_seconds + 30
     assert given["KillSignal"] == "SIGTERM"
+
+
+def test_systemd_tries_a_night_again_unless_a_person_must_mend_something(deploy: Path) -> None:
+    given = dict(keys(deploy / "systemd" / "triage-nightly.service"))
+    assert given["Restart"] == "on-failure"
+    mended = {InputError, WorkspaceError, ReleaseError, ContractError}
+    assert {int(code) for code in given["RestartPreventExitStatus"].split()} == {error.exit_code for error in mended}
 
 
 def test_the_timer_starts_the_night_also_after_the_machine_was_off(deploy: Path) -> None:

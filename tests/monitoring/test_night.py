@@ -217,7 +217,8 @@ def test_a_new_champion_makes_the_alarms_about_the_old_one_moot(world: Any, make
     assert monitor_log.recent_alarms(world.engine, only_open=True) == []
 
 
-def test_after_a_rejected_challenger_the_next_one_waits_for_new_labels(world: Any) -> None:
+@pytest.mark.parametrize("failed", ["rejected", "rolled back"])
+def test_after_a_challenger_that_failed_the_next_one_waits_for_new_labels(world: Any, failed: str) -> None:
     world.arrive(800, day=FIRST, days=14, seed=3)
     drift_from = FIRST + timedelta(days=14)
     world.arrive(600, day=drift_from, days=8, seed=4, new_topic=0.3, accepted=0.5)
@@ -229,8 +230,13 @@ def test_after_a_rejected_challenger_the_next_one_waits_for_new_labels(world: An
     night(5)
     assert night(6).decision.retrain
     beaten = datetime.combine(drift_from + timedelta(days=8), datetime.min.time(), tzinfo=UTC)
-    champion = {"champion": world.reader.release.version}
-    monitor_log.record_event(world.engine, "rejected", at=beaten, model_version="challenger", details=champion)
+    champion = world.reader.release.version
+    if failed == "rejected":
+        details = {"champion": champion}
+        monitor_log.record_event(world.engine, "rejected", at=beaten, model_version="challenger", details=details)
+    else:
+        details = {"from": "challenger"}
+        monitor_log.record_event(world.engine, "rolled back", at=beaten, model_version=champion, details=details)
     assert not night(7).decision.retrain
 
 

@@ -14,8 +14,8 @@ from tickets.workspace import Workspace
 
 TRIAGE = [sys.executable, "-m", "triage"]
 COMMANDS = (
-    *("demo", "import", "features", "train", "debug", "evaluate", "promote", "rollback", "serve", "score", "monitor"),
-    *("retrain", "nightly", "doctor", "pipeline", "quarantine", "sources", "taxonomy", "templates"),
+    *("demo", "import", "features", "train", "debug", "evaluate", "models", "promote", "rollback", "serve", "score"),
+    *("monitor", "retrain", "nightly", "doctor", "pipeline", "quarantine", "sources", "taxonomy", "templates"),
     *("baselines", "tune", "keys", "audit", "alerts"),
 )
 DATASET = """
@@ -81,9 +81,10 @@ def test_a_name_in_brackets_is_shown_as_it_is(tmp_path: Path, export: tuple[Path
 def test_a_run_that_holds_the_workspace_is_named(tmp_path: Path, export: tuple[Path, Path]) -> None:
     workspace = Workspace.create(tmp_path / "w")
     with workspace.lock("nightly"):
-        said = fails(run("import", export[0], "--dataset", export[1], "-w", workspace.root), 5)
+        said = fails(run("import", export[0], "--dataset", export[1], "-w", workspace.root), 75)
         assert "nightly" in said
-        assert "nightly" in fails(run("demo", "--quick", "-w", workspace.root), 5)
+        assert "nightly" in fails(run("demo", "--quick", "-w", workspace.root), 75)
+        assert "nightly, process" in fails(run("nightly", "--json", "-w", workspace.root), 75)
         # Rolling back does not wait for it.
         assert "promoted" in fails(run("rollback", "-w", workspace.root), 6)
 

@@ -7,7 +7,10 @@ import pytest
 
 from models.calibrate import Calibration
 from models.confidence.limits import NEVER
+from models.quarantine import quarantine
 from models.release import Release
+from tickets.errors import InputError
+from tickets.workspace import Workspace
 from triage.retrain import last_seen, starting_point
 
 
@@ -31,9 +34,25 @@ def champion() -> Release:
     )
 
 
-def test_a_challenger_goes_on_from_a_champion_that_never_saw_the_held_out_days(champion: Release) -> None:
-    assert starting_point(champion, date(2026, 3, 11)) == Path("models/v1")
-    assert starting_point(champion, date(2026, 3, 10)) is None
+def test_a_challenger_goes_on_from_a_champion_that_never_saw_the_held_out_days(
+    workspace: Workspace, champion: Release
+) -> None:
+    assert starting_point(workspace, champion, date(2026, 3, 11)) == champion
+    assert starting_point(workspace, champion, date(2026, 3, 10)) is None
+
+
+def test_the_settings_may_ask_for_a_cold_start_or_insist_on_a_warm_one(workspace: Workspace, champion: Release) -> None:
+    assert starting_point(workspace, champion, date(2026, 3, 11), "cold") is None
+    assert starting_point(workspace, champion, date(2026, 3, 11), "warm") == champion
+    with pytest.raises(InputError, match="learned from days now held out"):
+        starting_point(workspace, champion, date(2026, 3, 10), "warm")
+
+
+def test_nothing_is_trained_on_from_a_model_in_quarantine(workspace: Workspace, champion: Release) -> None:
+    quarantine(workspace, "v1", reasons=["it did worse."], at=datetime(2026, 3, 20, tzinfo=UTC))
+    assert starting_point(workspace, champion, date(2026, 3, 11)) is None
+    with pytest.raises(InputError, match="is in quarantine"):
+        starting_point(workspace, champion, date(2026, 3, 11), "warm")
 
 
 def test_what_the_champion_was_validated_on_counts_as_seen_by_the_gate(champion: Release) -> None:

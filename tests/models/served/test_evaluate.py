@@ -29,6 +29,17 @@ def test_scores_match_the_figures_of_training(trained, window):
     assert scores.correct.tolist() == [a == b for a, b in zip(scores.truth, scores.predicted, strict=True)]
 
 
+def test_templates_are_found_where_training_measured_them(trained, window):
+    scores = score_release(open_release(trained.model.folder), window)
+    sent = [template is not None for template in window["template_id"].to_pylist()]
+    assert (~np.isnan(scores.template_found)).tolist() == sent
+    measured = trained.model.metrics["model"]["test"]["template_mrr"]
+    assert np.nanmean(scores.template_found) == pytest.approx(measured, abs=0.02)
+    unknown = pa.array(["never heard of"] * window.num_rows)
+    changed = window.set_column(window.schema.get_field_index("template_id"), "template_id", unknown)
+    assert score_release(open_release(trained.model.folder), changed).template_found.max() == 0
+
+
 def test_unlabelled_tickets_are_left_out_and_unknown_types_count_as_wrong(trained, window):
     types = [None, "brand new", *window["contact_type"].to_pylist()[2:]]
     changed = window.set_column(window.schema.get_field_index("contact_type"), "contact_type", pa.array(types))

@@ -1,0 +1,135 @@
+"""The change of champion: quarantine keeps failed models away, and a change that was killed halfway is finished by the
+same call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from models import release
+from models.quarantine import quarantine, quarantined
+from tests.monitoring.conftest import make_release
+from tickets import audit, monitor_log
+from tickets.errors import ReleaseError
+from tickets.monitor_log import Alarm
+from tickets.workspace import Workspace
+from triage.champion import known_models, promote, roll_back
+from triage.settings import Settings
+
+FIRST, SECOND = "20260301-000000-aaaaaa", "20260316-020000-bbbbbb"
+AT = datetime(2026, 3, 18, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A workspace in which the second of two models is served, and its database."""
+
+    workspace: Workspace
+    engine: sa.Engine
+
+    def promote(self, version: str, *, force: bool = False) -> None:
+        details = {"reasons": ["it won."]}
+        promote(self.workspace, self.engine, version, details=details, tracking_uri="", force=force)
+
+    def roll_back(self) -> str:
+        return roll_back(self.workspace, self.engine, tracking_uri="", leave=SECOND, details={"reasons": ["worse."]})
+
+    def served(self) -> str | None:
+        return release.current_version(self.workspace)
+
+    def kinds(self) -> list[str]:
+        """What the timeline tells, oldest first."""
+        return [event.kind for event in reversed(monitor_log.model_timeline(self.engine))]
+
+
+@pytest.fixture
+def store(workspace: Workspace, engine: sa.Engine) -> Store:
+    made = Store(workspace, engine)
+    for version in (FIRST, SECOND):
+        make_release(workspace, version)
+        made.promote(version)
+    return made
+
+
+def test_a_champion_that_is_rolled_back_goes_into_quarantine_and_its_alarms_are_closed(store: Store) -> None:
+    alarm = Alarm(alarm_id="a", run_id="r", detector="text", severity="warning", message="", raised_at=AT)
+    run = monitor_log.MonitorRun(
+        run_id="r",
+        as_of="2026-03-18",
+        started_at=AT,
+        seconds=1.0,
+        model_version=SECOND,
+        status="alarm",
+        windows={},
+        summary={},
+    )
+    monitor_log.record_run(store.engine, run, [], [alarm])
+    assert store.roll_back() == FIRST
+    assert store.served() == FIRST
+    assert quarantined(store.workspace)[SECOND].reasons == ("worse.",)
+    assert monitor_log.recent_alarms(store.engine, only_open=True) == []
+    (event, *_) = monitor_log.model_timeline(store.engine)
+    assert (event.kind, event.model_version, dict(event.details)) == (
+        "rolled back",
+        FIRST,
+        {"from": SECOND, "reasons": ["worse."]},
+    )
+
+
+def test_a_model_in_quarantine_is_promoted_by_force_alone(store: Store) -> None:
+    store.roll_back()
+    with pytest.raises(ReleaseError, match=r"in quarantine since .*: worse\. .*--force"):
+        store.promote(SECOND)
+    assert store.served() == FIRST
+    store.promote(SECOND, force=True)
+    assert store.served() == SECOND
+    assert quarantined(store.workspace) == {}
+    assert monitor_log.model_timeline(store.engine)[0].details["forced"] is True
+
+
+def test_quarantine_keeps_its_first_reason(workspace: Workspace) -> None:
+    quarantine(workspace, "v1", reasons=["the gate refused it."], at=AT)
+    quarantine(workspace, "v1", reasons=["again."], at=datetime(2026, 4, 1, tzinfo=UTC))
+    assert str(quarantined(workspace)["v1"]) == "since 2026-03-18: the gate refused it."
+
+
+def test_a_quarantine_file_that_cannot_be_read_stops_promotions(store: Store) -> None:
+    (store.workspace.releases / "quarantine.json").write_text("[1]", encoding="utf-8")
+    with pytest.raises(ReleaseError, match=r"quarantine\.json.*backup"):
+        store.promote(FIRST)
+    assert store.served() == SECOND
+
+
+def test_a_promotion_killed_before_it_was_told_is_told_by_the_next_call(store: Store) -> None:
+    third = "20260320-000000-cccccc"
+    make_release(store.workspace, third)
+    release.promote(store.workspace, third)  # as far as the killed one came
+    for _ in range(2):
+        store.promote(third)
+    assert store.kinds() == ["promoted"] * 3
+    assert [entry.target for entry in audit.entries(store.engine)] == [FIRST, SECOND, third]
+
+
+def test_a_rollback_killed_before_it_was_told_goes_back_no_further(store: Store) -> None:
+    third = "20260320-000000-cccccc"
+    make_release(store.workspace, third)
+    store.promote(third)
+    release.roll_back(store.workspace)  # as far as the killed one came
+    for _ in range(2):
+        assert roll_back(store.workspace, store.engine, tracking_uri="", leave=third) == SECOND
+    assert store.served() == SECOND
+    assert store.kinds()[-2:] == ["promoted", "rolled back"]
+    assert list(quarantined(store.workspace)) == [third]
+
+
+def test_models_are_listed_with_what_became_of_them(store: Store, tmp_path: Path) -> None:
+    make_release(store.workspace, "20260320-000000-cccccc")
+    store.roll_back()
+    states = {model.version: model.state for model in known_models(Settings(workspace=store.workspace.root))}
+    assert states[FIRST] == "served"
+    assert states[SECOND].startswith("in quarantine since 20")
+    assert states["20260320-000000-cccccc"] == "trained"

@@ -1,0 +1,116 @@
+"""The order of a night's steps and its record: each is done once, and a night that stopped goes on where it did."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Sequence
+
+import pytest
+import sqlalchemy as sa
+
+from models.config import TrainConfig
+from tickets.errors import MachineError, WorkspaceError
+from tickets.workspace import Workspace
+from triage.night_record import NightRecord, unfinished_nights
+from triage.nightly import STEPS, Did, Night, NightStep, run_steps
+from triage.settings import Settings
+
+DAY = dt.date(2026, 3, 9)
+
+
+@pytest.fixture
+def night(workspace: Workspace) -> Callable[..., Night]:
+    """A night of DAY as a process begins it: what earlier ones recorded is there, what they held in memory is not."""
+
+    def begin(said: list[str] | None = None, *, again: bool = False) -> Night:
+        return Night(
+            settings=Settings(workspace=workspace.root),
+            workspace=workspace,
+            engine=sa.create_engine("sqlite://"),
+            spark=lambda: pytest.fail("no step here needs Spark"),
+            config=TrainConfig(),
+            as_of=DAY,
+            record=NightRecord.open(workspace, DAY, again=again),
+            report=(said if said is not None else []).append,
+            progress=lambda *_: None,
+        )
+
+    return begin
+
+
+def steps(did: list[str], *names: str, fails: Exception | None = None) -> Sequence[NightStep]:
+    """Steps that note their names; the last one fails when it is told to."""
+
+    def make(name: str) -> NightStep:
+        def run(night: Night) -> Did:
+            did.append(name)
+            if fails is not None and name == names[-1]:
+                raise fails
+            return Did(f"{name} is well", {"seen": len(night.record.steps)})
+
+        return NightStep(name, run)
+
+    return [make(name) for name in names]
+
+
+def test_a_night_goes_on_with_the_step_that_failed(night: Callable[..., Night], workspace: Workspace) -> None:
+    did: list[str] = []
+    full = MachineError("the disk is full.", hint="Free some space.")
+    with pytest.raises(MachineError):
+        run_steps(night(), steps(did, "one", "two", fails=full))
+    left = NightRecord.open(workspace, DAY)
+    assert (left.state, left.steps["one"].state, left.steps["two"].state) == ("failed", "done", "failed")
+    assert left.steps["two"].error == "MachineError: the disk is full. Free some space."
+    said: list[str] = []
+    run_steps(night(said), steps(did, "one", "two", "three"))
+    assert did == ["one", "two", "two", "three"]
+    assert said == ["one: done already"]
+    done = NightRecord.open(workspace, DAY)
+    assert (done.state, done.steps["two"].attempts, done.steps["two"].summary) == ("done", 2, "two is well")
+    assert done.facts("three") == {"seen": 3}
+
+
+def test_what_an_unforeseen_error_said_is_not_kept(night: Callable[..., Night], workspace: Workspace) -> None:
+    with pytest.raises(ValueError, match="my card number"):
+        run_steps(night(), steps([], "one", fails=ValueError("cannot read 'my card number is'")))
+    kept = workspace.root / "nightly" / f"{DAY}.json"
+    assert json.loads(kept.read_text(encoding="utf-8"))["steps"]["one"]["error"] == "ValueError"
+
+
+def test_a_night_that_is_done_is_done_again_only_when_asked(night: Callable[..., Night]) -> None:
+    did: list[str] = []
+    for again in (False, False, True):
+        run_steps(night(again=again), steps(did, "one"))
+    assert did == ["one", "one"]
+
+
+def test_a_step_that_was_added_is_done_where_the_others_are_done_already(night: Callable[..., Night]) -> None:
+    did: list[str] = []
+    run_steps(night(), steps(did, "one", "three"))
+    run_steps(night(), steps(did, "one", "two", "three"))
+    assert did == ["one", "three", "two"]
+
+
+def test_nights_that_did_not_end_are_found(workspace: Workspace, night: Callable[..., Night]) -> None:
+    with pytest.raises(ValueError, match="x"):
+        run_steps(night(), steps([], "one", fails=ValueError("x")))
+    (workspace.root / "nightly" / "2026-03-01.json").write_text("{", encoding="utf-8")
+    assert [left.as_of for left in unfinished_nights(workspace, DAY + dt.timedelta(days=1))] == ["2026-03-09"]
+    assert unfinished_nights(workspace, DAY) == []
+
+
+def test_a_record_that_cannot_be_read_says_what_to_do(workspace: Workspace, night: Callable[..., Night]) -> None:
+    path = workspace.root / "nightly" / f"{DAY}.json"
+    path.parent.mkdir()
+    path.write_text("[]", encoding="utf-8")
+    with pytest.raises(WorkspaceError, match="--again"):
+        night()
+    run_steps(night(again=True), steps([], "one"))
+    assert NightRecord.open(workspace, DAY).state == "done"
+
+
+def test_each_step_has_a_name_of_its_own_and_the_retraining_comes_after_the_decision() -> None:
+    names = [step.name for step in STEPS]
+    assert len(set(names)) == len(names)
+    assert names.index("take up") < names.index("monitor") < names.index("retrain")

@@ -1,0 +1,118 @@
+"""The record of a night, nightly/<date>.json in the workspace: which steps are done, how long they took, what they
+said.
+
+It is written as each step begins and ends, so a night that was killed goes on with the step that it died in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tickets.errors import TriageError, WorkspaceError
+from tickets.workspace import Workspace, write_text
+
+State = Literal["running", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """How a step went. One that says `running` while nobody holds the lock was killed. `facts` are for the steps after
+    it; `attempts` counts the times it was begun."""
+
+    state: State
+    attempts: int = 1
+    began: str = ""  # UTC, ISO 8601
+    seconds: float = 0.0
+    summary: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""  # the kind, and of errors that were raised on purpose what they say
+
+
+@dataclass(slots=True)
+class NightRecord:
+    """The night of a day, step by step, kept on disk. Only who holds the workspace's lock may write it."""
+
+    path: Path
+    as_of: str
+    state: State = "running"
+    steps: dict[str, StepRecord] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, workspace: Workspace, as_of: dt.date, *, again: bool = False) -> NightRecord:
+        """What was recorded of this night, or an empty record; with `again` what was is forgotten. Raises
+        WorkspaceError when the file cannot be read."""
+        path = _path(workspace, as_of.isoformat())
+        if again or not path.exists():
+            return cls(path, as_of.isoformat())
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            steps = {name: StepRecord(**step) for name, step in told["steps"].items()}
+            return cls(path, str(told["as_of"]), told["state"], steps)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise WorkspaceError(
+                f"cannot read {path}: {error!r}.", hint="`triage nightly --again` does that night from the start."
+            ) from error
+
+    def done(self, step: str) -> bool:
+        return step in self.steps and self.steps[step].state == "done"
+
+    def facts(self, step: str) -> Mapping[str, Any]:
+        """What a step that is done left for those after it."""
+        return self.steps[step].facts if step in self.steps else {}
+
+    def begin(self, step: str) -> None:
+        before = self.steps.get(step)
+        began = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        self.state = "running"
+        self._write(step, StepRecord(state="running", attempts=before.attempts + 1 if before else 1, began=began))
+
+    def end(self, step: str, summary: str, seconds: float, facts: Mapping[str, Any]) -> None:
+        told: dict[str, Any] = {"state": "done", "seconds": round(seconds, 3), "summary": summary, "facts": dict(facts)}
+        self._write(step, dataclasses.replace(self.steps[step], **told))
+
+    def fail(self, step: str, error: BaseException, seconds: float) -> None:
+        """Of errors that nobody raised on purpose only the kind is kept: their words may quote tickets."""
+        said = f"{type(error).__name__}: {error}" if isinstance(error, TriageError) else type(error).__name__
+        self.state = "failed"
+        told: dict[str, Any] = {"state": "failed", "seconds": round(seconds, 3), "error": said}
+        self._write(step, dataclasses.replace(self.steps[step], **told))
+
+    def finish(self) -> None:
+        """Every step is done."""
+        self.state = "done"
+        self._save()
+
+    def to_json(self) -> dict[str, Any]:
+        steps = {name: dataclasses.asdict(step) for name, step in self.steps.items()}
+        return {"as_of": self.as_of, "state": self.state, "steps": steps}
+
+    def _write(self, step: str, record: StepRecord) -> None:
+        self.steps[step] = record
+        self._save()
+
+    def _save(self) -> None:
+        write_text(self.path, json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n")
+
+
+def unfinished_nights(workspace: Workspace, before: dt.date) -> list[NightRecord]:
+    """Nights before a day that began and did not end, oldest first; unreadable records are passed over."""
+    found = []
+    for path in sorted(_path(workspace, "*").parent.glob("????-??-??.json")):
+        if path.stem < before.isoformat():
+            try:
+                night = NightRecord.open(workspace, dt.date.fromisoformat(path.stem))
+            except (WorkspaceError, ValueError):
+                continue
+            if night.state != "done":
+                found.append(night)
+    return found
+
+
+def _path(workspace: Workspace, as_of: str) -> Path:
+    return workspace.root / "nightly" / f"{as_of}.json"
