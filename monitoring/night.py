@@ -22,6 +22,7 @@ from monitoring.consequences import Consequences, Tonight
 from monitoring.current import Reads
 from monitoring.decide import Decision
 from monitoring.evidence import Evidence, detect, gather
+from monitoring.limits import standing_limits
 from monitoring.performance import estimate_accuracy, feedback_figures, flat, label_figures, proportion
 from monitoring.policy import Policy
 from tickets import monitor_log
@@ -65,10 +66,11 @@ def run_night(
     release = reads.release
     run_id = f"{as_of}-{release.version}"
 
-    report(f"looking at the {policy.window_days} days up to {as_of}")
+    report(f"looking at the days up to {as_of}, {policy.window_days} at most")
     evidence = gather(engine, reads, as_of=as_of, policy=policy)
     report(f"{evidence.current.counted} tickets, compared with {len(evidence.reference)} of the reference period")
-    results = judge(detect(evidence, policy), policy.limits)
+    standing = standing_limits(engine, evidence, policy, version=release.version, at=now)
+    results = judge(detect(evidence, policy), policy.limits, standing.limits)
     report(_counted(results))
     tonight = Tonight(run_id=run_id, as_of=as_of, release=release, at=now)
     follows = consequences.draw(engine, tonight, evidence, results, policy)
@@ -84,7 +86,7 @@ def run_night(
             "reference": {**evidence.reference.to_json(), "weekdays_matched": evidence.weekdays_matched},
             "current": evidence.current.to_json(),
         },
-        summary={**_summary(evidence, results, policy), **follows.figures},
+        summary={**_summary(evidence, results, policy), "limits": standing.told, **follows.figures},
         report=str(path.relative_to(workspace.root)) if path else None,
     )
     monitor_log.record_run(engine, run, results, follows.raised)

@@ -13,7 +13,7 @@ from models.release import promote
 from monitoring.current import period_of, read_period
 from monitoring.night import NightReport, run_night
 from monitoring.performance import read_labelled
-from monitoring.policy import Policy
+from monitoring.policy import Limits, Policy
 from monitoring.reports import prune_pages, write_page
 from tickets import label_queue, monitor_log
 from tickets.errors import InputError, ReleaseError
@@ -21,7 +21,7 @@ from tickets.workspace import Workspace
 
 FIRST = date(2026, 3, 2)
 NIGHT = FIRST + timedelta(days=13)  # the end of the second week
-POLICY = Policy(permutations=999, label_budget=20, evidently=False)
+POLICY = Policy(permutations=999, label_budget=20, evidently=False, limits=Limits(replays=0))
 
 
 def test_a_quiet_fortnight_is_quiet(world: Any) -> None:
