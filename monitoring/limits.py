@@ -33,6 +33,7 @@ RULES = "1"  # raise it when a statistic changes its meaning, and limits are com
 _SMALLEST_BUCKET = 50
 _LARGEST = 1000  # tickets of a replayed window
 _MOST_BY_CHANCE = 0.3  # the largest level for Holm's correction, however much persistence would let pass
+_UPPER = 0.8  # quantile of quiet nights that a tail begins at
 _SEEN_AT_LEAST = 0.5  # of the replays, or a detector gets no limit
 
 
@@ -99,19 +100,26 @@ def looker(evidence: Evidence, policy: Policy) -> Look:
     return look
 
 
-def calibrate(history: Window, look: Look, shape: Shape, policy: Policy) -> DetectorLimits:
-    """Replay nights of `history`, every other replay in calendar order, and put the limits where they belong."""
+def calibrate(history: Window, look: Look, shape: Shape, policy: Policy) -> DetectorLimits | str:
+    """Replay nights of `history`, every other replay in calendar order, and put the limits where they belong; or
+    say why there are none."""
     clock = time.perf_counter()
     replays = []
     for number in range(policy.limits.replays):
         nights = draw_nights(history, shape, largest=policy.sample, in_order=number % 2 == 0, seed=policy.seed + number)
         replays.append([{r.detector: r.statistic for r in look(*pair) if r.statistic is not None} for pair in nights])
-    names = sorted({name for nights in replays for night in nights for name in night})
+    every = [night for nights in replays for night in nights]
+    names = [
+        name
+        for name in sorted({name for night in every for name in night})
+        if sum(name in night for night in every) >= _SEEN_AT_LEAST * len(every)
+    ]
+    if not names:
+        return "no detector could look at replayed nights"
     statistics = np.array([[[night.get(name, np.nan) for name in names] for night in nights] for nights in replays])
-    seen = np.mean(np.isfinite(statistics), axis=(0, 1)) >= _SEEN_AT_LEAST
-    found, chance = limits_from(statistics[:, :, seen], policy.limits)
+    found, chance = limits_from(statistics, policy.limits)
     return DetectorLimits(
-        limits=dict(zip(np.array(names)[seen].tolist(), found.tolist(), strict=True)),
+        limits=dict(zip(names, found.tolist(), strict=True)),
         p_limit=chance,
         replays=len(replays),
         history_days=len(days_of(history)),
@@ -124,19 +132,20 @@ def limits_from(statistics: NDArray[np.float64], limits: Limits) -> tuple[NDArra
     """(replays, nights, detectors) statistics of quiet nights -> (detectors,) limits, and the share of single nights
     on which any detector passes its limit, which is the level that Holm's correction may be held at.
 
-    Each limit is as many spreads above its detector's median as the others': the number that the largest persisted
-    statistic of a replay exceeds on `family_wise` of quiet nights, by the rank that holds in any sample.
+    Detectors have tails of their own, so heights are compared in each one's mean excess over the upper fifth of its
+    nights. All limits lie equally high: where the largest persisted height of a replay goes beyond on `family_wise` of
+    quiet nights, by the rank that holds in any sample.
     """
     nights = statistics.reshape(-1, statistics.shape[2])
-    center = np.nanmedian(nights, axis=0)
-    spread = np.maximum(np.nanquantile(nights, 0.9, axis=0) - center, 1e-9)
-    height = np.nan_to_num((statistics - center) / spread, nan=-np.inf)
+    upper = np.nanquantile(nights, _UPPER, axis=0)
+    excess = np.maximum(np.nanmean(np.where(nights >= upper, nights, np.nan), axis=0) - upper, 1e-9)
+    height = np.nan_to_num((statistics - upper) / excess, nan=-np.inf)
     highest = np.sort(persisted(height, limits).max(axis=1))
     rank = math.ceil((len(highest) + 1) * (1 - limits.family_wise))
     # With fewer replays than the level needs, the highest of all is the best there is.
     bound = float(highest[min(rank, len(highest)) - 1])
     chance = float(np.mean(np.any(height > bound, axis=2)))
-    return center + bound * spread, min(max(chance, limits.family_wise), _MOST_BY_CHANCE)
+    return upper + bound * excess, min(max(chance, limits.family_wise), _MOST_BY_CHANCE)
 
 
 def persisted(heights: NDArray[np.float64], limits: Limits) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from monitoring.windows import Window, match_weekdays, sample
 
+_LEAST_DAYS = 14  # each weekday twice
 _OF_HISTORY = 0.5  # at most, for the current windows: the reference must not be much smaller than a night's own
 _OF_SIZE = 0.5  # of a night's tickets, at least: limits of much smaller windows are too wide to be of use
 
@@ -41,18 +42,19 @@ def shape_of(history: Window, *, tickets: int, window_days: int, nights: int) ->
     A history that was thinner than tickets come now has its days counted together: two of them for one, say.
     """
     rows = days_of(history)
-    if len(rows) < 2 * (window_days + nights - 1):
-        return f"{len(rows)} quiet days, {2 * (window_days + nights - 1)} needed"
+    needed = max(_LEAST_DAYS, 2 * (window_days + nights - 1))
+    if len(rows) < needed:
+        return f"{len(rows)} quiet days, {needed} needed"
     overlap = 1 + (nights - 1) / window_days  # windows of several days share most of their tickets
     most = int(_OF_HISTORY * len(history) / overlap)
     if most < _OF_SIZE * tickets:
         return f"{len(history)} quiet tickets, about {math.ceil(_OF_SIZE * tickets * overlap / _OF_HISTORY)} needed"
     size = min(tickets, most)
-    days = max(window_days, math.floor(size * len(rows) / len(history)))
+    days = max(window_days, math.ceil(size * len(rows) / len(history)))
     step = max(1, round(days / window_days))
     while days + (nights - 1) * step > len(rows) // 2:
         days, step = days - 1, max(1, round((days - 1) / window_days))
-    return Shape(tickets=size, days=days, step=step, nights=nights)
+    return Shape(tickets=min(size, days * len(history) // len(rows)), days=days, step=step, nights=nights)
 
 
 def draw_nights(
@@ -66,7 +68,7 @@ def draw_nights(
     """
     rng = np.random.default_rng(seed)
     rows = days_of(history)
-    order = np.arange(len(rows)) if in_order else _shuffled(history, len(rows), rng)
+    order = np.arange(len(rows)) if in_order else shuffled_days(history, rng)
     begin = int(rng.integers(len(rows) - shape.length + 1))
     before, after = order[:begin], order[begin + shape.length :]
     one_side = before if len(before) >= len(after) else after
@@ -92,11 +94,13 @@ def days_of(history: Window) -> Days:
     return [np.flatnonzero(numbers == day) for day in range(int(numbers.max()) + 1)]
 
 
-def _shuffled(history: Window, days: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """The days in a new order in which each weekday stays in its place."""
-    first = min(history.created_at).date()
-    weekdays = np.array([(first + timedelta(days=day)).weekday() for day in range(days)])
-    order = np.arange(days)
+def shuffled_days(history: Window, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The calendar days of a history that is not empty, by number, in a new order: each keeps a place of its
+    weekday."""
+    dates = [time.date() for time in history.created_at]
+    first, last = min(dates), max(dates)
+    weekdays = np.array([(first + timedelta(days=day)).weekday() for day in range((last - first).days + 1)])
+    order = np.arange(len(weekdays))
     for weekday in range(7):
         places = np.flatnonzero(weekdays == weekday)
         order[places] = rng.permutation(places)
