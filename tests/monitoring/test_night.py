@@ -179,6 +179,57 @@ def test_labels_tell_of_the_model_and_the_days_of_their_tickets(world: Any) -> N
     assert read_labelled(world.engine, *second, clock="suggested") == []
 
 
+def test_holidays_raise_no_alarm(world: Any) -> None:
+    """Two quiet days in a week: fewer tickets than on such weekdays, and another mix of weekdays."""
+    world.arrive(840, day=FIRST, days=14, seed=11)
+    week = FIRST + timedelta(days=14)
+    for day in range(7):
+        world.arrive(8 if day in (3, 4) else 60, day=week + timedelta(days=day), days=1, seed=20 + day)
+    for day in (4, 5, 6):
+        as_of = week + timedelta(days=day)
+        night = run_night(world.workspace, world.engine, as_of=as_of, policy=POLICY, suggester=world.reader)
+        assert night.raised == []
+        assert night.run.status == "quiet"
+
+
+def test_a_clock_change_raises_no_alarm(world: Any) -> None:
+    """People who write around midnight (UTC) write an hour earlier from the last Sunday of March on."""
+    before, change = date(2026, 3, 15), date(2026, 3, 29)
+    world.arrive(840, day=before, days=14, seed=12, hour=20)
+    world.arrive(420, day=change, days=7, seed=13, hour=19)
+    for day in (0, 1, 2):
+        as_of = change + timedelta(days=day)
+        night = run_night(world.workspace, world.engine, as_of=as_of, policy=POLICY, suggester=world.reader)
+        assert night.raised == []
+
+
+def test_many_tickets_a_day_are_looked_at_by_the_day(world: Any) -> None:
+    world.arrive(1600, day=FIRST, days=8, seed=14)
+    as_of = FIRST + timedelta(days=7)
+    policy = replace(POLICY, permutations=199, window_tickets=300)
+    night = run_night(world.workspace, world.engine, as_of=as_of, policy=policy, suggester=world.reader)
+    assert night.run.windows["current"]["tickets"] == 400
+    assert night.run.windows["current"]["from"].startswith(str(as_of - timedelta(days=1)))
+    assert "no replays" in night.run.summary["limits"]
+
+
+@pytest.mark.slow
+def test_a_quiet_night_with_limits_from_replays_keeps_them_for_the_next(world: Any) -> None:
+    world.arrive(900, day=FIRST, days=15, seed=15)
+    policy = replace(POLICY, permutations=199, limits=Limits(replays=12))
+    nights = [
+        run_night(
+            world.workspace, world.engine, as_of=NIGHT + timedelta(days=day), policy=policy, suggester=world.reader
+        )
+        for day in (0, 1)
+    ]
+    assert [night.run.status for night in nights] == ["quiet", "quiet"]
+    assert nights[0].run.summary["limits"] == nights[1].run.summary["limits"] == "12 replays of 28 quiet days"
+    shown = {result.detector: result for result in nights[1].results}
+    assert shown["embeddings.domain"].limit == shown["embeddings.domain"].details["quiet_limit"] > 0.53
+    assert shown["volume"].details["quiet_limit"] is None
+
+
 @pytest.mark.parametrize("tickets", [0, 1, 10])
 def test_a_window_of_almost_nothing_is_unknown(world: Any, tickets: int) -> None:
     world.arrive(tickets, day=FIRST, days=1, seed=6)
