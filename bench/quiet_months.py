@@ -67,7 +67,7 @@ class Watch:
         evidence = self.evidence(night)
         key = days_in(night.current), bucket(len(night.current))
         if key not in self.kept:
-            self.kept[key] = limits_for(evidence, self.policy)
+            self.kept[key] = limits_for(evidence, self.policy, self.reference)
         limits = self.kept[key]
         found = limits if isinstance(limits, DetectorLimits) else None
         return judge(detect(evidence, self.policy), self.policy.limits, found)

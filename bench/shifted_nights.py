@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from quiet_months import POLICY, Night, Watch, evidently
-from watched import joined
 
-from monitoring.windows import Window, sample
+from monitoring.windows import Window, joined, sample
 
 WITHIN = 3  # nights
 _MONDAY = dt.date(2026, 3, 2)
@@ -56,7 +55,7 @@ def mixed_window(case: Case) -> Window:
 def _window(case: Case, number: int) -> Window:
     """The window of night `number` after the change, 0 the first: its days before that are quiet."""
     days = min(POLICY.window_days, math.ceil(POLICY.window_tickets / case.per_day))
-    there = joined(_day(case, day) for day in range(number - days + 1, number + 1))
+    there = joined([_day(case, day) for day in range(number - days + 1, number + 1)])
     end = dt.datetime.combine(_date(case, number) + dt.timedelta(days=1), dt.time(), dt.UTC)
     kept = sample(there, POLICY.sample, seed=POLICY.seed)
     return dataclasses.replace(kept, start=end - dt.timedelta(days=days), end=end)

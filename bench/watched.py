@@ -14,7 +14,7 @@ import gzip
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -218,13 +218,3 @@ def _complaint(row: Mapping[str, Any]) -> Ticket:
 def _with_attribute(window: Window, name: str, value: str) -> Window:
     """The same tickets with one attribute all alike."""
     return dataclasses.replace(window, attributes=tuple({**row, name: value} for row in window.attributes))
-
-
-def joined(parts: Iterable[Window]) -> Window:
-    """Windows one after the other."""
-    windows = list(parts)
-    columns = ("ticket_ids", "created_at", "texts", "languages", "channels", "attributes", "predicted", "contact_types")
-    arrays = ("probability", "out_of_scope", "abstained", "embeddings")
-    together: dict[str, Any] = {name: sum((getattr(part, name) for part in windows), ()) for name in columns}
-    together |= {name: np.concatenate([getattr(part, name) for part in windows]) for name in arrays}
-    return dataclasses.replace(windows[0], counted=len(together["ticket_ids"]), **together)

@@ -14,14 +14,16 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from monitoring.current import Reads
 from monitoring.evidence import Evidence, detect
 from monitoring.policy import Limits, Policy
+from monitoring.quiet_history import enough_of, quiet_days, quiet_history
 from monitoring.quiet_nights import Shape, days_of, draw_nights, shape_of
 from monitoring.windows import Window
 from tickets.limit_log import DetectorLimits, find_limits, record_limits
@@ -45,15 +47,21 @@ class Standing:
     told: str
 
 
-def standing_limits(engine: sa.Engine, evidence: Evidence, policy: Policy, *, version: str, at: datetime) -> Standing:
-    """The limits of this model at this size of window, computed when there are none yet.
+def standing_limits(
+    engine: sa.Engine, reads: Reads, evidence: Evidence, policy: Policy, *, as_of: date, at: datetime
+) -> Standing:
+    """The limits of this model at this size of window, computed when there are none yet or quiet history has doubled.
 
     Without enough quiet history there are none, and `monitoring.alarms.judge` goes by Holm and the least effects alone.
     """
-    days, tickets, knobs = days_in(evidence.current), bucket(len(evidence.current)), _knobs(policy)
+    version, days, tickets = reads.release.version, days_in(evidence.current), bucket(len(evidence.current))
+    first = as_of - timedelta(days=days - 1)
+    quiet = enough_of(quiet_days(engine, version, before=first, nights=policy.limits.of))
+    knobs = _knobs(policy, quiet)
     kept = find_limits(engine, version, window_days=days, window_tickets=tickets)
     if kept is None or kept.knobs != knobs:
-        made = limits_for(evidence, policy)
+        history = quiet_history(engine, reads, evidence.whole_reference, quiet, policy)
+        made = limits_for(evidence, policy, history)
         if isinstance(made, str):
             return Standing(None, f"p-values alone: {made}")
         kept = replace(made, model_version=version, window_days=days, window_tickets=tickets, knobs=knobs, made_at=at)
@@ -61,15 +69,17 @@ def standing_limits(engine: sa.Engine, evidence: Evidence, policy: Policy, *, ve
     return Standing(kept, f"{kept.replays} replays of {kept.history_days} quiet days")
 
 
-def limits_for(evidence: Evidence, policy: Policy) -> DetectorLimits | str:
-    """Limits for windows like tonight's from the whole reference; or, in words, why there are none."""
+def limits_for(evidence: Evidence, policy: Policy, history: Window) -> DetectorLimits | str:
+    """Limits for windows like tonight's from quiet history; or, in words, why there are none."""
     if not policy.limits.replays:
         return "no replays are asked for"
     if len(evidence.current) < policy.least:
         return "the window is too small"
-    history, tickets = evidence.whole_reference, bucket(len(evidence.current))
-    shape = shape_of(history, tickets=tickets, window_days=days_in(evidence.current), nights=policy.limits.of)
-    return shape if isinstance(shape, str) else calibrate(history, looker(evidence, policy), shape, policy)
+    tickets, days = bucket(len(evidence.current)), days_in(evidence.current)
+    shape = shape_of(history, tickets=tickets, window_days=days, nights=policy.limits.of)
+    if isinstance(shape, str):
+        return f"{shape} for A/A replays"
+    return calibrate(history, looker(evidence, policy), shape, policy)
 
 
 def days_in(window: Window) -> int:
@@ -158,8 +168,8 @@ def persisted(heights: NDArray[np.float64], limits: Limits) -> NDArray[np.float6
     return np.minimum(tonight, before[:, before.shape[1] - (limits.persist - 1)])
 
 
-def _knobs(policy: Policy) -> str:
+def _knobs(policy: Policy, quiet: Sequence[date]) -> str:
     """What the limits depend on beside model and window."""
     limits = policy.limits
     asked = (limits.family_wise, limits.persist, limits.of, limits.replays, policy.sample, policy.seed, policy.least)
-    return f"{RULES}: {' '.join(map(str, asked))}"
+    return f"{RULES}: {' '.join(map(str, asked))}; quiet days {len(quiet)}"

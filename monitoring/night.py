@@ -69,7 +69,7 @@ def run_night(
     report(f"looking at the days up to {as_of}, {policy.window_days} at most")
     evidence = gather(engine, reads, as_of=as_of, policy=policy)
     report(f"{evidence.current.counted} tickets, compared with {len(evidence.reference)} of the reference period")
-    standing = standing_limits(engine, evidence, policy, version=release.version, at=now)
+    standing = standing_limits(engine, reads, evidence, policy, as_of=as_of, at=now)
     results = judge(detect(evidence, policy), policy.limits, standing.limits)
     report(_counted(results))
     tonight = Tonight(run_id=run_id, as_of=as_of, release=release, at=now)

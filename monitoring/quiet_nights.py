@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from monitoring.windows import Window, match_weekdays, sample
 
 _LEAST_DAYS = 14  # each weekday twice
+_BREAK = 7  # days without a ticket that still belong to a history
 _OF_HISTORY = 0.5  # at most, for the current windows: the reference must not be much smaller than a night's own
 _OF_SIZE = 0.5  # of a night's tickets, at least: limits of much smaller windows are too wide to be of use
 
@@ -84,22 +85,28 @@ def draw_nights(
         yield sample(matched, largest, seed=seed), current
 
 
+def dates_of(history: Window) -> list[date]:
+    """The calendar days (UTC) from the first to the last, days without tickets among them. Where more than a week has
+    none, as between a validation period and the first day of service, the days close up."""
+    dates: list[date] = []
+    for day in sorted({time.date() for time in history.created_at}):
+        gap = (day - dates[-1]).days if dates else 0
+        if 1 < gap <= _BREAK:
+            dates += [day - timedelta(days=back) for back in range(gap - 1, 0, -1)]
+        dates.append(day)
+    return dates
+
+
 def days_of(history: Window) -> Days:
-    """The rows of each calendar day (UTC) from the first to the last, days without tickets among them."""
-    if not len(history):
-        return []
-    dates = [time.date() for time in history.created_at]
-    first = min(dates)
-    numbers = np.array([(day - first).days for day in dates])
-    return [np.flatnonzero(numbers == day) for day in range(int(numbers.max()) + 1)]
+    """The rows of each of those days."""
+    numbers = {day: number for number, day in enumerate(dates_of(history))}
+    places = np.array([numbers[time.date()] for time in history.created_at], dtype=np.int64)
+    return [np.flatnonzero(places == number) for number in range(len(numbers))]
 
 
 def shuffled_days(history: Window, rng: np.random.Generator) -> NDArray[np.int64]:
-    """The calendar days of a history that is not empty, by number, in a new order: each keeps a place of its
-    weekday."""
-    dates = [time.date() for time in history.created_at]
-    first, last = min(dates), max(dates)
-    weekdays = np.array([(first + timedelta(days=day)).weekday() for day in range((last - first).days + 1)])
+    """Those days by number, in a new order: each keeps a place of its weekday."""
+    weekdays = np.array([day.weekday() for day in dates_of(history)])
     order = np.arange(len(weekdays))
     for weekday in range(7):
         places = np.flatnonzero(weekdays == weekday)

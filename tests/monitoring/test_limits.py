@@ -15,27 +15,28 @@ from numpy.typing import NDArray
 from monitoring.alarms import judge
 from monitoring.detectors.sample import seen
 from monitoring.evidence import Evidence
-from monitoring.limits import bucket, calibrate, limits_from, persisted, standing_limits
+from monitoring.limits import Standing, bucket, calibrate, limits_from, persisted, standing_limits
 from monitoring.policy import Limits, Policy
+from monitoring.quiet_history import quiet_days
 from monitoring.quiet_nights import days_of, draw_nights, shape_of, shuffled_days
 from monitoring.windows import Window
 from tickets.database import detector_limits
 from tickets.limit_log import DetectorLimits
-from tickets.monitor_log import DetectorResult
+from tickets.monitor_log import DetectorResult, MonitorRun, RunStatus, record_run
 
 AT = datetime(2026, 4, 1, tzinfo=UTC)
-MONDAY = date(2026, 2, 2)
+WIDTH = 24  # of the world's embeddings
 LIMITS = Limits(family_wise=0.05, persist=2, of=3)
 POLICY = Policy(permutations=199, evidently=False, limits=Limits(replays=3, family_wise=0.05))
 
 
-def history(days: int, daily: int, *, seed: int, day_spread: float = 0.0, first: date = MONDAY) -> Window:
+def history(days: int, daily: int, *, seed: int, day_spread: float = 0.0, width: int = 6) -> Window:
     """Quiet days; with `day_spread` the tickets of a day have something in common."""
     rng = np.random.default_rng(seed)
     count = days * daily
-    common = np.repeat(rng.normal(size=(days, 6)), daily, axis=0) * day_spread
-    vectors = (rng.normal(size=(count, 6)) + common).astype(np.float32)
-    noon = datetime(first.year, first.month, first.day, 12, tzinfo=UTC)
+    common = np.repeat(rng.normal(size=(days, width)), daily, axis=0) * day_spread
+    vectors = (rng.normal(size=(count, width)) + common).astype(np.float32)
+    noon = datetime(2026, 2, 2, 12, tzinfo=UTC)  # a Monday
     return Window(
         counted=count,
         start=noon,
@@ -194,35 +195,66 @@ def test_sizes_that_are_close_share_their_limits() -> None:
     assert all(bucket(size) <= size for size in range(50, 3000, 7))
 
 
-def test_limits_are_computed_once_for_a_model_and_a_size(engine: sa.Engine) -> None:
-    reference = history(28, 15, seed=1)
+def test_limits_are_computed_once_for_a_model_and_a_size(world: Any) -> None:
+    reference, engine = history(28, 15, seed=1), world.engine
 
-    def tonight(size: int) -> Evidence:
-        return evidence_of(reference, history(1, size, seed=2))
+    def standing(size: int, at: datetime, policy: Policy = POLICY, version: str = "v1") -> Standing:
+        reads = replace(world.reader, release=replace(world.reader.release, version=version))
+        tonight = evidence_of(reference, history(1, size, seed=2))
+        return standing_limits(engine, reads, tonight, policy, as_of=at.date(), at=at)
 
     def kept() -> list[Any]:
         with engine.connect() as connection:
             rows = connection.execute(sa.select(detector_limits).order_by(sa.text("model_version, window_tickets")))
             return [(row.model_version, row.window_tickets, row.made_at) for row in rows]
 
-    first = standing_limits(engine, tonight(60), POLICY, version="v1", at=AT)
-    again = standing_limits(engine, tonight(65), POLICY, version="v1", at=AT + timedelta(days=1))
+    first, again = standing(60, AT), standing(65, AT + timedelta(days=1))
     assert first.limits is not None
     assert again.limits == first.limits
     assert first.told == "3 replays of 28 quiet days"
     assert kept() == [("v1", 50, AT)]
     later = AT + timedelta(days=2)
-    standing_limits(engine, tonight(80), POLICY, version="v1", at=later)
-    standing_limits(engine, tonight(60), POLICY, version="v2", at=later)
+    standing(80, later)
+    standing(60, later, version="v2")
     assert kept() == [("v1", 50, AT), ("v1", 71, later), ("v2", 50, later)]
-    stricter = replace(POLICY, limits=replace(POLICY.limits, family_wise=0.04))
-    standing_limits(engine, tonight(60), stricter, version="v1", at=later)
+    standing(60, later, replace(POLICY, limits=replace(POLICY.limits, family_wise=0.04)))
     assert kept()[0] == ("v1", 50, later)
 
 
-def test_without_enough_history_a_night_goes_by_p_values_and_says_so(engine: sa.Engine) -> None:
-    short = history(6, 100, seed=1)
-    night = history(1, 60, seed=2)
-    standing = standing_limits(engine, evidence_of(short, night), POLICY, version="v1", at=AT)
-    assert standing.limits is None
-    assert standing.told.startswith("p-values alone: 6 quiet days")
+def test_quiet_days_of_service_are_history_when_the_reference_is_short(world: Any) -> None:
+    short, begin = history(6, 40, seed=1, width=WIDTH), date(2026, 3, 2)
+    world.arrive(1120, day=begin, days=28, seed=1)
+
+    def standing(nights: int) -> Standing:
+        for day in range(nights):
+            _record_night(world, begin + timedelta(days=day), "quiet")
+        tonight = evidence_of(short, history(1, 60, seed=2, width=WIDTH))
+        as_of = begin + timedelta(days=nights)
+        return standing_limits(world.engine, world.reader, tonight, POLICY, as_of=as_of, at=AT)
+
+    assert standing(13).told == "p-values alone: 6 quiet days, 14 needed for A/A replays"
+    assert standing(15).told == "3 replays of 20 quiet days"
+    assert standing(27).told == "3 replays of 20 quiet days"
+    assert standing(28).told == "3 replays of 34 quiet days"
+
+
+def test_days_before_an_alarm_are_not_quiet(world: Any) -> None:
+    for day in range(1, 21):
+        _record_night(world, date(2026, 3, day), "alarm" if day == 10 else "quiet")
+    days = quiet_days(world.engine, world.reader.release.version, before=date(2026, 3, 19), nights=3)
+    assert [day.day for day in days] == [*range(1, 7), *range(11, 19)]
+    assert quiet_days(world.engine, "another model", before=date(2026, 3, 19), nights=3) == []
+
+
+def _record_night(world: Any, day: date, status: RunStatus) -> None:
+    run = MonitorRun(
+        run_id=f"{day}-{world.reader.release.version}",
+        as_of=day.isoformat(),
+        started_at=AT,
+        seconds=1.0,
+        model_version=world.reader.release.version,
+        status=status,
+        windows={},
+        summary={},
+    )
+    record_run(world.engine, run, [], [])
