@@ -148,7 +148,8 @@ def limits_from(statistics: NDArray[np.float64], limits: Limits) -> tuple[NDArra
     """
     nights = statistics.reshape(-1, statistics.shape[2])
     upper = np.nanquantile(nights, _UPPER, axis=0)
-    excess = np.maximum(np.nanmean(np.where(nights >= upper, nights, np.nan), axis=0) - upper, 1e-9)
+    beyond = np.where(nights > upper, nights - upper, 0)
+    excess = np.maximum(beyond.sum(axis=0) / np.maximum((beyond > 0).sum(axis=0), 1), 1e-9)
     height = np.nan_to_num((statistics - upper) / excess, nan=-np.inf)
     highest = np.sort(persisted(height, limits).max(axis=1))
     rank = math.ceil((len(highest) + 1) * (1 - limits.family_wise))

