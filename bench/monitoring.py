@@ -84,7 +84,7 @@ class Cell:
         return f"power_{round(100 * self.share)}pct_{self.tickets}"
 
 
-FULL = Effort(months=10, nights=30, draws=20, draws_elsewhere=5, evidently_draws=8, tickets=100_000, policy=POLICY)
+FULL = Effort(months=8, nights=30, draws=20, draws_elsewhere=5, evidently_draws=8, tickets=100_000, policy=POLICY)
 QUICK = Effort(
     months=2,
     nights=10,
