@@ -34,7 +34,7 @@ Look = Callable[[Window, Window], Sequence[DetectorResult]]
 RULES = "1"  # raise it when a statistic changes its meaning, and limits are computed anew
 _SMALLEST_BUCKET = 50
 _LARGEST = 1000  # tickets of a replayed window
-_MOST_BY_CHANCE = 0.3  # the largest level for Holm's correction, however much persistence would let pass
+_MOST_BY_CHANCE = 0.05  # the largest level for Holm's correction: p-values guard where limits came out too low
 _UPPER = 0.8  # quantile of quiet nights that a tail begins at
 _SEEN_AT_LEAST = 0.5  # of the replays, or a detector gets no limit
 
