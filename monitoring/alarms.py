@@ -1,7 +1,8 @@
 """Alarms: limits over all detectors together, and only for what lasts.
 
-A result counts as drifted when its p-value, corrected over all detectors of the night (Holm), is below the
-family-wise level and its effect is large enough to matter. An alarm needs that on several nights.
+A result counts as drifted when its p-value, corrected over all detectors of the night (Holm), is small enough, its
+statistic is beyond what quiet nights of the past reached, and its effect is large enough to matter. An alarm needs that
+on several nights.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from monitoring.policy import Limits
+from tickets.limit_log import DetectorLimits
 from tickets.monitor_log import Alarm, DetectorResult, Severity
 
 AGENTS = "feedback."  # detectors of what agents already feel
@@ -55,20 +57,31 @@ SIGNS: Mapping[str, Sign] = {
 }
 
 
-def judge(results: Sequence[DetectorResult], limits: Limits) -> list[DetectorResult]:
-    """Set limit and status of each result; `unknown` stays unknown and takes no part in the correction."""
+def judge(
+    results: Sequence[DetectorResult], limits: Limits, calibrated: DetectorLimits | None = None
+) -> list[DetectorResult]:
+    """Set limit and status of each result; `unknown` stays unknown and takes no part in the correction.
+
+    Drifted is what passes three tests: its p-value after Holm's correction, the limit that A/A replays gave it
+    (monitoring/limits.py), and the least effect that matters. Where `calibrated` gives a detector its limit, the
+    p-value is held at the level that persistence allows for; elsewhere at `family_wise`.
+    """
     adjusted = holm({r.detector: r.p_value for r in results if r.status != "unknown" and r.p_value is not None})
-    judged = []
-    for result in results:
-        least = limits.least_effects.get(result.detector, 0.0)
-        if result.detector not in adjusted or result.statistic is None:
-            judged.append(replace(result, limit=least))
-            continue
-        p_value = adjusted[result.detector]
-        drifted = p_value <= limits.family_wise and result.statistic >= least
-        details = {**result.details, "p_adjusted": p_value, "p_limit": limits.family_wise}
-        judged.append(replace(result, limit=least, status="drifted" if drifted else "ok", details=details))
-    return judged
+    return [_judged(result, adjusted.get(result.detector), limits, calibrated) for result in results]
+
+
+def _judged(
+    result: DetectorResult, p_value: float | None, limits: Limits, calibrated: DetectorLimits | None
+) -> DetectorResult:
+    least = limits.least_effects.get(result.detector, 0.0)
+    quiet = calibrated.limits.get(result.detector) if calibrated else None
+    limit = least if quiet is None else max(least, quiet)
+    if p_value is None or result.statistic is None:
+        return replace(result, limit=limit)
+    p_limit = limits.family_wise if calibrated is None or quiet is None else calibrated.p_limit
+    drifted = p_value <= p_limit and result.statistic >= limit
+    details = {**result.details, "p_adjusted": p_value, "p_limit": p_limit, "least_effect": least, "quiet_limit": quiet}
+    return replace(result, limit=limit, status="drifted" if drifted else "ok", details=details)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

@@ -106,6 +106,16 @@ def daily_tickets(engine: sa.Engine, start: datetime, end: datetime, *, clock: C
     return {day: count for day, count in counts.items() if began is not None and day > began}
 
 
+def days_needed(daily: Mapping[date, int], as_of: date, *, tickets: int, most: int) -> int:
+    """The fewest days up to and including `as_of` that brought so many tickets; `most` when they did not."""
+    brought = 0
+    for days in range(1, most + 1):
+        brought += daily.get(as_of - timedelta(days=days - 1), 0)
+        if brought >= tickets:
+            return days
+    return most
+
+
 def rows_of(engine: sa.Engine, start: datetime, end: datetime, *, clock: Clock) -> Iterator[Mapping[str, Any]]:
     """Rows of the suggestions table of a period, oldest suggestion first. The clock `opened` reads the whole log."""
     if clock == "suggested":

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from monitoring.accuracy_estimate import accuracy_result, estimate_accuracy, window_signs
-from monitoring.current import Logged, Reads, daily_tickets, look_at, period_of, read_period
+from monitoring.current import Logged, Reads, daily_tickets, days_needed, look_at, period_of, read_period
 from monitoring.detectors import (
     attributes,
     confidence,
@@ -61,15 +61,16 @@ class Evidence:
 
 def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy) -> Evidence:
     """Read everything of the night. Raises ReleaseError when the reference cannot be read."""
-    start, end = period_of(as_of, policy.window_days)
-    before = start - timedelta(days=policy.history_days)
+    before, end = period_of(as_of, policy.window_days + policy.history_days)
+    daily = daily_tickets(engine, before, end, clock=policy.clock)
+    days = days_needed(daily, as_of, tickets=policy.window_tickets, most=policy.window_days)
+    start, _ = period_of(as_of, days)
     period = read_period(engine, start, end, clock=policy.clock, size=policy.sample, seed=policy.seed)
     current, logged = look_at(period, reads)
     whole = read_reference(reads.release)
     matched, could = match_weekdays(whole, current, seed=policy.seed)
     version = reads.release.version
     since = read_judged(engine, start, _EVER, clock=policy.clock)
-    daily = daily_tickets(engine, before, end, clock=policy.clock)
     return Evidence(
         whole_reference=whole,
         reference=sample(matched, policy.sample, seed=policy.seed),

@@ -24,6 +24,7 @@ from monitoring.current import Reads
 from monitoring.decide import Decision
 from monitoring.evidence import Evidence, detect, gather
 from monitoring.label_quality import label_quality
+from monitoring.limits import standing_limits
 from monitoring.performance import feedback_figures, flat, label_figures, proportion
 from monitoring.policy import Policy
 from monitoring.theme_memory import note_themes
@@ -68,10 +69,11 @@ def run_night(
     release = reads.release
     run_id = f"{as_of}-{release.version}"
 
-    report(f"looking at the {policy.window_days} days up to {as_of}")
+    report(f"looking at the days up to {as_of}, {policy.window_days} at most")
     evidence = gather(engine, reads, as_of=as_of, policy=policy)
     report(f"{evidence.current.counted} tickets, compared with {len(evidence.reference)} of the reference period")
-    results = judge(detect(evidence, policy), policy.limits)
+    standing = standing_limits(engine, reads, evidence, policy, as_of=as_of, at=now)
+    results = judge(detect(evidence, policy), policy.limits, standing.limits)
     report(_counted(results))
     tonight = Tonight(run_id=run_id, as_of=as_of, release=release, at=now, workspace=workspace)
     follows = consequences.draw(engine, tonight, evidence, results, policy)
@@ -94,6 +96,7 @@ def run_night(
             **_summary(evidence, results, policy),
             **label_quality(engine, at=now),
             **follows.figures,
+            "limits": standing.told,
             "themes": len(themes),
         },
         report=str(path.relative_to(workspace.root)) if path else None,

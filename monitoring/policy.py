@@ -35,7 +35,10 @@ LEAST_EFFECTS: Mapping[str, float] = {
 class Limits:
     """When a result is called drifted, and when drift becomes an alarm."""
 
-    family_wise: float = 0.01  # chance of any false call in one quiet night, over all detectors together (Holm 1979)
+    # Chance of an alarm on a quiet night, of any detector, persistence counted (monitoring/limits.py).
+    # Where there are no limits from replays: chance of any false call on such a night, before persistence (Holm 1979).
+    family_wise: float = 0.01
+    replays: int = 100  # quiet nights that the limits come from, each with those before it; 0: p-values alone
     least_effects: Mapping[str, float] = field(default_factory=lambda: dict(LEAST_EFFECTS))
     persist: int = 2  # an alarm needs drift in `persist` of the last `of` nights, tonight among them
     of: int = 3
@@ -60,7 +63,10 @@ class Policy:
     """Everything `run_night` may be told. The defaults suit a team with some hundred tickets a day."""
 
     # Windows
-    window_days: int = 7  # the current window: whole weeks, so that weekdays weigh alike
+    window_days: int = 7  # the current window at most; weekdays are matched, so it may be shorter
+    window_tickets: int = (
+        500  # fewer days suffice when they bring as many: a change then shows in a night, not in a week
+    )
     clock: Clock = "suggested"  # what dates a ticket: its suggestion, or when it was opened (replays)
     sample: int = 2000  # tickets of either window that are looked at; more sharpens little and costs time
     least: int = 50  # tickets a window needs; with fewer a detector says `unknown`

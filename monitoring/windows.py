@@ -5,7 +5,7 @@ it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -128,6 +128,25 @@ def match_weekdays(reference: Window, current: Window, *, seed: int) -> tuple[Wi
         if wanted[day] > 0
     ]
     return reference.take(np.sort(np.concatenate(rows)).astype(np.int64)), True
+
+
+def joined(windows: Sequence[Window]) -> Window:
+    """Windows one after the other; at least one. Contact types that one of them does not know are None."""
+    columns = ("ticket_ids", "created_at", "texts", "languages", "channels", "attributes", "predicted")
+    arrays = ("probability", "out_of_scope", "abstained", "embeddings")
+    types = tuple(t for one in windows for t in one.contact_types or (None,) * len(one))
+    together: dict[str, Any] = {
+        name: tuple(value for one in windows for value in getattr(one, name)) for name in columns
+    }
+    together |= {name: np.concatenate([getattr(one, name) for one in windows]) for name in arrays}
+    return replace(
+        windows[0],
+        counted=sum(one.counted for one in windows),
+        start=min((one.start for one in windows if one.start), default=None),
+        end=max((one.end for one in windows if one.end), default=None),
+        contact_types=types if any(one.contact_types for one in windows) else (),
+        **together,
+    )
 
 
 def sample(window: Window, size: int, *, seed: int) -> Window:

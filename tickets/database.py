@@ -169,6 +169,21 @@ detector_results = sa.Table(
     _text("status"),  # ok | drifted | unknown
     sa.Column("details", sa.JSON, nullable=False),  # sample sizes, interval, what moved
 )
+detector_limits = sa.Table(  # from A/A replays of quiet history, by model and size of window
+    "detector_limits",
+    metadata,
+    _key("model_version"),
+    sa.Column("window_days", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("window_tickets", sa.Integer, primary_key=True, autoincrement=False),
+    _text("knobs"),  # what else they depend on
+    _time("made_at"),
+    sa.Column("limits", sa.JSON, nullable=False),  # detector -> statistic
+    sa.Column("p_limit", sa.Float, nullable=False),
+    sa.Column("replays", sa.Integer, nullable=False),
+    sa.Column("history_days", sa.Integer, nullable=False),
+    sa.Column("history_tickets", sa.Integer, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+)
 alarms = sa.Table(
     "alarms",
     metadata,

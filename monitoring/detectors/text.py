@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,14 @@ LANGUAGE = "text.language"
 UNSEEN = "text.unseen_words"
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _SHOWN = 10
+_REMEMBERED = 8192  # texts; a night's detectors and its A/A replays read the same ones many times
 _OFTEN = 3  # tickets; a word that one person typed wrongly says nothing
 
 
-def words_of(text: str) -> list[str]:
+@lru_cache(maxsize=_REMEMBERED)
+def words_of(text: str) -> tuple[str, ...]:
     """The words of a text in small letters; numbers, which are new every day, are none."""
-    return _WORD.findall(text.casefold())
+    return tuple(_WORD.findall(text.casefold()))
 
 
 def length(reference: Sequence[str], current: Sequence[str], *, least: int = LEAST) -> DetectorResult:

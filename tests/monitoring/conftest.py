@@ -41,11 +41,11 @@ FIRST_DAY = date(2026, 3, 2)  # of service, a Monday
 
 
 def draw_tickets(
-    count: int, *, day: date, days: int, seed: int, new_topic: float = 0.0, prefix: str = "t"
+    count: int, *, day: date, days: int, seed: int, new_topic: float = 0.0, prefix: str = "t", hour: int = 9
 ) -> list[tuple[Ticket, str]]:
     """Tickets spread evenly over `days` days from `day` on, each with its true topic."""
     rng = np.random.default_rng(seed)
-    start = datetime(day.year, day.month, day.day, 9, tzinfo=UTC)
+    start = datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
     drawn = []
     for number in range(count):
         topic = str(rng.choice(list(TOPICS)))
@@ -115,10 +115,18 @@ class World:
     reader: Reader
 
     def arrive(
-        self, count: int, *, day: date, days: int, seed: int, accepted: float = 0.9, new_topic: float = 0.0
+        self,
+        count: int,
+        *,
+        day: date,
+        days: int,
+        seed: int,
+        accepted: float = 0.9,
+        new_topic: float = 0.0,
+        hour: int = 9,
     ) -> None:
         """Tickets come, get suggestions, and agents judge half of them."""
-        drawn = draw_tickets(count, day=day, days=days, seed=seed, new_topic=new_topic)
+        drawn = draw_tickets(count, day=day, days=days, seed=seed, new_topic=new_topic, hour=hour)
         tickets = [ticket for ticket, _ in drawn]
         said = self.reader.detail_cleaned(tickets)
         pairs = [(ticket, _suggestion(ticket, said, row)) for row, ticket in enumerate(tickets)]

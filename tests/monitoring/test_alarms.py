@@ -16,6 +16,7 @@ from monitoring.current import Logged, Period, look_at
 from monitoring.evidence import Evidence, detect
 from monitoring.policy import Limits, Policy
 from monitoring.windows import Window
+from tickets.limit_log import DetectorLimits
 from tickets.monitor_log import Alarm, DetectorResult
 from tickets.records import Suggestion, Ticket
 
@@ -45,6 +46,33 @@ def test_the_correction_grows_with_the_number_of_detectors_that_looked() -> None
     with_blind = judge([result("a", p=0.03), result("b", p=None, effect=None, unknown=True)], LIMITS)
     assert [r.status for r in (alone[0], among[0], with_blind[0])] == ["drifted", "ok", "drifted"]
     assert with_blind[1].status == "unknown"
+
+
+def made(limits: dict[str, float], *, p_limit: float = 0.2) -> DetectorLimits:
+    return DetectorLimits(
+        limits=limits, p_limit=p_limit, replays=100, history_days=28, history_tickets=900, seconds=1.0
+    )
+
+
+def test_what_quiet_nights_reach_is_no_drift_however_small_its_p_value() -> None:
+    results = [result("a", p=1e-9, effect=0.2), result("b", p=1e-9, effect=0.2)]
+    a, b = judge(results, LIMITS, made({"a": 0.3, "b": 0.15}))
+    assert (a.status, a.limit) == ("ok", 0.3)
+    assert (b.status, b.limit) == ("drifted", 0.15)
+    assert a.details["quiet_limit"] == 0.3
+    assert a.details["least_effect"] == 0.1
+
+
+def test_a_trifle_beyond_its_quiet_limit_stays_a_trifle() -> None:
+    (trifle,) = judge([result("a", p=1e-9, effect=0.05)], LIMITS, made({"a": 0.01}))
+    assert (trifle.status, trifle.limit) == ("ok", 0.1)
+
+
+def test_p_values_are_held_at_the_level_that_persistence_lets_pass_where_there_is_a_limit() -> None:
+    results = [result("a", p=0.04), result("b", p=0.04)]
+    a, b = judge(results, LIMITS, made({"a": 0.2}))
+    assert (a.status, b.status) == ("drifted", "ok")  # Holm makes 0.08 of both; 0.2 and 0.05 are their levels
+    assert (a.details["p_limit"], b.details["p_limit"]) == (0.2, 0.05)
 
 
 def test_quiet_nights_are_called_drifted_as_seldom_as_promised() -> None:

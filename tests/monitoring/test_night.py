@@ -13,7 +13,7 @@ from models.release import promote
 from monitoring.current import period_of, read_period
 from monitoring.night import NightReport, run_night
 from monitoring.performance import editing, read_judged, read_labelled
-from monitoring.policy import Policy
+from monitoring.policy import Limits, Policy
 from monitoring.reports import prune_pages, write_page
 from tickets import label_queue, monitor_log
 from tickets.errors import InputError, ReleaseError
@@ -23,7 +23,7 @@ from tickets.workspace import Workspace
 
 FIRST = date(2026, 3, 2)
 NIGHT = FIRST + timedelta(days=13)  # the end of the second week
-POLICY = Policy(permutations=999, label_budget=20, evidently=False)
+POLICY = Policy(permutations=999, label_budget=20, evidently=False, limits=Limits(replays=0))
 
 
 def test_a_quiet_fortnight_is_quiet(world: Any) -> None:
@@ -189,6 +189,57 @@ def test_labels_tell_of_the_model_and_the_days_of_their_tickets(world: Any) -> N
     first, second = (period_of(FIRST + timedelta(days=day), 7) for day in (6, 13))
     assert len(read_labelled(world.engine, *first, clock="suggested")) == 20
     assert read_labelled(world.engine, *second, clock="suggested") == []
+
+
+def test_holidays_raise_no_alarm(world: Any) -> None:
+    """Two quiet days in a week: fewer tickets than on such weekdays, and another mix of weekdays."""
+    world.arrive(840, day=FIRST, days=14, seed=11)
+    week = FIRST + timedelta(days=14)
+    for day in range(7):
+        world.arrive(8 if day in (3, 4) else 60, day=week + timedelta(days=day), days=1, seed=20 + day)
+    for day in (4, 5, 6):
+        as_of = week + timedelta(days=day)
+        night = run_night(world.workspace, world.engine, as_of=as_of, policy=POLICY, suggester=world.reader)
+        assert night.raised == []
+        assert night.run.status == "quiet"
+
+
+def test_a_clock_change_raises_no_alarm(world: Any) -> None:
+    """People who write around midnight (UTC) write an hour earlier from the last Sunday of March on."""
+    before, change = date(2026, 3, 15), date(2026, 3, 29)
+    world.arrive(840, day=before, days=14, seed=12, hour=20)
+    world.arrive(420, day=change, days=7, seed=13, hour=19)
+    for day in (0, 1, 2):
+        as_of = change + timedelta(days=day)
+        night = run_night(world.workspace, world.engine, as_of=as_of, policy=POLICY, suggester=world.reader)
+        assert night.raised == []
+
+
+def test_many_tickets_a_day_are_looked_at_by_the_day(world: Any) -> None:
+    world.arrive(1600, day=FIRST, days=8, seed=14)
+    as_of = FIRST + timedelta(days=7)
+    policy = replace(POLICY, permutations=199, window_tickets=300)
+    night = run_night(world.workspace, world.engine, as_of=as_of, policy=policy, suggester=world.reader)
+    assert night.run.windows["current"]["tickets"] == 400
+    assert night.run.windows["current"]["from"].startswith(str(as_of - timedelta(days=1)))
+    assert "no replays" in night.run.summary["limits"]
+
+
+@pytest.mark.slow
+def test_a_quiet_night_with_limits_from_replays_keeps_them_for_the_next(world: Any) -> None:
+    world.arrive(900, day=FIRST, days=15, seed=15)
+    policy = replace(POLICY, permutations=199, limits=Limits(replays=5))
+    nights = [
+        run_night(
+            world.workspace, world.engine, as_of=NIGHT + timedelta(days=day), policy=policy, suggester=world.reader
+        )
+        for day in (0, 1)
+    ]
+    assert [night.run.status for night in nights] == ["quiet", "quiet"]
+    assert nights[0].run.summary["limits"] == nights[1].run.summary["limits"] == "5 replays of 28 quiet days"
+    shown = {result.detector: result for result in nights[1].results}
+    assert shown["attributes"].limit == max(0.08, shown["attributes"].details["quiet_limit"])
+    assert shown["feedback.acceptance"].details["quiet_limit"] is None
 
 
 @pytest.mark.parametrize("tickets", [0, 1, 10])

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 _READ = {"language": "ticket", "channel": "ticket", "arm": "suggestion"}  # where each stands in the JSON
 _BY_DAY = ["created_at", "contact_type", "language", "channel", "ticket_id"]
