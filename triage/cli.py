@@ -17,6 +17,7 @@ from triage.experiment_commands import add_experiment_commands
 from triage.key_commands import add_audit_command, keys_app
 from triage.lake_commands import pipeline_app, quarantine_app
 from triage.options import AsOf, Folder, Sinks, day_of, settings_of
+from triage.replay_commands import add_replay_command
 from triage.source_commands import sources_app
 from triage.taxonomy_commands import app as taxonomy_app
 from triage.template_commands import templates_app
@@ -181,6 +182,7 @@ def train(
 add_debug_command(app)
 add_experiment_commands(app)
 add_audit_command(app)
+add_replay_command(app)
 
 
 @app.command()
