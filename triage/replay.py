@@ -139,7 +139,6 @@ class _Life:
     progress: Progress = lambda *_: None
     reader: Reader | None = None
     unlabelled: list[Answered] = field(default_factory=list)  # since the last training
-    truth: dict[str, str] = field(default_factory=dict)  # labelers know it, models never
     labels: int = 0
     alarms: int = 0
 
@@ -180,7 +179,6 @@ class _Life:
     def _day(self, day: SimulatedDay) -> list[Answered]:
         """Agents work; where every ticket is labelled on its day, people do that too."""
         assert self.reader is not None
-        self.truth |= {one.ticket.ticket_id: one.true_contact_type for one in day.tickets}
         answered = work(self.engine, day, self.reader.suggester, seed=self.plan.seed)
         self.unlabelled += answered
         if self.policy.labelled == "everything":
@@ -195,7 +193,7 @@ class _Life:
         self.alarms += len(night.raised)
         for alarm in night.raised:
             self.report(f"  {day}: {alarm.severity}: {alarm.message}")
-        self.labels += answer_queue(self.engine, self.truth, at=_evening(day))
+        self.labels += answer_queue(self.engine, self.history.truth, at=_evening(day))
         return night
 
     def _retrain(self, night: NightReport, day: dt.date) -> None:
@@ -228,7 +226,7 @@ class _Life:
             if one.suggestion is not None
         ]
         label_queue.enqueue(self.engine, requests, at=_evening(day))
-        self.labels += answer_queue(self.engine, self.truth, at=_evening(day))
+        self.labels += answer_queue(self.engine, self.history.truth, at=_evening(day))
         self.unlabelled.clear()
 
     def _batch(self, day: dt.date) -> None:

@@ -22,6 +22,9 @@ from tickets.feedback_log import insert_new, new_id, suggestion_columns
 from tickets.records import Feedback, Suggestion, Ticket, to_json
 from tickets.simulate import SimulatedDay, SimulatedTicket, respond
 
+_ARRAYS = tuple(part.name for part in fields(Predictions) if part.name != "tokens")
+_GIVEN = tuple(column for column in feedback.columns if column is not feedback.c.withdrawn_at)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
@@ -88,9 +91,6 @@ def work(engine: sa.Engine, day: SimulatedDay, suggester: Suggester, *, seed: in
     return answered
 
 
-_GIVEN = tuple(column for column in feedback.columns if column is not feedback.c.withdrawn_at)
-
-
 def _handle(one: SimulatedTicket, cleaned: Ticket, suggestion: Suggestion, seed: int) -> tuple[Answered, Feedback]:
     action = respond(one, suggestion, Random(f"{seed}/{cleaned.ticket_id}"))
     said = Feedback(
@@ -112,12 +112,11 @@ def _handle(one: SimulatedTicket, cleaned: Ticket, suggestion: Suggestion, seed:
 
 def _row(predictions: Predictions, row: int) -> Predictions:
     """One ticket's, in arrays of their own, so that the rest is not kept alive."""
-    parts = {part.name: getattr(predictions, part.name)[row : row + 1] for part in fields(Predictions)}
-    return Predictions(**{name: part if isinstance(part, list) else part.copy() for name, part in parts.items()})
+    columns = {name: getattr(predictions, name)[row : row + 1].copy() for name in _ARRAYS}
+    return Predictions(tokens=predictions.tokens[row : row + 1], **columns)
 
 
 def _joined(rows: Sequence[Predictions]) -> Predictions:
     """Predictions of single tickets as those of all of them."""
-    columns = {part.name: [getattr(row, part.name) for row in rows] for part in fields(Predictions)}
-    tokens = [token for single in columns.pop("tokens") for token in single]
-    return Predictions(tokens=tokens, **{name: np.concatenate(parts) for name, parts in columns.items()})
+    columns = {name: np.concatenate([getattr(row, name) for row in rows]) for name in _ARRAYS}
+    return Predictions(tokens=[token for row in rows for token in row.tokens], **columns)

@@ -8,6 +8,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -46,7 +47,7 @@ class Catalogue:
     templates: tuple[ReplyTemplate, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class History:
     """Days of tickets with their outcomes. `catalogues` begin with the first day's; `events` tell what changed when."""
 
@@ -55,6 +56,11 @@ class History:
     catalogues: tuple[Catalogue, ...]
     dataset: str  # dataset.toml of what `export` writes
     events: tuple[tuple[dt.date, str], ...] = ()
+
+    @cached_property
+    def truth(self) -> dict[str, str]:
+        """Ticket ids to contact types: labelers know it, models never."""
+        return {one.ticket.ticket_id: one.true_contact_type for day in self.days for one in day.tickets}
 
     def export(self, folder: Path, days: Sequence[SimulatedDay]) -> Path:
         """Write some days as a helpdesk would export them; returns the path of dataset.toml."""

@@ -26,6 +26,7 @@ _COLOURS = {
     ALARM_DRIVEN.name: "#0b6e99",
     ALL_LABELS.name: "#4c9a5b",
 }
+_EPOCH = dt.date(1970, 1, 1)
 _STYLE: dict[Any, Any] = {"svg.hashsalt": "replay", "font.size": 9, "font.family": "DejaVu Sans"}
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Replay of {history}</title>
@@ -76,11 +77,12 @@ def draw(result: ReplayResult) -> str:
         right, labels = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         for one in result.policies:
             _accuracy(right, one)
-            days = [day.day for day in one.days]
+            days = [_number(day.day) for day in one.days]
             labels.plot(days, [day.labels for day in one.days], color=_COLOURS.get(one.policy), linewidth=1.6)
         right.set_ylabel("right at once, % of a week's tickets")
         right.legend(loc="lower left", frameon=False)
         labels.set_ylabel("labels answered so far")
+        labels.xaxis_date(tz="UTC")
         for axes in (right, labels):
             axes.grid(visible=True, color="#e4e6e9", linewidth=0.8)
             axes.set_axisbelow(True)
@@ -100,22 +102,21 @@ def _accuracy(axes: Axes, lived: Lived) -> None:
     """A line through the middles of the weeks; a point where a new champion answered its first ticket."""
     colour = _COLOURS.get(lived.policy)
     weeks = [week for week in lived.weeks() if week.accuracy is not None]
-    middles = [week.start + dt.timedelta(days=3) for week in weeks]
+    middles = [_number(week.start + dt.timedelta(days=3)) for week in weeks]
     shares = [100 * (week.accuracy or 0) for week in weeks]
     axes.plot(middles, shares, color=colour, linewidth=1.6, label=f"{lived.policy} ({lived.accuracy:.1%})")
     if not weeks:
         return
     for before, day in pairwise(lived.days):
         if before.model_version != day.model_version:
-            apart = [abs((middle - day.day).days) for middle in middles]
+            apart = [abs(middle - _number(day.day)) for middle in middles]
             nearest = apart.index(min(apart))
             axes.plot(middles[nearest], shares[nearest], "o", color=colour, markersize=5)
 
 
 def _number(day: dt.date) -> float:
-    from matplotlib.dates import date2num
-
-    return float(date2num(day))
+    """A day as matplotlib counts them: since 1970."""
+    return float((day - _EPOCH).days)
 
 
 def _share(part: float, whole: float) -> str:

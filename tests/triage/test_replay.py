@@ -39,7 +39,7 @@ from triage.replay_report import HEADINGS, table, write_replay
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-LEARN, LIVE, PER_DAY = 7, 15, 25
+LEARN, LIVE, PER_DAY = 7, 8, 25
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, history: History, spark: Spark
         retraining=config,
         validation_days=2,
         gate_days=2,
-        batch_every=14,
+        batch_every=8,
     )
     asks = replace(ALARM_DRIVEN, night=replace(ALARM_DRIVEN.night, label_budget=3, permutations=199), nights_every=5)
     policies = (NEVER, scheduled(FIXED_INTERVAL, every=7), asks, scheduled(ALL_LABELS, every=7))
@@ -112,9 +112,9 @@ def test_labels_are_counted_as_people_answered_them(ran: Ran) -> None:
         with ran.left(lived.policy) as (_, engine):
             assert count(engine, labels) == lived.labels
     assert ran.lived("never").labels == 0
-    assert ran.lived("alarm-driven").labels == 3 * 3  # three a night, three nights
-    # Both trainings fall on the 7th and 14th evening; what comes after the last one, nobody labels for it.
-    assert ran.lived("fixed interval").labels == live_tickets(ran.history, days=14)
+    assert ran.lived("alarm-driven").labels == 3 * 2  # three a night, on the 5th and the last
+    # The training falls on the 7th evening; what comes after it, nobody labels for it.
+    assert ran.lived("fixed interval").labels == live_tickets(ran.history, days=7)
     assert ran.lived("all labels").labels == live_tickets(ran.history)
 
 
@@ -125,7 +125,7 @@ def test_policies_answer_alike_until_one_of_them_has_a_new_champion(ran: Ran) ->
     never, scheduled_one = ran.lived("never"), ran.lived("fixed interval")
     assert (never.trainings, never.promotions) == (0, 0)
     assert len({day.model_version for day in never.days}) == 1
-    assert scheduled_one.trainings == 2
+    assert scheduled_one.trainings == 1
     assert len({day.model_version for day in scheduled_one.days}) == 1 + scheduled_one.promotions
 
 
@@ -138,7 +138,7 @@ def test_the_real_jobs_ran_on_the_clock_of_the_history(ran: Ran) -> None:
         assert workspace.read(RAW).num_rows == workspace.read(TICKETS).num_rows + workspace.read(QUARANTINE).num_rows
         assert workspace.read(LABELS).num_rows == count(engine, labels)
         by_labelers = workspace.read(OUTCOMES)["source"].to_pylist().count("labeler")
-        assert by_labelers > 0.9 * live_tickets(ran.history, days=14)
+        assert by_labelers > 0.9 * live_tickets(ran.history, days=7)
     with ran.left("never") as (workspace, _):
         assert workspace.read(BACKLOG).num_rows > 0  # tickets that agents ignored are open, and are scored
 
@@ -161,7 +161,7 @@ def test_a_workspace_s_own_history_can_be_lived_again(ran: Ran) -> None:
 def test_table_picture_and_figures_are_written(ran: Ran, tmp_path: Path) -> None:
     page = write_replay(ran.result, tmp_path)
     told = json.loads((tmp_path / "replay.json").read_text(encoding="utf-8"))
-    assert told["share_of_fixed_interval_labels"] == pytest.approx(9 / live_tickets(ran.history, days=14))
+    assert told["share_of_fixed_interval_labels"] == pytest.approx(6 / live_tickets(ran.history, days=7))
     for policy in told["policies"]:
         right = sum(week["accuracy"] * week["tickets"] for week in policy["weeks"])
         assert right == pytest.approx(policy["accuracy"] * policy["tickets"])
