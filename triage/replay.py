@@ -33,7 +33,7 @@ from pipeline.steps import silent
 from tickets import label_queue
 from tickets.catalogue import write_templates, write_tree
 from tickets.database import open_database
-from tickets.errors import InputError
+from tickets.errors import InputError, TrainingDataError
 from tickets.label_queue import LabelRequest
 from tickets.monitor_log import model_timeline, record_event
 from tickets.simulate import SimulatedDay
@@ -44,7 +44,7 @@ from triage.replay_desk import Answered, Reader, work
 from triage.replay_history import History, in_force
 from triage.replay_policies import ReplayPlan, ReplayPolicy
 from triage.replay_record import Lived, LivedDay, ReplayResult
-from triage.retrain import retrain
+from triage.retrain import RetrainOutcome, retrain
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -201,7 +201,16 @@ class _Life:
         self.report(f"  {day}: training: {'; '.join(night.decision.reasons)}")
         if self.policy.labelled == "all since the last training":
             self._label_all(day)
-        outcome = retrain(
+        try:
+            outcome = self._challenge(day)
+        except TrainingDataError as error:  # such as days without a ticket: a night that cannot train goes by
+            self.report(f"  {day}: no training: {error}")
+            return
+        self.report(f"  {day}: {'promoted' if outcome.gate.promote else 'rejected'}: {'; '.join(outcome.gate.reasons)}")
+        self.unlabelled.clear()
+
+    def _challenge(self, day: dt.date) -> RetrainOutcome:
+        return retrain(
             self.workspace,
             self.engine,
             as_of=day,
@@ -215,8 +224,6 @@ class _Life:
             validation_days=self.plan.validation_days,
             gate_days=self.plan.gate_days,
         )
-        self.report(f"  {day}: {'promoted' if outcome.gate.promote else 'rejected'}: {'; '.join(outcome.gate.reasons)}")
-        self.unlabelled.clear()
 
     def _label_all(self, day: dt.date) -> None:
         """Ask for every ticket that was not labelled yet, and have the answers."""

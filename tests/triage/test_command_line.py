@@ -16,7 +16,7 @@ TRIAGE = [sys.executable, "-m", "triage"]
 COMMANDS = (
     *("demo", "import", "features", "train", "debug", "evaluate", "promote", "rollback", "serve", "score", "monitor"),
     *("retrain", "nightly", "doctor", "pipeline", "quarantine", "sources", "taxonomy", "templates"),
-    *("baselines", "tune", "keys", "audit"),
+    *("baselines", "tune", "keys", "audit", "replay"),
 )
 DATASET = """
 name = "small"

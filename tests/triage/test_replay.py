@@ -16,10 +16,11 @@ import sqlalchemy as sa
 
 from models.config import TrainConfig
 from tickets.database import feedback, labels, open_database, suggestions
-from tickets.errors import InputError
+from tickets.errors import InputError, WorkspaceError
 from tickets.monitor_log import model_timeline, recent_runs
 from tickets.tables import BACKLOG, LABELS, OUTCOMES, QUARANTINE, RAW, TICKETS
 from tickets.workspace import Workspace
+from triage import replay_steps
 from triage.replay import replay
 from triage.replay_history import History, in_force, simulated_history, workspace_history
 from triage.replay_policies import (
@@ -35,6 +36,7 @@ from triage.replay_policies import (
 )
 from triage.replay_record import Lived, LivedDay, ReplayResult
 from triage.replay_report import HEADINGS, table, write_replay
+from triage.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -155,6 +157,8 @@ def test_a_workspace_s_own_history_can_be_lived_again(ran: Ran) -> None:
         assert all(one.true_contact_type in tree and one.outcome.contact_type in tree for one in day.tickets)
     learned = [one for day in own.days[:5] for one in day.tickets]
     assert all(one.outcome.contact_type == one.true_contact_type for one in learned)
+    with ran.left("all labels") as (workspace, _), pytest.raises(InputError, match="nothing is left to replay"):
+        workspace_history(workspace, learn_days=400)
 
 
 @pytest.mark.slow
@@ -219,6 +223,16 @@ def test_a_policy_that_is_none_is_named() -> None:
     assert policies_named(["all labels", "never"]) == (NEVER, ALL_LABELS)
     with pytest.raises(InputError, match="no policy 'hope'"):
         policies_named(["hope"])
+
+
+def test_what_cannot_be_replayed_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    settings, into = Settings(workspace=tmp_path / "nowhere"), tmp_path / "replay"
+    asked = replay_steps.Asked(simulated=True, policies=["hope"])
+    with pytest.raises(InputError, match="no policy 'hope'"):
+        replay_steps.replay(settings, asked, into, report=print, progress=lambda *_: None)
+    with pytest.raises(WorkspaceError, match="not a workspace"):
+        replay_steps.replay(settings, replay_steps.Asked(simulated=False), into, report=print, progress=lambda *_: None)
+    assert not into.exists()
 
 
 def test_a_simulated_half_year_changes_while_it_is_live(history: History) -> None:
