@@ -4,7 +4,7 @@
 
 Two histories are lived through under four policies (docs/replay.md): half a year of the simulated company, with a mix
 that moves, a launch, an outage and a rename; and the CFPB complaints in order of time, sixty making a day. `--quick`
-has eight weeks of the simulated company alone. Needs ../shared/data/cfpb for the second; without it, it is left out.
+has six weeks of the simulated company alone. Needs ../shared/data/cfpb for the second; without it, it is left out.
 
 Figures: share_of_oracle_accuracy, share_of_fixed_interval_labels (of the simulated company); by history and policy
 accuracy, labels, trainings, promotions; the shares again with `cfpb_` before them. Curves and pictures are in
@@ -49,7 +49,7 @@ CFPB_LEARN_DAYS = 70  # 172 contact types take longer to learn than the company'
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--quick", action="store_true", help="eight weeks of the simulated company alone")
+    arguments.add_argument("--quick", action="store_true", help="six weeks of the simulated company alone")
     quick = arguments.parse_args().quick
     started, plan = time.perf_counter(), QUICK if quick else FULL
     figures: dict[str, float | int] = {}

@@ -28,7 +28,7 @@ def replay(
         int | None, typer.Option(min=1, help="So many tickets make a day, whenever they came. As the calendar says.")
     ] = None,
     newest: Annotated[int, typer.Option(min=1, help="Of the history, the newest so many tickets.")] = 20_000,
-    quick: Annotated[bool, typer.Option(help="Eight weeks, short trainings: shows the way, not the quality.")] = False,
+    quick: Annotated[bool, typer.Option(help="Six weeks, short trainings: shows the way, not the quality.")] = False,
 ) -> None:
     """Live through history under several policies: never retrain, fixed interval, alarm-driven, all labels."""
     from triage import replay_steps

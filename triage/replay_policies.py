@@ -79,7 +79,7 @@ FULL = ReplayPlan(
 )
 QUICK = ReplayPlan(
     learn_days=21,
-    live_days=56,
+    live_days=42,
     tickets_per_day=40,
     training=replace(preset("cpu-quick"), epochs=2),
     retraining=replace(preset("cpu-quick"), epochs=1, max_train_tickets=1200),
