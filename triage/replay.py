@@ -138,7 +138,7 @@ class _Life:
     report: Report = silent
     progress: Progress = lambda *_: None
     reader: Reader | None = None
-    unlabelled: list[Answered] = field(default_factory=list)  # since the last training
+    unlabelled: list[Answered] = field(default_factory=list)  # of policies that label all tickets
     labels: int = 0
     alarms: int = 0
 
@@ -180,7 +180,8 @@ class _Life:
         """Agents work; where every ticket is labelled on its day, people do that too."""
         assert self.reader is not None
         answered = work(self.engine, day, self.reader.suggester, seed=self.plan.seed)
-        self.unlabelled += answered
+        if self.policy.labelled in ("all since the last training", "everything"):
+            self.unlabelled += answered
         if self.policy.labelled == "everything":
             self._label_all(day.day)
         return answered

@@ -72,7 +72,7 @@ def history() -> History:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory, history: History, spark: SparkSession, small_encoder: Path) -> Ran:
-    """All four policies, the schedules a week long and a model that is small and knows little."""
+    """All four policies, the fixed interval a week long, and a model that is small and knows little."""
     folder, said = tmp_path_factory.mktemp("replay") / "replay", []
     config = TrainConfig(encoder=str(small_encoder), max_tokens=64, epochs=1)
     plan = ReplayPlan(
@@ -86,7 +86,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, history: History, spark: Spark
         batch_every=8,
     )
     asks = replace(ALARM_DRIVEN, night=replace(ALARM_DRIVEN.night, label_budget=3, permutations=199), nights_every=5)
-    policies = (NEVER, scheduled(FIXED_INTERVAL, every=7), asks, scheduled(ALL_LABELS, every=7))
+    policies = (NEVER, scheduled(FIXED_INTERVAL, every=7), asks, ALL_LABELS)
     result = replay(folder, history, policies, plan, spark=spark, report=said.append, progress=lambda *_: None)
     return Ran(folder, history, result, said)
 
