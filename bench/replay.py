@@ -33,6 +33,7 @@ from pipeline.importing import import_dataset
 from pipeline.nightly import take_up
 from pipeline.session import spark_session
 from tickets.workspace import Workspace
+from triage.logs import configure_logs
 from triage.replay import replay
 from triage.replay_history import History, simulated_history, workspace_history
 from triage.replay_policies import FULL, POLICIES, QUICK, ReplayPlan
@@ -51,6 +52,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--quick", action="store_true", help="six weeks of the simulated company alone")
     quick = arguments.parse_args().quick
+    configure_logs(verbose=False)
     started, plan = time.perf_counter(), QUICK if quick else FULL
     figures: dict[str, float | int] = {}
     with tempfile.TemporaryDirectory() as folder, spark_session() as spark:

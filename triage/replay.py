@@ -31,7 +31,7 @@ from pipeline.nightly import run_pipeline, take_up
 from pipeline.split import SplitPlan
 from pipeline.steps import silent
 from tickets import label_queue
-from tickets.catalogue import write_templates, write_tree
+from tickets.catalogue import read_dataset, write_templates, write_tree
 from tickets.database import open_database
 from tickets.errors import InputError, TrainingDataError
 from tickets.label_queue import LabelRequest
@@ -120,7 +120,7 @@ def _life(
     engine = open_database(workspace.default_database_url)
     try:
         with workspace.lock("replay"):
-            yield _Life(workspace, engine, history, policy, plan, spark)
+            yield _Life(workspace, engine, history, policy, plan, spark, read_dataset(workspace).name)
     finally:
         engine.dispose()
 
@@ -135,6 +135,7 @@ class _Life:
     policy: ReplayPolicy
     plan: ReplayPlan
     spark: SparkSession
+    salt: str
     report: Report = silent
     progress: Progress = lambda *_: None
     reader: Reader | None = None
@@ -179,7 +180,7 @@ class _Life:
     def _day(self, day: SimulatedDay) -> list[Answered]:
         """Agents work; where every ticket is labelled on its day, people do that too."""
         assert self.reader is not None
-        answered = work(self.engine, day, self.reader.suggester, seed=self.plan.seed)
+        answered = work(self.engine, day, self.reader.suggester, seed=self.plan.seed, salt=self.salt)
         if self.policy.labelled in ("all since the last training", "everything"):
             self.unlabelled += answered
         if self.policy.labelled == "everything":

@@ -16,6 +16,7 @@ from models.predictions import Predictions
 from models.release import Release
 from models.suggest import Suggester
 from pipeline.text.clean import Refused, clean_ticket
+from pipeline.text.redact import customer_hash
 from tickets.contact_types import ContactTypeTree
 from tickets.database import feedback, suggestions
 from tickets.feedback_log import insert_new, new_id, suggestion_columns
@@ -63,15 +64,16 @@ class Reader:
         return _joined([self._read[ticket.ticket_id] for ticket in tickets])
 
 
-def work(engine: sa.Engine, day: SimulatedDay, suggester: Suggester, *, seed: int) -> list[Answered]:
+def work(engine: sa.Engine, day: SimulatedDay, suggester: Suggester, *, seed: int, salt: str) -> list[Answered]:
     """Suggest for every ticket of a day at its own time, let agents answer, and commit both.
 
     What an agent does is drawn from the ticket and the seed: under every policy the same agent meets the same ticket.
+    Customers are hashed with `salt`, the dataset's name, as importer and service do: they stay the same customers.
     """
     known, answered, given = [], [], []
     for one in day.tickets:
         try:
-            known.append((one, clean_ticket(one.ticket, suggester.release.languages)))
+            known.append((one, clean_ticket(_asked(one, salt), suggester.release.languages)))
         except Refused:
             answered.append(Answered(ticket=one.ticket, suggestion=None, right=False, accepted=False))
     made = suggester.suggest_cleaned([cleaned for _, cleaned in known])
@@ -89,6 +91,11 @@ def work(engine: sa.Engine, day: SimulatedDay, suggester: Suggester, *, seed: in
             connection.execute(insert_new(engine, suggestions), rows)
             connection.execute(insert_new(engine, feedback), given)
     return answered
+
+
+def _asked(one: SimulatedTicket, salt: str) -> Ticket:
+    customer = one.requester[1]
+    return replace(one.ticket, customer_key=customer_hash(customer, salt=salt) if customer else None)
 
 
 def _handle(one: SimulatedTicket, cleaned: Ticket, suggestion: Suggestion, seed: int) -> tuple[Answered, Feedback]:

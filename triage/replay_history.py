@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -157,8 +156,8 @@ def _resolved(workspace: Workspace, tree: ContactTypeTree) -> list[SimulatedTick
 
 
 def _ended(row: dict[str, Any], outcome: dict[str, Any]) -> SimulatedTicket:
-    """A ticket of the lake in the simulator's shape. The importer hashes customers anew, so they are hashed here."""
-    key, template = row["customer_key"] or "", outcome["template_id"]
+    """A ticket of the lake in the simulator's shape; the hash of its customer stands for an address."""
+    template = outcome["template_id"]
     return SimulatedTicket(
         ticket=Ticket(
             ticket_id=row["ticket_id"],
@@ -166,7 +165,6 @@ def _ended(row: dict[str, Any], outcome: dict[str, Any]) -> SimulatedTicket:
             channel=row["channel"],
             subject=row["subject"],
             body=row["body"],
-            customer_key=hashlib.sha256(key.encode()).hexdigest() if key else None,
             attributes=json.loads(row["attributes"]),
         ),
         true_contact_type=outcome["contact_type"],
@@ -179,7 +177,7 @@ def _ended(row: dict[str, Any], outcome: dict[str, Any]) -> SimulatedTicket:
             labeler=outcome["labeler"],
         ),
         reply_text="",
-        requester=("", key),
+        requester=("", row["customer_key"] or ""),
         language=row["language"],
     )
 
