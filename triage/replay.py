@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 Progress = Callable[[int, int, float], None]
 _BEGINNING = "beginning"
+# Monitoring compares with the validation tickets: a tenth of some weeks would be too few to see anything beside.
+_FIRST_SPLIT = SplitPlan(train=0.75, validation=0.2, test=0.05)
 _UNTRACKED = ("none",)  # of the sinks: the workspace's own journal is enough
 
 
@@ -100,7 +102,7 @@ def _begin(root: Path, history: History, plan: ReplayPlan, spark: SparkSession, 
         with workspace.lock("replay"):
             dataset = history.export(root / "export", days)
             import_files(workspace, [], dataset, as_of=days[-1].day)
-            run_pipeline(workspace, as_of=days[-1].day, spark=spark, plan=SplitPlan())
+            run_pipeline(workspace, as_of=days[-1].day, spark=spark, plan=_FIRST_SPLIT)
             first = train(workspace, plan.training, report=silent, progress=progress, sinks=_UNTRACKED)
             at = _evening(days[-1].day)
             record_event(engine, "trained", at=at, model_version=first.version, details={"from": "history"})
