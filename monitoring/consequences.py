@@ -230,10 +230,11 @@ def _last_failed(engine: sa.Engine, release: Release) -> datetime:
 
 
 def _trained_on(engine: sa.Engine, release: Release) -> date | None:
-    """The day of the release's training as the timeline tells it, or as the release itself does."""
-    for event in monitor_log.model_timeline(engine, limit=_ALL):
-        if event.kind == "trained" and event.model_version == release.version:
-            return event.at.date()
+    """The day of the last training, whether its model won or lost, as the timeline tells it; where it tells of none,
+    the release's own."""
+    trained = [event.at for event in monitor_log.model_timeline(engine, limit=_ALL) if event.kind == "trained"]
+    if trained:
+        return max(trained).date()
     try:
         return datetime.fromisoformat(release.created_at).date()
     except ValueError:

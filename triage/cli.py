@@ -21,6 +21,7 @@ from triage.lake_commands import pipeline_app, quarantine_app
 from triage.model_commands import add_model_commands
 from triage.night_commands import add_nightly_command
 from triage.options import AsOf, Device, Folder, Knobs, Preset, Sinks, day_of, settings_of
+from triage.replay_commands import add_replay_command
 from triage.source_commands import sources_app
 from triage.taxonomy_commands import app as taxonomy_app
 from triage.template_commands import templates_app
@@ -180,6 +181,7 @@ def train(
 add_debug_command(app)
 add_experiment_commands(app)
 add_audit_command(app)
+add_replay_command(app)
 add_theme_command(app)
 
 

@@ -18,7 +18,6 @@ from monitoring.policy import Policy
 from service.app import create_app, running
 from service.client import TriageClient
 from service.options import ServiceOptions
-from tickets import label_queue
 from tickets.api_keys import create_key, revoke_keys
 from tickets.catalogue import write_templates, write_tree
 from tickets.errors import WorkspaceError
@@ -33,10 +32,10 @@ from tickets.simulate import (
     wording_change,
 )
 from tickets.workspace import Workspace
+from triage.labelers import answer_queue
 from triage.live import Handled, SimulatedClock, SimulatedDesk
 
 Report = Callable[[str], None]
-_LABELER = "labeler"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +145,7 @@ class Company:
 
     def label(self, day: dt.date) -> int:
         """Labelers empty the queue on the evening of a day, truthfully; how many tickets that were."""
-        at, done = dt.datetime.combine(day, dt.time(23, 59), tzinfo=dt.UTC), 0
-        while claimed := label_queue.claim(self.engine, _LABELER, at=at, count=20):
-            for item in claimed:
-                true_type = self.truth[item.ticket.ticket_id]
-                label_queue.answer(self.engine, item.item_id, contact_type=true_type, labeler=_LABELER, at=at)
-            done += len(claimed)
-        return done
+        return answer_queue(self.engine, self.truth, at=dt.datetime.combine(day, dt.time(23, 59), tzinfo=dt.UTC))
 
     def wait_for(self, version: str, *, seconds: float = 30.0) -> float:
         """Wait until the running service serves a version; how long it took. Raises WorkspaceError when it does not."""

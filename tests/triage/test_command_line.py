@@ -16,7 +16,7 @@ TRIAGE = [sys.executable, "-m", "triage"]
 COMMANDS = (
     *("demo", "import", "features", "train", "debug", "evaluate", "models", "promote", "rollback", "serve", "score"),
     *("monitor", "retrain", "nightly", "doctor", "pipeline", "quarantine", "sources", "taxonomy", "templates"),
-    *("baselines", "tune", "keys", "audit", "alerts"),
+    *("baselines", "tune", "keys", "audit", "alerts", "labels", "replay", "themes"),
 )
 DATASET = """
 name = "small"

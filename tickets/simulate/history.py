@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,16 @@ from tickets.workspace import write_text
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_DATASET = f"""# Tickets of Rondo, a fictional ride-and-delivery company, as its helpdesk exports them.
-name = "simulated"
+_SIMULATED = {
+    "categorical": ("product", "city", "platform", "trip_status", "payment_method"),
+    "numeric": ("amount", "tenure_days"),
+    "boolean": ("member",),
+}
+_DATASET = """# {told}
+name = "{name}"
 format = "jsonl"
 files = [{{ path = "tickets.jsonl" }}]
-languages = {json.dumps(LANGUAGES)}
+languages = {languages}
 contact_types_file = "contact_types.json"
 templates_file = "templates.json"
 
@@ -34,9 +39,9 @@ channel = "channel"
 customer_key = "requester.email"
 
 [attributes]
-categorical = ["product", "city", "platform", "trip_status", "payment_method"]
-numeric = ["amount", "tenure_days"]
-boolean = ["member"]
+categorical = {categorical}
+numeric = {numeric}
+boolean = {boolean}
 
 [outcome]
 contact_type = "category"
@@ -46,6 +51,18 @@ handle_seconds = "handle_seconds"
 labeler = "assignee"
 reply = "reply"
 """
+
+
+def dataset_text(
+    name: str,
+    *,
+    told: str,
+    languages: Sequence[str] = LANGUAGES,
+    attributes: Mapping[str, Sequence[str]] = _SIMULATED,
+) -> str:
+    """The dataset.toml of tickets that `export_row` wrote; `attributes` by kind: categorical, numeric, boolean."""
+    kinds = {kind: json.dumps(list(attributes[kind]), ensure_ascii=False) for kind in _SIMULATED}
+    return _DATASET.format(name=name, told=told, languages=json.dumps(list(languages)), **kinds)
 
 
 def write_history(
@@ -78,7 +95,8 @@ def write_history(
     with_new_product = launched is not None and launched <= config.dates[-1]
     write_text(folder / "contact_types.json", tree_to_text(contact_type_tree(with_new_product=with_new_product)))
     write_text(folder / "templates.json", templates_to_text(reply_templates(with_new_product=with_new_product)))
-    write_text(folder / "dataset.toml", _DATASET)
+    told = "Tickets of Rondo, a fictional ride-and-delivery company, as its helpdesk exports them."
+    write_text(folder / "dataset.toml", dataset_text("simulated", told=told))
     return folder / "dataset.toml"
 
 

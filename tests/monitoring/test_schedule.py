@@ -1,0 +1,39 @@
+"""A fixed schedule of trainings, as the timeline of models tells when the last one was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from monitoring.night import NightReport, run_night
+from monitoring.policy import Policy
+from tickets.monitor_log import record_event
+
+FIRST = date(2026, 3, 2)
+WEEKLY = replace(
+    Policy(sample=200, permutations=199, evidently=False, label_budget=0, retrain_after_labels=0, retrain_after_days=0),
+    retrain_on_alarm=False,
+    retrain_every_days=7,
+)
+
+
+def evening(day: int) -> datetime:
+    return datetime.combine(FIRST + timedelta(days=day), datetime.max.time(), tzinfo=UTC)
+
+
+def test_a_schedule_counts_from_the_last_training_won_or_lost(world: Any) -> None:
+    world.arrive(300, day=FIRST, days=15, seed=3)
+    champion = world.reader.release.version
+
+    def night(day: int) -> NightReport:
+        as_of = FIRST + timedelta(days=day)
+        return run_night(world.workspace, world.engine, as_of=as_of, policy=WEEKLY, suggester=world.reader)
+
+    record_event(world.engine, "trained", at=evening(0), model_version=champion, details={})
+    assert not night(6).decision.retrain
+    assert night(7).decision.retrain
+    record_event(world.engine, "trained", at=evening(7), model_version="challenger", details={})
+    record_event(world.engine, "rejected", at=evening(7), model_version="challenger", details={"champion": champion})
+    assert not night(8).decision.retrain
+    assert night(14).decision.retrain
