@@ -47,7 +47,7 @@ from shifted_nights import Case, mixed_window, nights_to_detection
 from watched import Watched, complaints, simulated
 
 from models.intervals import share_of
-from monitoring.performance import estimate_accuracy
+from monitoring.accuracy_estimate import estimate_accuracy
 from monitoring.policy import Limits, Policy
 from monitoring.quiet_nights import days_of, shuffled_days
 from monitoring.windows import Window
@@ -205,7 +205,7 @@ def accuracy(histories: list[Watched], _effort: Effort) -> Figures:
 
 def _estimated(reference: Window, current: Window) -> float | None:
     """The one place that knows what the estimate looks like."""
-    estimate = estimate_accuracy(reference, current, least=50)
+    estimate = estimate_accuracy(reference, current, least=50).estimate
     return None if estimate is None else estimate.share
 
 

@@ -88,10 +88,7 @@ def run_night(
         seconds=round(time.perf_counter() - clock, 3),
         model_version=release.version,
         status=follows.status,
-        windows={
-            "reference": {**evidence.reference.to_json(), "weekdays_matched": evidence.weekdays_matched},
-            "current": evidence.current.to_json(),
-        },
+        windows=_windows(evidence),
         summary={
             **_summary(evidence, results, policy),
             **label_quality(engine, at=now),
@@ -112,6 +109,11 @@ def run_night(
         queued=follows.queued,
         decision=follows.decision,
     )
+
+
+def _windows(evidence: Evidence) -> dict[str, Any]:
+    reference = {**evidence.reference.to_json(), "weekdays_matched": evidence.weekdays_matched}
+    return {"reference": reference, "current": evidence.current.to_json()}
 
 
 def _told(run: MonitorRun, follows: Consequences) -> str:

@@ -153,7 +153,6 @@ def newest_day(engine: sa.Engine) -> datetime | None:
         return connection.scalar(sa.select(suggestions.c.created_at).order_by(suggestions.c.created_at.desc()).limit(1))
 
 
-
 def _of_kind(part: Slice) -> Sequence[sa.ColumnElement[bool]]:
     wanted = ((suggestions.c.language, part.language), (suggestions.c.channel, part.channel))
     return [column == value for column, value in wanted if value is not None]

@@ -20,7 +20,10 @@ class MonitoringSettings(BaseModel):
         default=0.25, ge=0, le=1, description="Of these labels: tickets unlike each other. The rest is random."
     )
     double_share: float = Field(
-        default=0.2, ge=0, le=1, description="Of random tickets and doubted labels: asked of two people, once two label."
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Of random tickets and doubted labels: asked of two people, once two label.",
     )
     gold_share: float = Field(default=0.05, ge=0, le=1, description="Of these labels: tickets with a known answer.")
     suspects_per_night: int = Field(default=5, ge=0, description="Of these labels: past ones that the model doubts.")
