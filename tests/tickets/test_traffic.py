@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 
 import tickets
 from tests.service.dashboard.traffic import judge, label, suggest
+from tickets import label_queue
 from tickets.database import suggestions, upgrade
 from tickets.traffic import (
     DayOfJudgements,
@@ -89,8 +90,8 @@ def test_templates_are_counted_with_their_edits(engine: sa.Engine) -> None:
 def test_a_label_tells_its_share_and_its_seconds_unless_it_was_taken_back(engine: sa.Engine) -> None:
     label(engine, "t-1", "random", MONDAY, seconds=40)
     label(engine, "t-2", "unsure", MONDAY + timedelta(hours=1), seconds=72)
-    label(engine, "t-3", "unsure", MONDAY + timedelta(hours=2), seconds=9)
-    assert undo(engine, "ann", at=MONDAY + timedelta(hours=2, minutes=1))
+    item_id = label(engine, "t-3", "unsure", MONDAY + timedelta(hours=2), seconds=9)
+    label_queue.undo(engine, item_id, labeler="ann", at=MONDAY + timedelta(hours=2, minutes=1))
     assert [(given.share, given.seconds) for given in labels_given(engine, WEEK)] == [("random", 40), ("unsure", 72)]
     assert labels_given(engine, part(language="de")) == []
 

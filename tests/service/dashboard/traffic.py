@@ -73,13 +73,14 @@ def judge(
         assert withdraw_feedback(engine, feedback_id, at=at, within=timedelta(minutes=10))
 
 
-def label(engine: sa.Engine, name: str, share: label_queue.Share, at: datetime, *, seconds: float) -> None:
-    """A label asked, taken and answered."""
+def label(engine: sa.Engine, name: str, share: label_queue.Share, at: datetime, *, seconds: float) -> str:
+    """A label asked, taken and answered; its item."""
     ticket = Ticket(ticket_id=name, created_at=at, body="words", language="en", channel="email")
     label_queue.enqueue(engine, [label_queue.LabelRequest(ticket=ticket, share=share, priority=1.0)], at=at)
     (taken,) = label_queue.claim(engine, "ann", at=at)
     answered = at + timedelta(seconds=seconds)
     label_queue.answer(engine, taken.item_id, contact_type="refund", labeler="ann", at=answered, seconds=seconds)
+    return taken.item_id
 
 
 def days_from(start: datetime, count: int) -> Sequence[datetime]:
