@@ -66,9 +66,7 @@ def run_night(
     """
     policy, now, clock = policy or Policy(), now or datetime.now(UTC), time.perf_counter()
     reads = suggester or Suggester.load(current_release(workspace))
-    release = reads.release
-    run_id = f"{as_of}-{release.version}"
-
+    release, run_id = reads.release, f"{as_of}-{reads.release.version}"
     report(f"looking at the days up to {as_of}, {policy.window_days} at most")
     evidence = gather(engine, reads, as_of=as_of, policy=policy)
     report(f"{evidence.current.counted} tickets, compared with {len(evidence.reference)} of the reference period")

@@ -7,12 +7,20 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from monitoring.night import NightReport, run_night
-from monitoring.policy import Policy
+from monitoring.policy import Limits, Policy
 from tickets.monitor_log import record_event
 
 FIRST = date(2026, 3, 2)
 WEEKLY = replace(
-    Policy(sample=200, permutations=199, evidently=False, label_budget=0, retrain_after_labels=0, retrain_after_days=0),
+    Policy(
+        limits=Limits(replays=0),
+        sample=200,
+        permutations=199,
+        evidently=False,
+        label_budget=0,
+        retrain_after_labels=0,
+        retrain_after_days=0,
+    ),
     retrain_on_alarm=False,
     retrain_every_days=7,
 )

@@ -17,7 +17,7 @@ from models import release as names
 from models.neighbours import write_neighbours
 from models.release import Release
 from monitoring.night import run_night
-from monitoring.policy import Policy
+from monitoring.policy import Limits, Policy
 from monitoring.suspects import suspect_requests
 from tests.monitoring.conftest import TREE
 from tickets.catalogue import write_tree
@@ -110,7 +110,7 @@ def test_a_night_asks_about_some_within_its_budget_and_never_about_the_same_agai
     world: Any, doubtful: Release
 ) -> None:
     world.arrive(300, day=date(2026, 3, 2), days=7, seed=3)
-    policy = Policy(permutations=99, label_budget=20, evidently=False)
+    policy = Policy(permutations=99, label_budget=20, evidently=False, limits=Limits(replays=0))
     asked = []
     for day in (7, 8):
         run_night(world.workspace, world.engine, as_of=date(2026, 3, day), policy=policy, suggester=world.reader)

@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from monitoring.night import run_night
-from monitoring.policy import Policy
+from monitoring.policy import Limits, Policy
 from monitoring.theme_memory import remember
 from tickets import theme_log
 from tickets.theme_log import Theme
 
 FIRST = date(2026, 3, 2)
-POLICY = Policy(permutations=19, label_budget=0, evidently=False)
+POLICY = Policy(permutations=19, label_budget=0, evidently=False, limits=Limits(replays=0))
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
