@@ -28,7 +28,6 @@ _LISTED = 20  # lines of a message
 _EVENTS: Mapping[str, str] = {
     "rolled back": "An earlier model is served again",
     "retrain decided": "A new model will be trained",
-    "quarantined": "A trained model was set aside",
 }
 
 

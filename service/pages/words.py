@@ -23,7 +23,6 @@ _EVENTS: Mapping[str, str] = {
     "promoted": "put into service",
     "rejected": "not better, left out",
     "rolled back": "back in service",
-    "quarantined": "set aside",
     "retrain decided": "training decided",
     "challenge begun": "trial on real tickets begun",
     "challenge ended": "trial on real tickets ended",
