@@ -95,6 +95,16 @@ def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy) -> E
 
 def detect(evidence: Evidence, policy: Policy) -> list[DetectorResult]:
     """Every detector once. Their results are still to be judged together (monitoring.alarms.judge)."""
+    return [
+        *compare_windows(evidence, policy),
+        _label_shift(evidence, policy),
+        *_feedback(evidence, policy.least),
+        volume.volume(evidence.days_before, evidence.days),
+    ]
+
+
+def compare_windows(evidence: Evidence, policy: Policy) -> list[DetectorResult]:
+    """The detectors that test the current window against the reference: those that limits can be found for."""
     before, now, least = evidence.reference, evidence.current, policy.least
     drawn = {"seed": policy.seed, "permutations": policy.permutations, "least": least}
     return [
@@ -102,7 +112,6 @@ def detect(evidence: Evidence, policy: Policy) -> list[DetectorResult]:
         mmd.mmd(before.embeddings, now.embeddings, **drawn),
         accuracy_result(estimate_accuracy(evidence.whole_reference, now, least=least)),
         predictions.predicted_types(before.predicted, now.predicted, least=least),
-        _label_shift(evidence, policy),
         confidence.probability(before.probability, now.probability, least=least),
         confidence.out_of_scope(before.out_of_scope, now.out_of_scope, least=least),
         confidence.abstained(before.abstained, now.abstained, least=least),
@@ -110,8 +119,6 @@ def detect(evidence: Evidence, policy: Policy) -> list[DetectorResult]:
         text.language(before.languages, now.languages, least=least),
         text.unseen_words(before.texts, now.texts, seed=policy.seed, least=least),
         attributes.attribute_drift(before.attributes, now.attributes, least=least),
-        *_feedback(evidence, least),
-        volume.volume(evidence.days_before, evidence.days),
     ]
 
 

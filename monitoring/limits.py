@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from monitoring.current import Reads
-from monitoring.evidence import Evidence, detect
+from monitoring.evidence import Evidence, compare_windows
 from monitoring.policy import Limits, Policy
 from monitoring.quiet_history import enough_of, quiet_days, quiet_history
 from monitoring.quiet_nights import Shape, days_of, draw_nights, shape_of
@@ -60,8 +60,9 @@ def standing_limits(
     knobs = _knobs(policy, quiet)
     kept = find_limits(engine, version, window_days=days, window_tickets=tickets)
     if kept is None or kept.knobs != knobs:
-        history = quiet_history(engine, reads, evidence.whole_reference, quiet, policy)
-        made = limits_for(evidence, policy, history)
+        made = _refused(evidence, policy) or limits_for(
+            evidence, policy, quiet_history(engine, reads, evidence.whole_reference, quiet, policy)
+        )
         if isinstance(made, str):
             return Standing(None, f"p-values alone: {made}")
         kept = replace(made, model_version=version, window_days=days, window_tickets=tickets, knobs=knobs, made_at=at)
@@ -71,15 +72,20 @@ def standing_limits(
 
 def limits_for(evidence: Evidence, policy: Policy, history: Window) -> DetectorLimits | str:
     """Limits for windows like tonight's from quiet history; or, in words, why there are none."""
-    if not policy.limits.replays:
-        return "no replays are asked for"
-    if len(evidence.current) < policy.least:
-        return "the window is too small"
+    if refused := _refused(evidence, policy):
+        return refused
     tickets, days = bucket(len(evidence.current)), days_in(evidence.current)
     shape = shape_of(history, tickets=tickets, window_days=days, nights=policy.limits.of)
     if isinstance(shape, str):
         return f"{shape} for A/A replays"
     return calibrate(history, looker(evidence, policy), shape, policy)
+
+
+def _refused(evidence: Evidence, policy: Policy) -> str:
+    """Why no history could give limits, in words; "" when it could."""
+    if not policy.limits.replays:
+        return "no replays are asked for"
+    return "the window is too small" if len(evidence.current) < policy.least else ""
 
 
 def days_in(window: Window) -> int:
@@ -97,15 +103,16 @@ def bucket(tickets: int) -> int:
 
 
 def looker(evidence: Evidence, policy: Policy) -> Look:
-    """All detectors that compare two windows, without the permutations: a limit needs statistics alone.
+    """All detectors that test two windows, without the permutations: a limit needs statistics alone.
 
-    Agents' feedback and the volume of tickets have no window to be drawn from; they get no limit.
+    Agents' feedback and the volume of tickets have no window to be drawn from, and the label mix has no test; they get
+    no limit.
     """
     quick = replace(policy, permutations=0)
-    without = replace(evidence, logged=(), judged=(), judged_before=(), labelled=(), days={}, days_before={})
 
     def look(reference: Window, current: Window) -> Sequence[DetectorResult]:
-        return detect(replace(without, whole_reference=reference, reference=reference, current=current), quick)
+        nights = replace(evidence, whole_reference=reference, reference=reference, current=current)
+        return compare_windows(nights, quick)
 
     return look
 

@@ -13,7 +13,15 @@ Start = Literal["auto", "warm", "cold"]
 class MonitoringSettings(BaseModel):
     """What is compared, how many labels are asked, when it is time to retrain, and which challenger passes."""
 
-    window_days: int = Field(default=7, ge=1, description="Days that a night looks back on; whole weeks are best.")
+    window_days: int = Field(default=7, ge=1, description="Days that a night looks back on at most.")
+    window_tickets: int = Field(default=500, ge=1, description="Fewer days suffice when they bring so many tickets.")
+    alarm_family_wise: float = Field(
+        default=0.01, gt=0, lt=1, description="Chance of any alarm on a quiet night, all detectors counted."
+    )
+    alarm_persist: int = Field(default=2, ge=1, le=3, description="Of the last three nights that must drift to alarm.")
+    alarm_replays: int = Field(
+        default=100, ge=0, description="Quiet nights that limits come from; 0 goes by p-values alone."
+    )
     label_budget: int = Field(default=50, ge=0, description="Labels asked a night; 0 asks none.")
     unsure_share: float = Field(default=0.5, ge=0, le=1, description="Of these labels: tickets the model is unsure of.")
     diverse_share: float = Field(

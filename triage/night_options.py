@@ -7,16 +7,17 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from monitoring.gate import GatePolicy
-from monitoring.policy import Policy
+from monitoring.policy import Limits, Policy
 from monitoring.probation import ProbationPolicy
 from triage.monitoring_settings import MonitoringSettings
 
-Knobs = TypeVar("Knobs", Policy, GatePolicy, ProbationPolicy)
+Knobs = TypeVar("Knobs", Policy, Limits, GatePolicy, ProbationPolicy)
 
 
 def night_policy(settings: MonitoringSettings, over: Policy | None = None) -> Policy:
     """What a night compares, asks and decides. With `over`, a plan's own policy, only what was set is put over it."""
-    return _filled(settings, over or Policy())
+    policy = _filled(settings, over or Policy())
+    return replace(policy, limits=_filled(settings, policy.limits, prefix="alarm_"))
 
 
 def gate_policy(settings: MonitoringSettings) -> GatePolicy:

@@ -44,8 +44,8 @@ class ReplayPlan:
     seed: int = 7
 
 
-# A replay has some tens of tickets a day: its windows are small, so a quiet night may call false in five of a hundred,
-# before persistence. And nobody reads its Evidently reports.
+# A replay has some tens of tickets a day: its windows are small, so a quiet night may alarm in five of a hundred. And
+# nobody reads its Evidently reports.
 _NIGHT = Policy(
     sample=500,
     evidently=False,

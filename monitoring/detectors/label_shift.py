@@ -46,8 +46,8 @@ def label_shift(
 ) -> DetectorResult:
     """Predicted types of both windows and the reference's true ones -> the share of tickets that changed type.
 
-    The statistic is the total variation between the two mixes, with a 95 % interval over resampled windows, and no
-    p-value: whether the mix changed at all is what `predictions.types` tests. `signs`, such as the
+    The statistic is the total variation between the two mixes; each type's change has a 95 % interval over resampled
+    windows. There is no p-value: whether the mix changed at all is what `predictions.types` tests. `signs`, such as the
     model's confidence, are what the assumption is checked by.
     """
     true, said = _with_truth(reference, truth)
@@ -58,8 +58,9 @@ def label_shift(
     details["types"] = len(coded.names)
     if len(coded.names) < 2:
         return unknown(NAME, f"fewer than two types have {PER_TYPE} reference tickets", details)
-    details["condition"] = condition = float(np.linalg.cond(_confusion(coded.true, coded.said, len(coded.names))))
-    if condition > WORST_CONDITION:
+    condition = float(np.linalg.cond(_confusion(coded.true, coded.said, len(coded.names))))
+    details["condition"] = condition if np.isfinite(condition) else None  # JSON knows no infinity
+    if not condition <= WORST_CONDITION:
         return unknown(NAME, "the model confuses some types too often to tell their shares apart", details)
     weights = mix_weights(reference, current, truth=truth)
     if signs is not None and (moved := unbalanced(signs, weights)):
@@ -97,8 +98,7 @@ class _Coded:
 
     @classmethod
     def of(cls, true: Sequence[str], said: Sequence[str], current: Sequence[str]) -> _Coded:
-        names, at = _grouped(true)
-        rest = len(names) - 1  # a type that the reference never has is told like the rare ones
+        names, at, rest = _grouped(true)
         coded = (np.array([at.get(kind, rest) for kind in kinds], dtype=np.int64) for kinds in (true, said, current))
         return cls(names, *coded)
 
@@ -122,7 +122,6 @@ def _told(
     before, after = mixes
     low, high = np.quantile(drawn[1] - drawn[0], [0.025, 0.975], axis=0)
     distance = float(np.abs(after - before).sum() / 2)
-    spread = np.quantile(np.abs(drawn[1] - drawn[0]).sum(axis=1) / 2, [0.025, 0.975])
     order = np.argsort(-np.abs(after - before))
 
     def row(place: int) -> dict[str, object]:
@@ -130,8 +129,6 @@ def _told(
         return {"name": names[place], **shares, "change": [float(low[place]), float(high[place])]}
 
     details |= {
-        "low": float(spread[0]),
-        "high": float(spread[1]),
         "mix": {names[place]: float(after[place]) for place in order},
         "grew": [row(int(place)) for place in order if low[place] > 0][:_SHOWN],
         "shrank": [row(int(place)) for place in order if high[place] < 0][:_SHOWN],
@@ -139,18 +136,17 @@ def _told(
     return DetectorResult(detector=NAME, statistic=distance, limit=None, p_value=None, status="ok", details=details)
 
 
-def _grouped(true: Sequence[str]) -> tuple[list[str], dict[str, int]]:
-    """The types with enough reference tickets and, last, the rest together; where each type is found."""
+def _grouped(true: Sequence[str]) -> tuple[list[str], dict[str, int], int]:
+    """The types with enough reference tickets and, last, the rest together; where each type is found, and where one
+    that the reference never has: with the rest or, where there is none, with the smallest."""
     counts = Counter(true)
     names = sorted(kind for kind, count in counts.items() if count >= PER_TYPE)
     at = {kind: place for place, kind in enumerate(names)}
     rest = sorted(counts.keys() - at.keys())
-    if not rest:
-        return names, at
-    if names and sum(counts[kind] for kind in rest) < PER_TYPE:  # too few even together: with the smallest type
+    if names and sum(counts[kind] for kind in rest) < PER_TYPE:  # none, or too few even together
         smallest = at[min(names, key=lambda kind: counts[kind])]
-        return names, at | dict.fromkeys(rest, smallest)
-    return [*names, RARE], at | dict.fromkeys(rest, len(names))
+        return names, at | dict.fromkeys(rest, smallest), smallest
+    return [*names, RARE], at | dict.fromkeys(rest, len(names)), len(names)
 
 
 def _confusion(true: NDArray[Any], predicted: NDArray[Any], types: int) -> Doubles:

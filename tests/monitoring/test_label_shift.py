@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,8 @@ def test_the_true_mix_is_found_behind_what_the_model_confuses() -> None:
     result = label_shift(before, now, truth=truth)
     assert result.details["mix"]["refund"] == pytest.approx(0.55, abs=0.05)
     assert result.statistic == pytest.approx(0.30, abs=0.05)
-    assert result.details["low"] < 0.30 < result.details["high"]
+    low, high = result.details["grew"][0]["change"]
+    assert low < 0.30 < high
     assert [row["name"] for row in result.details["grew"]] == ["refund"]
     assert {row["name"] for row in result.details["shrank"]} == {"invoice", "login", "damage"}
 
@@ -51,6 +54,26 @@ def test_a_model_that_cannot_tell_types_apart_makes_it_unknown() -> None:
     result = label_shift(before, before, truth=truth)
     assert result.status == "unknown"
     assert "confuses" in result.details["why"]
+
+
+def test_a_type_that_is_never_predicted_makes_it_unknown_and_its_details_are_json() -> None:
+    rng = np.random.default_rng(6)
+    truth, before = drawn(rng, 1000, EVEN)
+    said = ["invoice" if kind == "refund" else kind for kind in before]
+    result = label_shift(said, said, truth=truth)
+    assert result.status == "unknown"
+    json.dumps(dict(result.details), allow_nan=False)
+
+
+def test_a_type_the_reference_never_has_is_not_taken_for_the_last_of_the_alphabet() -> None:
+    rng = np.random.default_rng(7)
+    truth, before = drawn(rng, 1000, EVEN)
+    shrunk = [kind for place, kind in enumerate(truth) if kind != "damage" or place % 5]
+    said = [kind for place, kind in enumerate(before) if truth[place] != "damage" or place % 5]
+    _, now = drawn(rng, 1000, EVEN)
+    result = label_shift(said, [*now, *["brand new"] * 300], truth=shrunk)
+    assert "refund" not in {row["name"] for row in result.details.get("grew", ())}
+    assert "login" not in {row["name"] for row in result.details.get("grew", ())}
 
 
 def test_types_that_read_otherwise_make_it_unknown() -> None:
