@@ -1,8 +1,8 @@
 """The night's work: steps in their order, each done once, under one lock. STEPS is the whole list; to add one, write a
 function that takes the night and says in a line what it did, and name it there.
 
-Little of the night leans on a split: the champion is judged by what its release keeps, retraining cuts at days of its own,
-and only doubted labels are sought among the tickets of the last training.
+Little of the night leans on a split: the champion is judged by what its release keeps, retraining cuts at days of its
+own, and only doubted labels are sought among the tickets of the last training.
 """
 
 from __future__ import annotations

@@ -49,6 +49,7 @@ class ReplayPlan:
 _NIGHT = Policy(
     sample=500,
     evidently=False,
+    look_for_themes=False,
     limits=Limits(family_wise=0.05),
     label_budget=0,
     retrain_on_alarm=False,
