@@ -140,8 +140,9 @@ def find_kept(held: Serving, suggestion_id: str) -> tuple[Ticket, Suggestion] | 
     characters it holds. Raises Problem (503) while it may still be on its way to the database."""
     if "\x00" in suggestion_id:
         return None
+    knew_all = held.spool.knows_all  # asked first: what is taken up while the database looks may be what is sought
     found = held.spool.find(suggestion_id) or find_suggestion(held.engine, suggestion_id)
-    if found is None and not held.spool.knows_all:
+    if found is None and not knew_all:
         settled = held.spool.settle(seconds=_SETTLES_SECONDS)
         found = find_suggestion(held.engine, suggestion_id)
         if found is None and not settled:

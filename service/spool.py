@@ -120,12 +120,17 @@ class Spool:
         return self._away
 
     def settle(self, *, seconds: float) -> bool:
-        """Wait until everything kept before this call is in the database; False when it took longer, or it is away."""
+        """Wait until everything kept before this call, here or by a process that ended, is in the database; False when
+        it took longer, or it is away."""
         with self._lock:
             target, self._hurry = self._kept, True
             self._lock.notify_all()
-            self._lock.wait_for(lambda: self._done >= target or self._away or self._stop, timeout=seconds)
-            return self._done >= target
+
+            def there() -> bool:
+                return self._done >= target and not self._taking_up
+
+            self._lock.wait_for(lambda: there() or self._away or self._stop, timeout=seconds)
+            return there()
 
     def _append(self, lines: bytes, rows: int, waiting: Mapping[str, tuple[Ticket, Suggestion]]) -> None:
         with self._lock:
@@ -153,7 +158,9 @@ class Spool:
 
     def _work(self) -> None:
         self._take_up_orphans()
-        self._taking_up = False
+        with self._lock:
+            self._taking_up = False
+            self._lock.notify_all()
         failures = 0
         while self._wait_for_lines():
             try:
