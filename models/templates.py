@@ -23,9 +23,10 @@ DOUBT = 0.05  # share of tickets whose predicted contact types are taken to say 
 _LEAST = 1e-6  # a template of contact types that nobody asks about is as likely as usual
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TemplateMatrix:
-    """The templates of a release, one row each, the inactive ones too, and what their scores are made with."""
+    """The templates of a release, one row each, the inactive ones too, and what their scores are made with. It is equal
+    to itself alone, so what was found in one can be remembered."""
 
     templates: tuple[ReplyTemplate, ...]
     vectors: NDArray[np.float32]  # (T, width) of length 1

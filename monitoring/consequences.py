@@ -24,6 +24,7 @@ from monitoring.policy import Clock, Policy
 from monitoring.relabel import Budget, choose
 from monitoring.suspects import suspect_requests
 from tickets import feedback_log, label_queue, monitor_log
+from tickets.catalogue import read_tree
 from tickets.label_queue import LabelRequest
 from tickets.monitor_log import Alarm, DetectorResult, DetectorStatus, MonitorRun, RunStatus
 from tickets.workspace import Workspace
@@ -166,7 +167,8 @@ def _ask_labels(engine: sa.Engine, tonight: Tonight, evidence: Evidence, policy:
     doubts = suspect_requests(
         tonight.workspace, tonight.release, count=wanted, reviewed=label_queue.unavailable(engine)
     )
-    requests = plan_labels(engine, policy, at=tonight.at, doubts=doubts, choose=choose_new)
+    tree = read_tree(tonight.workspace)
+    requests = plan_labels(engine, policy, at=tonight.at, tree=tree, doubts=doubts, choose=choose_new)
     return label_queue.enqueue(engine, requests, at=tonight.at, run_id=tonight.run_id)
 
 

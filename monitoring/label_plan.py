@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from monitoring.policy import Policy
 from monitoring.relabel import Budget, split_budget
+from tickets.contact_types import ContactTypeTree
 from tickets.label_queue import REMEMBERED, LabelRequest
 from tickets.label_work import known_answers, labelers_since
 from tickets.records import Ticket
@@ -27,14 +28,16 @@ def plan_labels(
     policy: Policy,
     *,
     at: datetime,
+    tree: ContactTypeTree,
     doubts: Sequence[LabelRequest],
     choose: Callable[[Budget], Sequence[LabelRequest]],
 ) -> list[LabelRequest]:
-    """Requests that cost `policy.label_budget` labels at most. `choose` picks new tickets for what suspects, gold and
-    second labels leave."""
+    """Requests that cost `policy.label_budget` labels at most. `tree` is today's, `choose` picks new tickets for what
+    suspects, gold and second labels leave."""
     doubts = doubts[: policy.label_budget]
     gold = gold_requests(
         engine,
+        tree,
         at=at,
         count=min(int(policy.label_budget * policy.gold_share), policy.label_budget - len(doubts)),
         seed=policy.seed,
@@ -62,11 +65,13 @@ def label_twice(requests: Sequence[LabelRequest], *, count: int, seed: int) -> l
     return [replace(request, needed=2) if row in drawn else request for row, request in enumerate(requests)]
 
 
-def gold_requests(engine: sa.Engine, *, at: datetime, count: int, seed: int) -> list[LabelRequest]:
+def gold_requests(
+    engine: sa.Engine, tree: ContactTypeTree, *, at: datetime, count: int, seed: int
+) -> list[LabelRequest]:
     """Tickets whose answer several people agreed on, long enough ago to be forgotten, for the queue to mix in."""
     if count <= 0:
         return []
-    known = known_answers(engine, until=at - REMEMBERED, limit=count)
+    known = known_answers(engine, tree, until=at - REMEMBERED, limit=count)
     places = np.random.default_rng(seed).random(len(known)).tolist()
     return [
         LabelRequest(ticket=item.ticket, share="gold", priority=place, known_type=contact_type)

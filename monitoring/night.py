@@ -29,6 +29,7 @@ from monitoring.performance import feedback_figures, flat, label_figures, propor
 from monitoring.policy import Policy
 from monitoring.theme_memory import note_themes
 from tickets import monitor_log
+from tickets.catalogue import read_tree
 from tickets.monitor_log import Alarm, DetectorResult, MonitorRun
 from tickets.workspace import Workspace
 
@@ -89,7 +90,7 @@ def run_night(
         windows=_windows(evidence),
         summary={
             **_summary(evidence, results, policy),
-            **label_quality(engine, at=now),
+            **label_quality(engine, read_tree(workspace), at=now),
             **follows.figures,
             "limits": standing.told,
             "themes": len(themes),

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 import structlog
 
 from monitoring.alarms import SIGNS
-from tickets.alert_log import Channel, record_attempt, sent_subjects
+from tickets.alert_log import TRIED_FOR, AlertStatus, Channel, record_attempt, sent_subjects
 from tickets.monitor_log import Alarm, ModelEvent, model_timeline, recent_alarms
 
 log = structlog.get_logger()
 
-TRIED_FOR = timedelta(days=7)  # what is older is news no more
 _MOST = 1000  # alarms and events that are looked at: weeks of nights
 _LISTED = 20  # lines of a message
 # Events worth a message; trainings and promotions are what one expects.
@@ -49,13 +48,22 @@ class Message:
     link: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Whether a message got through; `reason` says why not, or whom it did not reach."""
+
+    sent: bool
+    reason: str | None
+
+
 class Sends(Protocol):
-    """A way to the reader. Raises SendError."""
+    """A way to the readers. Returns whom the message did not reach, though it reached others; None when all got it.
+    Raises SendError."""
 
     @property
     def channel(self) -> Channel: ...
 
-    def send(self, message: Message) -> None: ...
+    def send(self, message: Message) -> str | None: ...
 
 
 class SendError(Exception):
@@ -71,20 +79,24 @@ def tell_news(engine: sa.Engine, ways: Sequence[Sends], *, now: datetime, link: 
         if not news:
             told[way.channel] = "nothing new"
             continue
-        failed = try_to_send(way, digest(news, link=link))
-        record_attempt(engine, [item.subject for item in news], way.channel, at=now, failed=failed)
-        told[way.channel] = f"{len(news)} told" if failed is None else f"not sent: {failed}"
+        tried = try_to_send(way, digest(news, link=link))
+        status: AlertStatus = "sent" if tried.sent else "failed"
+        subjects = [item.subject for item in news]
+        record_attempt(engine, subjects, way.channel, at=now, status=status, reason=tried.reason)
+        told[way.channel] = f"not sent: {tried.reason}"
+        if tried.sent:
+            told[way.channel] = f"{len(news)} told{f', but {tried.reason}' if tried.reason else ''}"
     return told
 
 
-def try_to_send(way: Sends, message: Message) -> str | None:
-    """None, or why it failed."""
+def try_to_send(way: Sends, message: Message) -> Attempt:
+    """One attempt, which never raises for what the other side does."""
     try:
-        way.send(message)
+        left_out = way.send(message)
     except SendError as error:
         log.warning("alert not sent", channel=way.channel, reason=str(error))
-        return str(error)
-    return None
+        return Attempt(sent=False, reason=str(error))
+    return Attempt(sent=True, reason=left_out)
 
 
 def news_since(engine: sa.Engine, since: datetime) -> list[News]:

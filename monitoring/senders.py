@@ -35,7 +35,7 @@ class Webhook:
     channel: Channel = "webhook"
 
     def send(self, message: Message) -> None:
-        """Redirects are not followed: a webhook has one address."""
+        """All or nobody is reached. Redirects are not followed: a webhook has one address."""
         try:
             answer = httpx.post(self.url, json=slack_json(message), timeout=self.seconds)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -66,7 +66,8 @@ class Mail:
     context: ssl.SSLContext | None = None
     channel: Channel = "e-mail"
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message) -> str | None:
+        """A reader whom the server refuses keeps it from no other: sent again, the others would get it every night."""
         try:
             with self._connected() as server:
                 if self.server.user:
@@ -74,8 +75,7 @@ class Mail:
                 refused = server.send_message(self._written(message))
         except (smtplib.SMTPException, OSError) as error:
             raise SendError(_why(error)) from None
-        if refused:
-            raise SendError(f"the mail server refused {len(refused)} of {len(self.readers)} readers")
+        return f"the mail server refused {len(refused)} of {len(self.readers)} readers" if refused else None
 
     def _connected(self) -> smtplib.SMTP:
         context = self.context or ssl.create_default_context()

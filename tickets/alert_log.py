@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from tickets.database import alerts
 
 Channel = Literal["webhook", "e-mail"]
 AlertStatus = Literal["sent", "failed"]
+TRIED_FOR = timedelta(days=7)  # what is older is news no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """The last attempt to tell of a subject; `reason` says why it failed."""
+    """The last attempt to tell of a subject; `reason` says why it failed, or whom it did not reach."""
 
     subject: str
     channel: Channel
@@ -38,22 +40,27 @@ def sent_subjects(engine: sa.Engine, channel: Channel) -> frozenset[str]:
 
 
 def record_attempt(
-    engine: sa.Engine, subjects: Sequence[str], channel: Channel, *, at: datetime, failed: str | None
+    engine: sa.Engine,
+    subjects: Sequence[str],
+    channel: Channel,
+    *,
+    at: datetime,
+    status: AlertStatus,
+    reason: str | None,
 ) -> None:
-    """One message was tried that told of these subjects; `failed` says why it did not get through."""
-    of = (alerts.c.subject, alerts.c.channel)
-    status = "sent" if failed is None else "failed"
+    """One message was tried that told of these subjects; `reason` says why it failed, or whom it did not reach. Two
+    processes may try at once: what one of them sent stays sent."""
+    tried = {"status": status, "at": at, "reason": reason}
+    make = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
     with engine.begin() as connection:
-        for subject in subjects:
-            here = sa.and_(of[0] == subject, of[1] == channel)
-            changed = connection.execute(
-                sa.update(alerts)
-                .where(here)
-                .values(status=status, at=at, attempts=alerts.c.attempts + 1, reason=failed)
+        for subject in sorted(subjects):
+            row = make(alerts).values(subject=subject, channel=channel, attempts=1, **tried)
+            again = row.on_conflict_do_update(
+                index_elements=[alerts.c.subject, alerts.c.channel],
+                set_={**tried, "attempts": alerts.c.attempts + 1},
+                where=alerts.c.status != "sent",
             )
-            if changed.rowcount == 0:
-                facts = {"subject": subject, "channel": channel, "status": status, "at": at, "reason": failed}
-                connection.execute(sa.insert(alerts).values(**facts, attempts=1))
+            connection.execute(again)
 
 
 def newest_alerts(engine: sa.Engine, *, limit: int = 60) -> list[Alert]:

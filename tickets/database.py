@@ -101,9 +101,10 @@ label_queue = sa.Table(  # tickets that people are asked to label; a ticket may 
     metadata,
     _key("item_id"),
     sa.Column("ticket_id", sa.String(200), nullable=False),
-    sa.Column("round", sa.Integer, nullable=False),  # 1 is the first
+    # What has a default is left out by the version before, which goes on writing while replicas are upgraded.
+    sa.Column("round", sa.Integer, nullable=False, server_default="1"),  # 1 is the first
     _text("share"),  # unsure | diverse | random | theme | suspect | gold: why it was asked
-    sa.Column("needed", sa.Integer, nullable=False),  # labels, of as many people
+    sa.Column("needed", sa.Integer, nullable=False, server_default="1"),  # labels, of as many people
     sa.Column("priority", sa.Float, nullable=False),
     sa.Column("status", sa.String(20), nullable=False, index=True),  # open | claimed | disputed | done | skipped
     _time("asked_at"),
@@ -112,7 +113,7 @@ label_queue = sa.Table(  # tickets that people are asked to label; a ticket may 
     _time("claimed_at", nullable=True),
     sa.Column("ticket", sa.JSON, nullable=False),
     sa.Column("suggestion", sa.JSON),
-    _text("known_type", nullable=True),  # of gold its answer, of a suspect the label that is doubted
+    _text("known_type", nullable=True),  # of gold its answer, of a suspect the doubted label, of a theme its type
     sa.Column("doubt", sa.JSON(none_as_null=True)),  # of a suspect: what the model says instead, and how surely
     sa.UniqueConstraint("ticket_id", "round", name="one_item_a_round"),
 )
@@ -129,7 +130,7 @@ labels = sa.Table(
     _text("labeler"),
     _time("at", index=True),
     _text("share"),
-    sa.Column("kind", sa.String(20), nullable=False),  # label | adjudication
+    sa.Column("kind", sa.String(20), nullable=False, server_default="label"),  # label | adjudication
     sa.Column("seconds", sa.Float),  # what it took, where that is known
     _time("final_at", nullable=True, index=True),  # when it became what counts of its item; never for gold
     _time("withdrawn_at", nullable=True),  # taken back; the row stays, readers pass it over

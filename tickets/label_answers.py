@@ -80,23 +80,27 @@ def settle(
         _set(connection, item_id, status="done", claimed_by=labeler, claimed_at=at)
 
 
-def skip(engine: sa.Engine, item_id: str, *, labeler: str, at: datetime) -> None:
-    """Set an item aside that nobody can label; one that a label was given for does without the second. Raises
-    InputError when it is unknown or was answered already."""
+def skip(engine: sa.Engine, item_id: str, *, labeler: str, at: datetime) -> str:
+    """Set an item aside that nobody can label; one that a label was given for does without the second. Returns its
+    status: skipped, or what its labels make of it. Raises InputError when it is unknown, was answered already, or is in
+    somebody else's hands."""
     with writing(engine) as connection:
         item = locked_item(connection, item_id)
         if item.status not in ("open", "claimed", "disputed"):
             raise InputError(f"the item {item_id!r} was {item.status} already.", hint="Take the next one.")
+        if item.claimed_by not in (None, labeler) and item.claimed_at >= at - CLAIM_LASTS:
+            raise InputError("somebody else works on this item now.", hint="Take the next one.")
         _refuse_twice(connection, item_id, labeler)
         given = len(_standing(connection, item_id))
         if given and item.status != "disputed":
-            _conclude(connection, item, needed=given, by=labeler, at=at)
-        else:
-            _set(connection, item_id, status="skipped", claimed_by=labeler, claimed_at=at)
+            return _conclude(connection, item, needed=given, by=labeler, at=at)
+        _set(connection, item_id, status="skipped", claimed_by=labeler, claimed_at=at)
+        return "skipped"
 
 
 def undo(engine: sa.Engine, item_id: str, *, labeler: str, at: datetime, within: timedelta = UNDO_WITHIN) -> str:
-    """Take back what this person did last with an item: it is theirs again, or in dispute again; returns its status.
+    """Take back what this person did last with an item. Returns what it is now: "claimed" by them again, "disputed"
+    again, or "elsewhere", in the hands of somebody who took it meanwhile.
 
     Raises InputError when they did nothing there, did it longer ago than `within`, or somebody else has labelled it
     since.
@@ -104,17 +108,22 @@ def undo(engine: sa.Engine, item_id: str, *, labeler: str, at: datetime, within:
     with writing(engine) as connection:
         item = locked_item(connection, item_id)
         standing = _standing(connection, item_id)
+        own = next((row for row in standing if row.labeler == labeler), None)
         if item.status == "skipped":
             _refuse_late(item.claimed_at if item.claimed_by == labeler else None, at=at, within=within)
             again = "disputed" if standing else "claimed"
+        elif item.status == "done" and item.claimed_by == labeler and own is None:
+            # They passed it over, and so the label of somebody else came to count.
+            _refuse_late(item.claimed_at, at=at, within=within)
+            _count_none(connection, item_id)
+            again = "claimed"
         else:
-            own = next((row for row in standing if row.labeler == labeler), None)
             _refuse_late(own.at if own else None, at=at, within=within)
             assert own is not None
             _withdraw(connection, own, standing, at=at)
             again = "disputed" if own.kind == "adjudication" else "claimed"
         if item.status == "claimed" and item.claimed_by != labeler:
-            return "claimed"  # somebody works on it now; it comes back to this person afterwards
+            return "elsewhere"  # it comes back to this person afterwards
         _set(connection, item_id, status=again, claimed_by=labeler, claimed_at=at)
         return again
 
@@ -163,7 +172,12 @@ def _withdraw(connection: sa.Connection, own: sa.Row[Any], standing: Sequence[sa
     if any(row.at > own.at or row.kind == "adjudication" for row in others):
         raise InputError("somebody else has labelled this item since.", hint="Nothing was undone.")
     connection.execute(sa.update(labels).where(labels.c.label_id == own.label_id).values(withdrawn_at=at))
-    connection.execute(sa.update(labels).where(labels.c.item_id == own.item_id, STANDS).values(final_at=None))
+    _count_none(connection, own.item_id)
+
+
+def _count_none(connection: sa.Connection, item_id: str) -> None:
+    """The item's labels stand, and none is final."""
+    connection.execute(sa.update(labels).where(labels.c.item_id == item_id, STANDS).values(final_at=None))
 
 
 def _insert(connection: sa.Connection, item: sa.Row[Any], **given: Any) -> None:
@@ -171,20 +185,23 @@ def _insert(connection: sa.Connection, item: sa.Row[Any], **given: Any) -> None:
     connection.execute(sa.insert(labels).values(**facts | given))
 
 
-def _conclude(connection: sa.Connection, item: sa.Row[Any], *, needed: int, by: str, at: datetime) -> None:
-    """What the labels that stand make of the item."""
+def _conclude(connection: sa.Connection, item: sa.Row[Any], *, needed: int, by: str, at: datetime) -> str:
+    """What the labels that stand make of the item: its status."""
     standing = _standing(connection, item.item_id)
     favourite, votes = Counter(row.contact_type for row in standing).most_common(1)[0]
     if len(standing) < needed:
-        if item.status == "open" or item.claimed_by == by:
-            _set(connection, item.item_id, status="open", claimed_by=None, claimed_at=None)
-    elif 2 * votes <= len(standing):
+        if item.status != "open" and item.claimed_by != by:
+            return str(item.status)
+        _set(connection, item.item_id, status="open", claimed_by=None, claimed_at=None)
+        return "open"
+    if 2 * votes <= len(standing):
         _set(connection, item.item_id, status="disputed", claimed_by=None, claimed_at=None)
-    else:
-        _set(connection, item.item_id, status="done", claimed_by=by, claimed_at=at)
-        if item.share != "gold":
-            last = [row.label_id for row in standing if row.contact_type == favourite][-1]
-            connection.execute(sa.update(labels).where(labels.c.label_id == last).values(final_at=at))
+        return "disputed"
+    _set(connection, item.item_id, status="done", claimed_by=by, claimed_at=at)
+    if item.share != "gold":
+        last = [row.label_id for row in standing if row.contact_type == favourite][-1]
+        connection.execute(sa.update(labels).where(labels.c.label_id == last).values(final_at=at))
+    return "done"
 
 
 def _set(connection: sa.Connection, item_id: str, **values: Any) -> None:

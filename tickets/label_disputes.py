@@ -20,11 +20,13 @@ class Dispute:
     contact_types: tuple[str, ...]
 
 
-def claim_dispute(engine: sa.Engine, person: str, *, at: datetime) -> Dispute | None:
-    """The next dispute for someone who took no part in it; nobody else gets it until CLAIM_LASTS is over."""
+def claim_dispute(engine: sa.Engine, person: str, *, at: datetime, first: str = "") -> Dispute | None:
+    """The next dispute for someone who took no part in it, the item `first` before others; nobody else gets it until
+    CLAIM_LASTS is over."""
     query = (
         sa.select(label_queue)
         .where(settleable(person, at=at))
+        .order_by(sa.case((label_queue.c.item_id == first, 0), else_=1))
         .order_by(label_queue.c.priority.desc(), label_queue.c.item_id)
         .limit(1)
     )

@@ -31,8 +31,8 @@ REMEMBERED = timedelta(days=30)  # nobody labels a ticket again while they may r
 class LabelRequest:
     """A ticket worth a person's label; `share` says why, `priority` orders the queue (greatest first).
 
-    `needed` people label it. `known_type` is the answer of a gold ticket, or the label of a suspect that is doubted;
-    `doubt` says then what the model finds likelier and how surely.
+    `needed` people label it. `known_type` is the answer of a gold ticket, the label of a suspect that is doubted, or
+    the contact type that a theme became; `doubt` says of a suspect what the model finds likelier and how surely.
     """
 
     ticket: Ticket

@@ -46,6 +46,11 @@ class Annotation:
         """The same for the same annotation, however often it is imported."""
         return uuid.uuid5(uuid.NAMESPACE_URL, f"label-studio:{self.item_id}:{self.annotation_id}").hex
 
+    @property
+    def keepable(self) -> bool:
+        """Whether a database takes its names: PostgreSQL refuses a text with a zero byte."""
+        return not any("\x00" in name for name in (self.item_id or "", self.ticket_id or "", self.annotator))
+
 
 def interface(tree: ContactTypeTree) -> str:
     """The labelling interface (XML) of a project: the ticket and the tree of contact types, of which one leaf is
@@ -140,14 +145,14 @@ def _annotations(task: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _read(task: Mapping[str, Any], given: Mapping[str, Any], number: int) -> Annotation:
     item_id, ticket_id = task["data"].get("item_id"), task["data"].get("ticket_id")
-    seconds = given.get("lead_time")
+    annotator, seconds = _annotator(given.get("completed_by")), given.get("lead_time")
     timed = isinstance(seconds, int | float) and 0 <= seconds <= _LONGEST_SECONDS
     return Annotation(
         number=number,
-        annotation_id=str(given.get("id", number)),
+        annotation_id=str(given.get("id") or f"{annotator} on {item_id or ticket_id}"),
         item_id=str(item_id) if item_id is not None else None,
         ticket_id=str(ticket_id) if ticket_id is not None else None,
-        annotator=_annotator(given.get("completed_by")),
+        annotator=annotator,
         paths=tuple(_paths(given.get("result") or ())),
         at=_time(given.get("created_at")),
         seconds=float(seconds) if timed and seconds is not None else None,

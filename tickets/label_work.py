@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from statistics import median
 
 import sqlalchemy as sa
 
+from tickets.contact_types import ContactTypeTree
 from tickets.database import label_queue, labels
 from tickets.label_answers import COUNTS, STANDS
 from tickets.label_disputes import settleable
@@ -95,17 +97,18 @@ def work(engine: sa.Engine, *, at: datetime, person: str | None = None) -> Work:
     )
 
 
-def labels_by_item(engine: sa.Engine, *, since: datetime) -> dict[str, dict[str, str]]:
+def labels_by_item(engine: sa.Engine, *, since: datetime, until: datetime | None = None) -> dict[str, dict[str, str]]:
     """item_id -> labeler -> contact type, of items that several people labelled blind, settled disputes without the
-    settling label; those with a label given since then."""
+    settling label; those with a label given since then, where `until` is given without labels given after it."""
+    given = sa.and_(STANDS, labels.c.kind == "label", _before(until))
     several = (
         sa.select(labels.c.item_id)
-        .where(STANDS, labels.c.kind == "label", labels.c.share.in_(MEASURED))
+        .where(given, labels.c.share.in_(MEASURED))
         .group_by(labels.c.item_id)
         .having(sa.and_(sa.func.count() > 1, sa.func.max(labels.c.at) >= since))
     )
     query = sa.select(labels.c.item_id, labels.c.labeler, labels.c.contact_type).where(
-        STANDS, labels.c.kind == "label", labels.c.item_id.in_(several)
+        given, labels.c.item_id.in_(several)
     )
     found: dict[str, dict[str, str]] = {}
     with engine.connect() as connection:
@@ -114,17 +117,41 @@ def labels_by_item(engine: sa.Engine, *, since: datetime) -> dict[str, dict[str,
     return found
 
 
-def gold_hits(engine: sa.Engine, *, since: datetime) -> dict[str, Hits]:
-    """By labeler: how many labels of gold tickets hit the known answer."""
-    right = sa.func.sum(sa.case((labels.c.contact_type == label_queue.c.known_type, 1), else_=0))
+def gold_hits(
+    engine: sa.Engine, tree: ContactTypeTree, *, since: datetime, until: datetime | None = None
+) -> dict[str, Hits]:
+    """By labeler: how many labels of gold tickets hit the known answer. Both are read as today's tree has them; where
+    it has no one leaf for the answer, nothing is measured by it."""
     query = (
-        sa.select(labels.c.labeler, right.label("right"), sa.func.count().label("given"))
+        sa.select(labels.c.labeler, labels.c.contact_type, label_queue.c.known_type, sa.func.count().label("given"))
         .join(label_queue, labels.c.item_id == label_queue.c.item_id)
-        .where(STANDS, labels.c.share == "gold", labels.c.at >= since)
-        .group_by(labels.c.labeler)
+        .where(STANDS, labels.c.share == "gold", labels.c.at >= since, _before(until))
+        .group_by(labels.c.labeler, labels.c.contact_type, label_queue.c.known_type)
     )
+    leaf, found = _leaf_today(tree), dict[str, Hits]()
     with engine.connect() as connection:
-        return {row.labeler: Hits(int(row.right), row.given) for row in connection.execute(query)}
+        for row in connection.execute(query):
+            known = leaf(row.known_type)
+            if known is not None:
+                before = found.get(row.labeler, Hits(0, 0))
+                hits = row.given if leaf(row.contact_type) == known else 0
+                found[row.labeler] = Hits(before.hits + hits, before.compared + row.given)
+    return found
+
+
+def _leaf_today(tree: ContactTypeTree) -> Callable[[str], str | None]:
+    """What a contact type of any age is today, where that is one leaf; itself while there is no tree."""
+    leaves = {node.id for node in tree.leaves()}
+
+    def leaf(contact_type: str) -> str | None:
+        now = tree.migrate(contact_type) if tree.nodes else (contact_type,)
+        return now[0] if len(now) == 1 and (not tree.nodes or now[0] in leaves) else None
+
+    return leaf
+
+
+def _before(until: datetime | None) -> sa.ColumnElement[bool]:
+    return sa.true() if until is None else labels.c.at <= until
 
 
 def agreement_of(person: str, given: Mapping[str, Mapping[str, str]]) -> Hits:
@@ -135,7 +162,7 @@ def agreement_of(person: str, given: Mapping[str, Mapping[str, str]]) -> Hits:
     return Hits(sum(pairs), len(pairs))
 
 
-def people(engine: sa.Engine, *, since: datetime) -> list[Person]:
+def people(engine: sa.Engine, tree: ContactTypeTree, *, since: datetime) -> list[Person]:
     """Everybody who labelled since then, who did most first."""
     query = (
         sa.select(labels.c.labeler, sa.func.count().label("given"), sa.func.avg(labels.c.seconds).label("seconds"))
@@ -145,7 +172,7 @@ def people(engine: sa.Engine, *, since: datetime) -> list[Person]:
     )
     with engine.connect() as connection:
         rows = connection.execute(query).all()
-    shared, gold = labels_by_item(engine, since=since), gold_hits(engine, since=since)
+    shared, gold = labels_by_item(engine, since=since), gold_hits(engine, tree, since=since)
     return [
         Person(
             name=row.labeler,
@@ -165,12 +192,21 @@ def labelers_since(engine: sa.Engine, since: datetime) -> set[str]:
         return set(connection.scalars(query))
 
 
-def known_answers(engine: sa.Engine, *, until: datetime, limit: int) -> list[tuple[LabelRequest, str]]:
+def known_answers(
+    engine: sa.Engine, tree: ContactTypeTree, *, until: datetime, limit: int
+) -> list[tuple[LabelRequest, str]]:
     """Items that several people agreed on, or a third settled, last labelled before `until`, with their final contact
-    type; those least often asked again first."""
+    type as today's tree has it; those least often asked again first. Left out are tickets that a later label speaks of,
+    and contact types that are no one leaf any more."""
     asked = sa.func.count().label("asked")
     rounds = sa.select(label_queue.c.ticket_id, asked).group_by(label_queue.c.ticket_id).subquery()
     waits = sa.select(label_queue.c.ticket_id).where(label_queue.c.status.in_(UNFINISHED))
+    later = labels.alias("later")
+    overruled = sa.exists().where(
+        later.c.ticket_id == label_queue.c.ticket_id,
+        later.c.withdrawn_at.is_(None),
+        later.c.final_at > labels.c.final_at,
+    )
     query = (
         sa.select(label_queue, labels.c.contact_type.label("answer"))
         .join(labels, sa.and_(labels.c.item_id == label_queue.c.item_id, COUNTS))
@@ -179,12 +215,15 @@ def known_answers(engine: sa.Engine, *, until: datetime, limit: int) -> list[tup
             sa.or_(label_queue.c.needed > 1, labels.c.kind == "adjudication"),
             labels.c.final_at < until,
             label_queue.c.ticket_id.not_in(waits),
+            ~overruled,
         )
         .order_by(rounds.c.asked, labels.c.final_at.desc(), label_queue.c.item_id)
-        .limit(limit)
     )
-    with engine.connect() as connection:
-        return [(request_of(row), row.answer) for row in connection.execute(query)]
+    leaf = _leaf_today(tree)
+    with engine.connect().execution_options(yield_per=100) as connection, connection.execute(query) as found:
+        rows = ((row, leaf(row.answer)) for row in found)
+        known = ((request_of(row), answer) for row, answer in rows if answer is not None)
+        return list(islice(known, limit))
 
 
 def waiting_suspects(engine: sa.Engine, *, limit: int) -> list[LabelRequest]:

@@ -30,7 +30,8 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class TypeCount:
-    """Different tickets of a day that were suggested a contact type first; None where nothing was suggested."""
+    """Different tickets of a day that were suggested a contact type first; None where nothing was suggested. A ticket
+    that was suggested for again on the day counts once for each type."""
 
     day: str
     contact_type: str | None
@@ -60,7 +61,7 @@ class TemplateUse:
 
 @dataclass(frozen=True, slots=True)
 class GivenLabel:
-    """A label: when it was given, why it was asked, and the seconds since its ticket was taken, where they are
+    """A label: when it was given, why it was asked, and the seconds since its page was drawn, where they are
     known."""
 
     at: datetime
@@ -69,7 +70,8 @@ class GivenLabel:
 
 
 def tickets_by_day(engine: sa.Engine, part: Slice) -> list[TypeCount]:
-    """By the day (UTC) of the suggestion, oldest first. A ticket that was suggested for twice on a day counts once."""
+    """By the day (UTC) of the suggestion, oldest first. A ticket that was suggested for twice on a day counts once, but
+    under both types where the second was another."""
     row = suggestions.c
     day = _day(engine, row.created_at).label("day")
     query = (
@@ -88,7 +90,9 @@ def judgements_by_day(engine: sa.Engine, part: Slice) -> list[DayOfJudgements]:
     row, newer = feedback.c, feedback.alias("newer")
     day = _day(engine, row.at).label("day")
     later = sa.exists().where(
-        newer.c.suggestion_id == row.suggestion_id, newer.c.withdrawn_at.is_(None), newer.c.at > row.at
+        newer.c.suggestion_id == row.suggestion_id,
+        newer.c.withdrawn_at.is_(None),
+        sa.or_(newer.c.at > row.at, sa.and_(newer.c.at == row.at, newer.c.feedback_id > row.feedback_id)),
     )
     query = (
         sa.select(day, row.action, sa.func.count())

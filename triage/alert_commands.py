@@ -15,9 +15,12 @@ def test_alerts(workspace: Folder = None) -> None:
     from triage import alerts
 
     came = alerts.send_test(settings_of(workspace))
-    for channel, failed in came.items():
-        print(f"{channel}: {'sent' if failed is None else f'not sent, {failed}'}")
-    if any(came.values()):
+    for channel, tried in came.items():
+        if tried.sent:
+            print(f"{channel}: sent{f', but {tried.reason}' if tried.reason else ''}")
+        else:
+            print(f"{channel}: not sent, {tried.reason}")
+    if any(tried.reason for tried in came.values()):
         raise typer.Exit(1)
 
 

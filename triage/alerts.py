@@ -16,7 +16,7 @@ from tickets.workspace import Workspace
 from triage.settings import AlertSettings, Settings, database
 
 if TYPE_CHECKING:
-    from monitoring.notify import Sends
+    from monitoring.notify import Attempt, Sends
 
 log = structlog.get_logger()
 
@@ -75,8 +75,8 @@ def send_now(settings: Settings, report: Report) -> dict[Channel, str]:
         return tell(settings, engine, report)
 
 
-def send_test(settings: Settings) -> dict[Channel, str | None]:
-    """A test message on every way that is set; None, or why it failed. Raises InputError when none is set."""
+def send_test(settings: Settings) -> dict[Channel, Attempt]:
+    """A test message on every way that is set, and what came of it. Raises InputError when none is set."""
     from monitoring import notify
 
     _refuse_none(settings)

@@ -28,6 +28,7 @@ from triage.steps import opened
 
 _STEP = "labels"
 _DETAILS: Mapping[str, str] = {
+    "a zero byte in a name": "the item, the ticket or the annotator is named so that no database takes it",
     "nothing was asked": "no item or ticket of this task is in the queue; export it again",
     "no contact type was chosen": "the annotation holds no <Taxonomy> or <Choices> result",
     "several contact types were chosen": "one is wanted; set maxUsages to 1",
@@ -86,7 +87,7 @@ def _take_in(
     engine: sa.Engine, tree: ContactTypeTree, annotations: Sequence[Annotation], *, now: dt.datetime
 ) -> list[str]:
     """What became of each annotation, in order."""
-    items = [find_item(engine, item_id=one.item_id, ticket_id=one.ticket_id) for one in annotations]
+    items = [_item_of(engine, one) for one in annotations]
     meant = [_meant(tree, one) for one in annotations]
     people: dict[str, set[str]] = {}
     for one, item_id, (contact_type, _) in zip(annotations, items, meant, strict=True):
@@ -96,13 +97,17 @@ def _take_in(
         expect(engine, item_id, people=len(annotators))
     outcomes = []
     for one, item_id, (contact_type, why) in zip(annotations, items, meant, strict=True):
-        if why == "cancelled" or (item_id is not None and contact_type is None):
+        if not one.keepable or why == "cancelled" or (item_id is not None and contact_type is None):
             outcomes.append(why)
         elif item_id is None or contact_type is None:
             outcomes.append("nothing was asked")
         else:
             outcomes.append(_keep(engine, item_id, one, contact_type, now=now))
     return outcomes
+
+
+def _item_of(engine: sa.Engine, one: Annotation) -> str | None:
+    return find_item(engine, item_id=one.item_id, ticket_id=one.ticket_id) if one.keepable else None
 
 
 def _keep(engine: sa.Engine, item_id: str, one: Annotation, contact_type: str, *, now: dt.datetime) -> str:
@@ -129,7 +134,7 @@ def _make_gold(
     """Annotations that a reviewer marked as ground truth tell the answers of gold tickets."""
     made = 0
     for one, outcome in zip(annotations, outcomes, strict=True):
-        item_id = find_item(engine, item_id=one.item_id, ticket_id=one.ticket_id)
+        item_id = _item_of(engine, one)
         contact_type, _ = _meant(tree, one)
         if one.ground_truth and outcome in ("kept", "known") and item_id is not None and contact_type is not None:
             made += make_gold(engine, item_id, label_id=one.label_id, contact_type=contact_type, at=now)
@@ -140,6 +145,8 @@ def _meant(tree: ContactTypeTree, annotation: Annotation) -> tuple[str | None, s
     """The contact type, or why there is none."""
     if annotation.cancelled:
         return None, "cancelled"
+    if not annotation.keepable:
+        return None, "a zero byte in a name"
     chosen = {contact_type_at(tree, path) for path in annotation.paths}
     if not chosen:
         return None, "no contact type was chosen"

@@ -36,6 +36,7 @@ _NEEDED: Mapping[str, Needed] = {
     "/labels/people": "admin",
     "/themes": "labeler",
     "/themes/": "labeler",
+    "/themes/accept/": "admin",
     "/dashboard": "admin",
     "/dashboard/": "admin",
 }

@@ -55,7 +55,9 @@ class Board:
     def templates(self) -> TemplatesSeen:
         """Of the release that is served, or of the catalogue while none is."""
         loaded = self.held.releases.loaded
-        alike = template_health.near_duplicates(loaded.suggester.template_matrix) if loaded else {}
+        alike: Mapping[str, Sequence[str]] = (
+            template_health.near_duplicates(loaded.suggester.template_matrix) if loaded else {}
+        )
         templates = loaded.suggester.templates if loaded else self.held.choices.templates()
         part = self.slice
         used = traffic.template_use(self.held.engine, part)

@@ -59,7 +59,7 @@ def dashboard(request: Request, held: Held, address: Address) -> HTMLResponse:
             (run for run in [*newest, *board.runs] if state.report_page(held.workspace, run) is not None), None
         ),
         alarms=alarm_groups(alarms),
-        alerts=state.alerts_told(alert_log.newest_alerts(held.engine)),
+        alerts=state.alerts_told(alert_log.newest_alerts(held.engine), now=held.options.clock()),
         queue=label_queue.counts(held.engine),
         cost=label_cost(traffic.labels_given(held.engine, board.slice)),
         events=[(event, reasons_of(event)) for event in board.events],

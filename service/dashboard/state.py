@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from service.dashboard.alarm_cards import importance
 from service.dashboard.nights import unknown_because
-from tickets.alert_log import Alert
+from tickets.alert_log import TRIED_FOR, Alert
 from tickets.monitor_log import Alarm, MonitorRun
 from tickets.workspace import Workspace
 
 Tone = Literal["good", "bad", "unknown"]
+_LATELY = timedelta(days=28)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +97,20 @@ def figures(run: MonitorRun) -> list[Figure]:
     ]
 
 
-def alerts_told(alerts: Sequence[Alert]) -> str:
-    """Whether alerts go out, in a sentence; "" where none was ever tried. `alerts` newest first."""
-    if not alerts:
-        return ""
-    failed = [alert for alert in alerts if alert.status == "failed"]
+def alerts_told(alerts: Sequence[Alert], *, now: datetime) -> str:
+    """Whether alerts go out, in a sentence; "" where none was tried lately. `alerts` newest first. What failed is tried
+    again for a week; what was given up is told for another three."""
+    lately = [alert for alert in alerts if alert.at >= now - _LATELY]
+    failed = [alert for alert in lately if alert.status == "failed"]
     if failed:
         newest = failed[0]
         many = "An alert" if len(failed) == 1 else f"{len(failed)} alerts"
-        return f"{many} could not be sent by {newest.channel}: {newest.reason}. The next night tries again."
-    return f"Told by {alerts[0].channel}, last {alerts[0].at:%Y-%m-%d %H:%M} UTC."
+        ends = "The next night tries again" if newest.at >= now - TRIED_FOR else "That was given up"
+        return f"{many} could not be sent by {newest.channel}: {newest.reason}. {ends}."
+    if not lately:
+        return ""
+    partly = f", but {lately[0].reason}" if lately[0].reason else ""
+    return f"Told by {lately[0].channel}, last {lately[0].at:%Y-%m-%d %H:%M} UTC{partly}."
 
 
 def report_page(workspace: Workspace, run: MonitorRun) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,8 +73,10 @@ def health(
     return TemplatesSeen(seen, sent)
 
 
-def near_duplicates(matrix: TemplateMatrix) -> dict[str, list[str]]:
-    """Template id -> the ids of active templates of its language that say nearly the same, nearest first.
+@lru_cache(maxsize=2)
+def near_duplicates(matrix: TemplateMatrix) -> Mapping[str, Sequence[str]]:
+    """Template id -> the ids of active templates of its language that say nearly the same, nearest first. Remembered: a
+    release that is served has one matrix, which never changes.
 
     Vectors find the neighbours, which need not say the same: templates that answer the same tickets stand close too. So
     the words decide.

@@ -23,7 +23,8 @@ router = APIRouter(prefix="/labels/disputes")
 def next_dispute(request: Request, held: Held, told: Annotated[Notice, Depends()]) -> HTMLResponse:
     """The next dispute that this person took no part in."""
     person = person_of(request)
-    found = claim_dispute(held.engine, person, at=held.options.clock()) if person else None
+    again = told.item if told.done == "undone" else ""
+    found = claim_dispute(held.engine, person, at=held.options.clock(), first=again) if person else None
     given = found.contact_types if found else ()
     return render(
         request,

@@ -11,6 +11,7 @@ from fastapi import Query
 from models.intervals import Share, share_of
 from service.serving import Serving
 from tickets import label_queue, label_work, monitor_log
+from tickets.label_answers import UNDO_WITHIN
 from tickets.label_queue import LabelRequest
 from tickets.label_work import Hits, Waiting, Work
 from tickets.monitor_log import MonitorRun
@@ -20,9 +21,14 @@ LOOKED_BACK = timedelta(days=28)
 _WORDS = {
     "labelled": "Label kept.",
     "skipped": "Set aside.",
+    "passed-done": "Passed over: the label that somebody else gave it counts.",
+    "passed-disputed": "Passed over: the labels that others gave it do not agree, and somebody settles that.",
     "settled": "Dispute settled.",
     "undone": "Taken back. The ticket waits for you again.",
+    "undone-elsewhere": "Taken back. Somebody else has the ticket now.",
 }
+
+_NO_WAY_BACK = ("passed-disputed", "undone", "undone-elsewhere")
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Notice:
     def shown(self) -> dict[str, str] | None:
         """The words, and the item that can be taken back; None when there is nothing to say."""
         words = _WORDS.get(self.done)
-        return None if words is None else {"words": words, "undo": "" if self.done == "undone" else self.item}
+        return None if words is None else {"words": words, "undo": "" if self.done in _NO_WAY_BACK else self.item}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +56,8 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How the work stands, for one person and in all, over all time; agreement and gold over four weeks."""
+    """How the work stands, for one person and in all, over all time; agreement and gold over four weeks, without the
+    last ten minutes."""
 
     waiting: Waiting
     own: Work
@@ -82,7 +89,7 @@ class NextBatch:
 
 
 def choices_of(held: Serving, item: LabelRequest) -> list[Choice]:
-    """What is offered for an item: nothing where its labels must be blind."""
+    """What is offered for an item: nothing where its labels must be blind, the theme's contact type first."""
     if item.share == "suspect" and item.doubt is not None and item.known_type is not None:
         said = (
             (item.known_type, item.doubt["given_probability"]),
@@ -91,18 +98,19 @@ def choices_of(held: Serving, item: LabelRequest) -> list[Choice]:
         return [Choice(contact_type=name, path=held.choices.path(name), probability=share) for name, share in said]
     if item.blind or item.suggestion is None:
         return []
-    return [
-        Choice(contact_type=ranked.contact_type, path=ranked.path, band=ranked.band)
-        for ranked in item.suggestion.contact_types
-    ]
+    ranked = [Choice(contact_type=it.contact_type, path=it.path, band=it.band) for it in item.suggestion.contact_types]
+    if item.share != "theme" or item.known_type is None or not held.choices.knows_contact_type(item.known_type):
+        return ranked
+    others = [choice for choice in ranked if choice.contact_type != item.known_type]
+    return [Choice(contact_type=item.known_type, path=held.choices.path(item.known_type)), *others]
 
 
 def progress_of(held: Serving, person: str) -> Progress:
-    """Figures for a person's page."""
+    """Figures for a person's page. Those that tell a gold ticket from others leave out what can still be taken back."""
     now, engine = held.options.clock(), held.engine
-    since = now - LOOKED_BACK
-    agreed = label_work.agreement_of(person, label_work.labels_by_item(engine, since=since))
-    gold = label_work.gold_hits(engine, since=since).get(person, Hits(0, 0))
+    since, until = now - LOOKED_BACK, now - UNDO_WITHIN
+    agreed = label_work.agreement_of(person, label_work.labels_by_item(engine, since=since, until=until))
+    gold = label_work.gold_hits(engine, held.choices.tree(), since=since, until=until).get(person, Hits(0, 0))
     return Progress(
         waiting=label_work.waiting(engine, person, at=now),
         own=label_work.work(engine, at=now, person=person),

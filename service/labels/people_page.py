@@ -26,6 +26,6 @@ def people_page(request: Request, held: Held, told: Annotated[Notice, Depends()]
             share_of(person.agreed.hits, person.agreed.compared),
             share_of(person.gold.hits, person.gold.compared),
         )
-        for person in people(held.engine, since=held.options.clock() - LOOKED_BACK)
+        for person in people(held.engine, held.choices.tree(), since=held.options.clock() - LOOKED_BACK)
     ]
     return render(request, "people.html", people=rows, **view(held, person_of(request), told))

@@ -56,8 +56,8 @@ def answer_item(
     """Keep a label, or set the ticket aside; then show the next."""
     labeler, at = labeler_of(request), held.options.clock()
     if form.action == "skip":
-        label_queue.skip(held.engine, known_text(item_id), labeler=labeler, at=at)
-        return _next(done="skipped", item=item_id, only=form.only)
+        became = label_queue.skip(held.engine, known_text(item_id), labeler=labeler, at=at)
+        return _next(done="skipped" if became == "skipped" else f"passed-{became}", item=item_id, only=form.only)
     label_queue.answer(
         held.engine,
         known_text(item_id),

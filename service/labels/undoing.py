@@ -16,7 +16,9 @@ router = APIRouter(prefix="/labels")
 
 @router.post("/{item_id}/undo")
 def undo_label(request: Request, held: Held, item_id: str) -> RedirectResponse:
-    """The ticket waits for this person again. Raises InputError when it is too late, or not theirs."""
+    """What was done is taken back, and the notice says who has the ticket now. Raises InputError when it is too late,
+    or not theirs."""
     again = undo(held.engine, known_text(item_id), labeler=labeler_of(request), at=held.options.clock())
     where = "/labels/disputes" if again == "disputed" else "/labels"
-    return RedirectResponse(f"{where}?{urlencode({'done': 'undone', 'item': item_id})}", status_code=303)
+    told = {"done": "undone" if again != "elsewhere" else "undone-elsewhere", "item": item_id}
+    return RedirectResponse(f"{where}?{urlencode(told)}", status_code=303)

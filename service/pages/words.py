@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_DETECTORS: Mapping[str, str] = {
+DETECTORS: Mapping[str, str] = {
     "feedback.acceptance": "What agents accept",
+    "feedback.override": "What agents correct though the model was sure",
+    "feedback.hits_at_3": "The right type among the first three",
+    "feedback.edit_distance": "What agents change in templates",
+    "accuracy.estimate": "Estimated accuracy",
     "text.unseen_words": "New words",
     "predictions.types": "Mix of contact types",
+    "label_shift": "Mix of contact types, corrected for mistakes",
     "attributes": "Ticket attributes",
     "text.language": "Languages",
     "text.length": "Length of tickets",
@@ -18,7 +23,7 @@ _DETECTORS: Mapping[str, str] = {
     "confidence.abstained": "How often it leaves the choice open",
     "confidence.out_of_scope": "Distance from what it learned",
 }
-_EVENTS: Mapping[str, str] = {
+EVENTS: Mapping[str, str] = {
     "trained": "trained",
     "promoted": "put into service",
     "rejected": "not better, left out",
@@ -27,22 +32,23 @@ _EVENTS: Mapping[str, str] = {
     "challenge begun": "trial on real tickets begun",
     "challenge ended": "trial on real tickets ended",
 }
-_SHARES: Mapping[str, str] = {
+SHARES: Mapping[str, str] = {
     "unsure": "the model was unsure",
     "diverse": "unlike others",
     "random": "drawn at random",
+    "theme": "of a new theme that became a contact type",
     "suspect": "an earlier label looks wrong",
     "gold": "a check of labelling itself",
 }
 
 
 def detector(name: str) -> str:
-    return _DETECTORS.get(name, name.replace(".", ": ").replace("_", " "))
+    return DETECTORS.get(name, name.replace(".", ": ").replace("_", " "))
 
 
 def event(kind: str) -> str:
-    return _EVENTS.get(kind, kind)
+    return EVENTS.get(kind, kind)
 
 
 def share(name: str) -> str:
-    return _SHARES.get(name, name)
+    return SHARES.get(name, name)

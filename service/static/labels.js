@@ -5,11 +5,11 @@
   const said = document.getElementById("not-chosen");
   const offered = [...form.querySelectorAll("input[name=suggested_type]")];
 
-  document.addEventListener("keydown", (event) => {
+  form.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    // In a field, in the text and among radio buttons the arrows have a meaning of their own.
-    if (event.target.closest("input, textarea, select, .body, dialog")) return;
+    // In a field and among radio buttons the arrows have a meaning of their own.
+    if (event.target.closest("input, textarea, select")) return;
     event.preventDefault();
     const first = step > 0 ? offered[0] : offered.at(-1);
     if (first) {

@@ -50,7 +50,7 @@ def accept(held: Serving, theme_id: str, wanted: Proposal, *, by: Decider) -> Ac
         after, contact_type = add_contact_type(tree, wanted.parent or None, wanted.name, wanted.description)
         if after is not kept:
             write_tree(held.workspace, after)
-        queued = _ask(held, theme, wanted.tickets)
+        queued = _ask(held, theme, wanted.tickets, contact_type=contact_type)
         at = held.options.clock()
         theme_log.decide(held.engine, theme_id, "accepted", by=by.person, at=at, contact_type=contact_type)
     note(held, "theme accepted", theme, by=by, contact_type=contact_type, tickets=queued)
@@ -74,11 +74,17 @@ def note(held: Serving, action: str, theme: Theme, *, by: Decider, **details: st
     )
 
 
-def _ask(held: Serving, theme: Theme, count: int) -> int:
+def _ask(held: Serving, theme: Theme, count: int, *, contact_type: str) -> int:
     """Send the most typical tickets to the label queue; how many were not in it before."""
     found = theme_log.tickets_of(held.engine, theme.ticket_ids[:count])
     requests = [
-        LabelRequest(ticket=ticket, suggestion=suggestion, share="theme", priority=1 - place / len(found))
+        LabelRequest(
+            ticket=ticket,
+            suggestion=suggestion,
+            share="theme",
+            priority=1 - place / len(found),
+            known_type=contact_type,
+        )
         for place, (ticket, suggestion) in enumerate(found)
     ]
     return enqueue(held.engine, requests, at=held.options.clock())

@@ -55,9 +55,10 @@ def theme(request: Request, held: Held, theme_id: str) -> Response:
     return _form(request, held, found, proposed(found, held.choices))
 
 
-@router.post("/{theme_id}/accept")
+@router.post("/accept/{theme_id}")
 def accept_theme(request: Request, held: Held, theme_id: str, form: Annotated[Proposal, Form()]) -> Response:
-    """Make the contact type; where it cannot be, the form comes back with what is wrong."""
+    """Make the contact type; where it cannot be, the form comes back with what is wrong. For administrators: it changes
+    the tree for everybody."""
     by = _decider(request)
     found = _find(held, theme_id)
     try:
@@ -73,8 +74,10 @@ def dismiss(request: Request, held: Held, theme_id: str) -> RedirectResponse:
     """Set a theme aside; it does not come back when it is found again."""
     by = _decider(request)
     found = _find(held, theme_id)
-    if not theme_log.decide(held.engine, theme_id, "dismissed", by=by.person, at=held.options.clock()):
-        raise decided_already(found)
+    with held.workspace.catalogue_lock():  # whoever accepts it holds the lock until the theme says so
+        dismissed = theme_log.decide(held.engine, theme_id, "dismissed", by=by.person, at=held.options.clock())
+    if not dismissed:
+        raise decided_already(_find(held, theme_id))
     note(held, "theme dismissed", found, by=by)
     return RedirectResponse(f"/themes?dismissed={found.theme_id}", status_code=303)
 

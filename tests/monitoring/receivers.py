@@ -62,6 +62,7 @@ class MailSink(socketserver.ThreadingTCPServer):
         self.offers_tls = offers_tls
         self.mails: list[EmailMessage] = []
         self.readers: list[str] = []
+        self.unknown = ""  # a reader whom it refuses
 
     @property
     def port(self) -> int:
@@ -95,8 +96,9 @@ class _Smtp(socketserver.StreamRequestHandler):
                 right = said.rsplit(" ", maxsplit=1)[-1] == "AGFubgBwYTpzcw=="  # \0ann\0pa:ss
                 self._say("235 welcome" if right else "535 no")
             case "RCPT":
-                self.server.readers.append(said.partition("<")[2].rstrip(">"))
-                self._say("250 fine")
+                reader = said.partition("<")[2].rstrip(">")
+                self.server.readers.append(reader)
+                self._say("550 no such reader" if reader == self.server.unknown else "250 fine")
             case "DATA":
                 self._say("354 go on")
                 self._take()

@@ -14,9 +14,11 @@ from monitoring.label_plan import plan_labels, suspects_wanted
 from monitoring.label_quality import label_quality
 from monitoring.policy import Policy
 from monitoring.relabel import Budget
+from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.label_queue import LabelRequest, Share, answer, claim, enqueue
 from tickets.records import Ticket
 
+TREE = ContactTypeTree((ContactType(id="refund", name="Refund"), ContactType(id="login", name="Login")))
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 POLICY = Policy(label_budget=40, double_share=0.5, gold_share=0.1, suspects_per_night=4)
 
@@ -40,7 +42,7 @@ DOUBTS = [ask(f"doubt{number}", "suspect") for number in range(9)]
 
 def plan(engine: sa.Engine, policy: Policy = POLICY, *, at: datetime = NOON) -> list[LabelRequest]:
     wanted = suspects_wanted(policy, [DOUBTS[0].ticket])
-    return plan_labels(engine, policy, at=at, doubts=DOUBTS[:wanted], choose=choose)
+    return plan_labels(engine, policy, at=at, tree=TREE, doubts=DOUBTS[:wanted], choose=choose)
 
 
 def labelled(engine: sa.Engine, names: Sequence[str], people: Sequence[str], *, at: datetime = NOON) -> None:
@@ -82,7 +84,7 @@ def test_gold_comes_from_what_several_agreed_on_and_forgot(engine: sa.Engine) ->
     taken = claim(engine, "ann", at=later, count=9)
     for item in taken:
         answer(engine, item.item_id, contact_type="login", labeler="ann", at=later)
-    figures = label_quality(engine, at=later)
+    figures = label_quality(engine, TREE, at=later)
     assert (figures["gold_accuracy"], figures["gold_accuracy_tickets"]) == (0.0, len(taken))
     assert figures["label_agreement"] is None
 
@@ -92,7 +94,7 @@ def test_a_small_budget_is_kept_too(engine: sa.Engine) -> None:
     for budget in (1, 2, 3, 5, 8):
         asked = plan(engine, replace(POLICY, label_budget=budget))
         assert 0 < sum(request.needed for request in asked) <= budget
-    assert label_quality(engine, at=NOON)["label_agreement"] == pytest.approx(1.0)
+    assert label_quality(engine, TREE, at=NOON)["label_agreement"] == pytest.approx(1.0)
 
 
 def test_where_no_words_are_kept_no_old_ticket_is_brought_into_the_queue() -> None:

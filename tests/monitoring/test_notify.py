@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import sqlalchemy as sa
 from monitoring.notify import Message, SendError, tell_news
 from monitoring.senders import Mail, MailServer, Webhook, mail_server
 from tests.monitoring.receivers import MailSink, WebhookServer, up, write_certificate
-from tickets.alert_log import newest_alerts
+from tickets.alert_log import AlertStatus, newest_alerts, record_attempt
 from tickets.errors import InputError
 from tickets.monitor_log import Alarm, MonitorRun, record_event, record_run
 
@@ -188,3 +190,33 @@ def test_addresses_of_mail_servers_are_read() -> None:
 
 def _facts(given: Alarm) -> dict[str, object]:
     return {name: getattr(given, name) for name in Alarm.__dataclass_fields__}
+
+
+def test_mail_that_reached_some_readers_is_told_once_with_what_it_missed(
+    engine: sa.Engine, mail_sink: MailSink, tmp_path: Path
+) -> None:
+    mail_sink.unknown = "b@example.org"
+    record_night(engine, alarm(1))
+    ways = [mail_to(mail_sink, tmp_path)]
+    missed = "the mail server refused 1 of 2 readers"
+    assert tell_news(engine, ways, now=NIGHT) == {"e-mail": f"1 told, but {missed}"}
+    assert tell_news(engine, ways, now=NIGHT + timedelta(days=1)) == {"e-mail": "nothing new"}
+    (kept,) = newest_alerts(engine)
+    assert (kept.status, kept.reason) == ("sent", missed)
+    assert len(mail_sink.mails) == 1
+
+
+def test_two_processes_that_tell_at_once_note_each_subject_once(engine: sa.Engine) -> None:
+    subjects = [f"alarm:a{number}" for number in range(20)]
+    barrier = threading.Barrier(4)
+
+    def tell(failed: bool) -> None:
+        barrier.wait()
+        status: AlertStatus = "failed" if failed else "sent"
+        record_attempt(engine, subjects, "webhook", at=NIGHT, status=status, reason="gone" if failed else None)
+
+    with ThreadPoolExecutor(4) as both:
+        list(both.map(tell, (True, False, True, False)))
+    kept = newest_alerts(engine)
+    assert len(kept) == len(subjects)
+    assert {one.status for one in kept} == {"sent"}  # what one of them sent stays sent

@@ -6,14 +6,18 @@ import html
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import sqlalchemy as sa
 
+from monitoring.alarms import SIGNS
+from monitoring.detectors import label_shift
+from service.pages import words
 from tests.logged import log_suggestions
 from tickets.database import feedback, labels
 from tickets.feedback_log import new_id
-from tickets.label_queue import LabelRequest, counts, enqueue
+from tickets.label_queue import LabelRequest, Share, counts, enqueue
+from tickets.monitor_log import EventKind
 from tickets.records import AnswerSet, Ticket, suggestion_from_json
 
 if TYPE_CHECKING:
@@ -216,3 +220,9 @@ def test_labels_are_worked_through_one_by_one(service: Service) -> None:
         (row,) = connection.execute(sa.select(labels)).all()
     assert (row.ticket_id, row.contact_type, row.labeler, row.share) == ("L-unsure", "login", "Bea", "unsure")
     assert counts(service.engine) == {"done": 1, "skipped": 1, "open": 1}
+
+
+def test_all_that_monitoring_names_shortly_has_plain_words() -> None:
+    assert set(SIGNS) | {label_shift.NAME} <= set(words.DETECTORS)
+    assert set(get_args(EventKind)) == set(words.EVENTS)
+    assert set(get_args(Share)) == set(words.SHARES)

@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 from tests.logged import log_suggestions
 from tests.service.console.test_axe import AXE, faults
 from tickets import audit, label_queue, theme_log
+from tickets.api_keys import create_key
 from tickets.catalogue import read_tree
 from tickets.records import Suggestion, Ticket
 from tickets.theme_log import Theme
@@ -112,7 +113,7 @@ def test_an_accepted_theme_is_a_contact_type_at_once_and_its_tickets_wait_for_la
     before = read_tree(service.workspace)
 
     form |= {"name": " Scooter  batteries ", "parent": "account", "tickets": "5"}
-    answer = service.client.post("/themes/t1/accept", data=form)
+    answer = service.client.post("/themes/accept/t1", data=form)
     assert answer.status_code == 303
     page = service.client.get(answer.headers["location"]).text
     assert "Account › Scooter batteries is a contact type now" in page
@@ -131,8 +132,9 @@ def test_an_accepted_theme_is_a_contact_type_at_once_and_its_tickets_wait_for_la
     assert [(item.ticket.ticket_id, item.share) for item in items] == [
         (ticket_id, "theme") for ticket_id in theme.ticket_ids[:5]
     ]
-    label = service.client.get("/labels")  # all are Bea's now
-    assert label.status_code == 200
+    service.client.post("/person", data={"name": "Bea"})
+    label = service.client.get("/labels").text
+    assert re.findall(r'name="suggested_type" value="([^"]+)"', label) == [made.id]  # the model suggested nothing
     chosen = {"action": "label", "chosen_type": made.id}
     assert service.client.post(f"/labels/{items[0].item_id}", data=chosen).status_code == 303
 
@@ -142,7 +144,7 @@ def test_an_accepted_theme_is_a_contact_type_at_once_and_its_tickets_wait_for_la
     assert (line.action, line.target, line.details["contact_type"]) == ("theme accepted", "t1", made.id)
     assert "smoke" not in str(line)
 
-    assert service.client.post("/themes/t1/accept", data=form).status_code == 409
+    assert service.client.post("/themes/accept/t1", data=form).status_code == 409
     assert service.client.post("/themes/t1/dismiss").status_code == 409
     assert service.client.post("/themes/t1/undo").status_code == 409
     assert service.client.get("/themes/t1").headers["location"] == "/themes"
@@ -151,7 +153,7 @@ def test_an_accepted_theme_is_a_contact_type_at_once_and_its_tickets_wait_for_la
 def test_a_label_page_says_why_a_ticket_of_a_theme_is_asked(service: Service) -> None:
     keep_theme(service)
     service.client.post("/person", data={"name": "Ana"})
-    service.client.post("/themes/t1/accept", data=form_of(service.client.get("/themes/t1").text))
+    service.client.post("/themes/accept/t1", data=form_of(service.client.get("/themes/t1").text))
     assert "it belongs to a new theme" in service.client.get("/labels").text
 
 
@@ -168,7 +170,7 @@ def test_what_cannot_be_a_contact_type_comes_back_with_the_reason(service: Servi
         ({"parent": "nowhere"}, "is no branch of the tree"),
     ):
         form = {"name": "Batteries", "parent": "", "description": "Kept <words>", "tickets": "3"} | wrong
-        answer = service.client.post("/themes/t1/accept", data=form)
+        answer = service.client.post("/themes/accept/t1", data=form)
         assert answer.status_code == 422, wrong
         assert said in html.unescape(answer.text), wrong
         assert "Kept &lt;words&gt;" in answer.text
@@ -181,12 +183,12 @@ def test_a_half_done_acceptance_is_finished_by_the_next(service: Service) -> Non
     theme = keep_theme(service)
     service.client.post("/person", data={"name": "Ana"})
     form = {"name": "Batteries", "parent": "", "description": "Hot ones.", "tickets": "12"}
-    assert service.client.post("/themes/t1/accept", data=form).status_code == 303
+    assert service.client.post("/themes/accept/t1", data=form).status_code == 303
     version = read_tree(service.workspace).version
     # As if the process had died before its last step.
     with service.engine.begin() as connection:
         connection.execute(theme_log.themes.update().values(status="open", contact_type=None))
-    assert service.client.post("/themes/t1/accept", data=form).status_code == 303
+    assert service.client.post("/themes/accept/t1", data=form).status_code == 303
     assert read_tree(service.workspace).version == version
     assert label_queue.counts(service.engine) == {"open": len(theme.ticket_ids)}
     assert theme_log.find_theme(service.engine, "t1").status == "accepted"
@@ -198,12 +200,40 @@ def test_of_two_people_who_accept_at_once_one_does(service: Service) -> None:
     before = read_tree(service.workspace)
     with ThreadPoolExecutor(2) as both:
         sent = [
-            both.submit(service.client.post, "/themes/t1/accept", data={"name": name, "tickets": "12"})
+            both.submit(service.client.post, "/themes/accept/t1", data={"name": name, "tickets": "12"})
             for name in ("Batteries", "Hot batteries")
         ]
         assert sorted(one.result().status_code for one in sent) == [303, 409]
     assert len(read_tree(service.workspace).nodes) == len(before.nodes) + 1
     assert label_queue.counts(service.engine) == {"open": 12}
+
+
+def test_a_theme_that_is_being_accepted_cannot_be_dismissed_meanwhile(service: Service) -> None:
+    keep_theme(service)
+    service.client.post("/person", data={"name": "Ana"})
+    with ThreadPoolExecutor(1) as other:
+        with service.workspace.catalogue_lock():  # as accepting holds it
+            sent = other.submit(service.client.post, "/themes/t1/dismiss")
+            with pytest.raises(TimeoutError):
+                sent.result(timeout=0.5)
+            theme_log.decide(service.engine, "t1", "accepted", by="Bea", at=MONDAY, contact_type="refund")
+        assert sent.result().status_code == 409
+    assert theme_log.find_theme(service.engine, "t1").status == "accepted"
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_labelers_read_and_dismiss_themes_and_administrators_accept_them(service: Service) -> None:
+    keep_theme(service)
+    before = read_tree(service.workspace)
+    _, key = create_key(service.engine, "Lena", "labeler", at=datetime.now(UTC))
+    own = {"Authorization": f"Bearer {key}"}
+    page = service.client.get("/themes/t1", headers=own).text
+    assert "Administrators add contact types." in page
+    assert "Add the contact type" not in page
+    assert service.client.post("/themes/accept/t1", headers=own, data=form_of(page)).status_code == 403
+    assert read_tree(service.workspace) == before
+    assert service.client.post("/themes/t1/dismiss", headers=own).status_code == 303
+    assert theme_log.find_theme(service.engine, "t1").decided_by == "Lena"
 
 
 def test_a_dismissed_theme_can_be_opened_again(service: Service) -> None:
@@ -226,7 +256,7 @@ def test_unknown_themes_are_not_found(service: Service) -> None:
     for path in ("/themes/none", "/themes/%00"):
         assert service.client.get(path).status_code == 404
         assert service.client.post(f"{path}/dismiss").status_code == 404
-        assert service.client.post(f"{path}/accept", data={"name": "x"}).status_code == 404
+        assert service.client.post(path.replace("/themes/", "/themes/accept/"), data={"name": "x"}).status_code == 404
     assert service.client.get("/themes?dismissed=none&accepted=none").status_code == 200
 
 

@@ -13,6 +13,7 @@ from alembic import command
 from alembic.config import Config
 
 from tickets import database, label_queue, label_work
+from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.database import label_queue as items
 from tickets.database import labels, upgrade
 from tickets.errors import InputError
@@ -21,6 +22,7 @@ from tickets.label_disputes import claim_dispute
 from tickets.label_queue import LabelRequest, Share, answer, claim, counts, enqueue, labels_between, skip
 from tickets.records import Ticket
 
+TREE = ContactTypeTree(tuple(ContactType(id=name, name=name.title()) for name in ("refund", "invoice", "login")))
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 LATER = NOON + timedelta(days=400)
@@ -100,7 +102,7 @@ def test_gold_measures_and_never_counts(engine: sa.Engine) -> None:
     say(engine, "i1-gold", "invoice", "bob")
     assert final(engine) == {"i1-random": "refund"}
     assert [row["share"] for row in label_queue.labels_with_suggestions(engine, NOON, LATER)] == ["random"]
-    assert label_work.gold_hits(engine, since=NOON) == {"bob": label_work.Hits(0, 1)}
+    assert label_work.gold_hits(engine, TREE, since=NOON) == {"bob": label_work.Hits(0, 1)}
     assert counts(engine) == {"done": 2}
 
 
@@ -270,9 +272,101 @@ def test_what_people_agreed_on_becomes_gold_when_they_have_forgotten(engine: sa.
         say(engine, item, contact_type, "ann")
     say(engine, "i1-random", "refund", "bob")
     say(engine, "i3-random", "refund", "bob")
-    assert label_work.known_answers(engine, until=NOON, limit=9) == []
-    ((item, known),) = label_work.known_answers(engine, until=NOON + MINUTE, limit=9)
+    assert label_work.known_answers(engine, TREE, until=NOON, limit=9) == []
+    ((item, known),) = label_work.known_answers(engine, TREE, until=NOON + MINUTE, limit=9)
     assert (item.ticket.ticket_id, known) == ("t1", "refund")
     settle(engine, "i3-random", contact_type="invoice", labeler="eve", at=NOON)
-    found = label_work.known_answers(engine, until=NOON + MINUTE, limit=9)
+    found = label_work.known_answers(engine, TREE, until=NOON + MINUTE, limit=9)
     assert {(item.ticket.ticket_id, known) for item, known in found} == {("t1", "refund"), ("t3", "invoice")}
+
+
+def test_nobody_passes_over_what_is_in_other_hands(engine: sa.Engine) -> None:
+    enqueue(engine, [ask(1), ask(2, needed=2)], at=NOON)
+    assert claim(engine, "ann", at=NOON)[0].item_id == "i1-random"
+    with pytest.raises(InputError, match="somebody else works"):
+        skip(engine, "i1-random", labeler="bob", at=NOON + MINUTE)
+    say(engine, "i2-random", "refund", "ann")
+    say(engine, "i2-random", "invoice", "bob")
+    assert claim_dispute(engine, "eve", at=NOON) is not None
+    with pytest.raises(InputError, match="somebody else works"):
+        skip(engine, "i2-random", labeler="joe", at=NOON + MINUTE)
+    assert counts(engine) == {"claimed": 1, "disputed": 1}
+    later = NOON + timedelta(hours=1)  # claims have lapsed
+    assert skip(engine, "i1-random", labeler="bob", at=later) == "skipped"
+    assert skip(engine, "i2-random", labeler="joe", at=later) == "skipped"
+
+
+def test_passing_over_a_labelled_ticket_can_be_taken_back(engine: sa.Engine) -> None:
+    enqueue(engine, [ask(1, needed=2)], at=NOON)
+    say(engine, "i1-random", "refund", "ann")
+    assert skip(engine, "i1-random", labeler="bob", at=NOON) == "done"
+    with pytest.raises(InputError, match="longer ago"):
+        undo(engine, "i1-random", labeler="bob", at=NOON + 11 * MINUTE)
+    with pytest.raises(InputError, match="done by you"):
+        undo(engine, "i1-random", labeler="eve", at=NOON + MINUTE)
+    assert undo(engine, "i1-random", labeler="bob", at=NOON + MINUTE) == "claimed"
+    assert final(engine) == {}
+    say(engine, "i1-random", "refund", "bob", at=NOON + 2 * MINUTE)
+    assert final(engine) == {"i1-random": "refund"}
+
+
+def test_undo_says_when_somebody_else_has_the_ticket_now(engine: sa.Engine) -> None:
+    enqueue(engine, [ask(1, needed=2)], at=NOON)
+    say(engine, "i1-random", "refund", "ann")
+    assert claim(engine, "bob", at=NOON) != []
+    assert undo(engine, "i1-random", labeler="ann", at=NOON + MINUTE) == "elsewhere"
+    say(engine, "i1-random", "invoice", "bob", at=NOON + MINUTE)
+    assert counts(engine) == {"open": 1}
+
+
+def test_figures_leave_out_labels_that_are_too_new(engine: sa.Engine) -> None:
+    enqueue(engine, [ask(1, needed=2), ask(2, share="gold", known_type="refund")], at=NOON)
+    say(engine, "i1-random", "refund", "ann")
+    say(engine, "i1-random", "refund", "bob", at=NOON + MINUTE)
+    say(engine, "i2-gold", "refund", "bob", at=NOON + MINUTE)
+    assert label_work.labels_by_item(engine, since=NOON, until=NOON) == {}
+    assert label_work.gold_hits(engine, TREE, since=NOON, until=NOON) == {}
+    assert set(label_work.labels_by_item(engine, since=NOON, until=NOON + MINUTE)) == {"i1-random"}
+    assert label_work.gold_hits(engine, TREE, since=NOON, until=NOON + MINUTE) == {"bob": label_work.Hits(1, 1)}
+
+
+def test_gold_follows_the_tree_and_the_newest_label(engine: sa.Engine) -> None:
+    enqueue(engine, [ask(number, needed=2) for number in range(4)], at=NOON)
+    for number, contact_type in enumerate(("refund", "old name", "split", "invoice")):
+        for person in ("ann", "bob"):
+            say(engine, f"i{number}-random", contact_type, person)
+    nodes = (*TREE.nodes, *(ContactType(id=name, name=name, active=False) for name in ("old name", "split")))
+    tree = ContactTypeTree(nodes, mapping={"old name": ("login",), "split": ("refund", "login")})
+    enqueue(engine, [ask(3, share="suspect", known_type="invoice")], at=NOON)
+    say(engine, "i3-suspect", "login", "eve", at=NOON + MINUTE)  # what two people said of it is overruled
+    known = label_work.known_answers(engine, tree, until=LATER, limit=9)
+    assert {item.ticket.ticket_id: answer for item, answer in known} == {"t0": "refund", "t1": "login"}
+    assert len(label_work.known_answers(engine, tree, until=LATER, limit=1)) == 1
+
+    asked = [ask(number, share="gold", known_type=name) for number, name in ((1, "old name"), (2, "split"))]
+    assert enqueue(engine, asked, at=NOON) == 2
+    for number in (1, 2):
+        say(engine, f"i{number}-gold", "login", "joe", at=NOON + MINUTE)
+    assert label_work.gold_hits(engine, tree, since=NOON) == {"joe": label_work.Hits(1, 1)}
+
+
+def test_a_dispute_that_was_taken_back_comes_first(engine: sa.Engine) -> None:
+    enqueue(engine, [ask(number, needed=2) for number in range(3)], at=NOON)
+    for number in range(3):
+        say(engine, f"i{number}-random", "refund", "ann")
+        say(engine, f"i{number}-random", "invoice", "bob")
+    found = claim_dispute(engine, "eve", at=NOON, first="i2-random")
+    assert found is not None
+    assert found.item.item_id == "i2-random"
+
+
+def test_the_version_before_goes_on_writing_while_replicas_are_upgraded(engine: sa.Engine) -> None:
+    """As it wrote: without the columns that came since."""
+    item = {"item_id": "i1", "ticket_id": "t1", "share": "random", "priority": 1.0, "status": "done", "asked_at": NOON}
+    given = {"label_id": "l1", "item_id": "i1", "ticket_id": "t1", "contact_type": "refund", "labeler": "ann"}
+    with engine.begin() as connection:
+        connection.execute(sa.insert(items).values(**item, ticket={}))
+        connection.execute(sa.insert(labels).values(**given, at=NOON, share="random"))
+        asked = connection.execute(sa.select(items.c.round, items.c.needed)).one()
+        assert tuple(asked) == (1, 1)
+        assert connection.scalar(sa.select(labels.c.kind)) == "label"

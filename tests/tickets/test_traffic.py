@@ -42,12 +42,14 @@ def test_tickets_are_counted_by_day_in_utc_and_by_type(engine: sa.Engine) -> Non
     suggest(engine, 3, last_moment, ticket_id="t-2", language="de")  # the same ticket again
     suggest(engine, 4, last_moment + timedelta(seconds=1), "login", channel="chat")
     suggest(engine, 5, MONDAY + timedelta(days=1), None)
+    suggest(engine, 8, MONDAY + timedelta(days=1), "refund", ticket_id="t-5")  # counts under both types
     suggest(engine, 6, MONDAY - timedelta(seconds=1))
     suggest(engine, 7, MONDAY + timedelta(days=7))
     assert tickets_by_day(engine, WEEK) == [
         TypeCount("2026-03-02", "refund", 2),
         TypeCount("2026-03-03", None, 1),
         TypeCount("2026-03-03", "login", 1),
+        TypeCount("2026-03-03", "refund", 1),
     ]
     assert tickets_by_day(engine, part(language="de")) == [TypeCount("2026-03-02", "refund", 1)]
     assert tickets_by_day(engine, part(language="en", channel="chat")) == [TypeCount("2026-03-03", "login", 1)]
@@ -62,6 +64,7 @@ def test_the_last_word_counts_and_what_was_withheld_or_taken_back_does_not(engin
     twice = suggest(engine, 2, MONDAY)
     judge(engine, twice, "accepted", minutes=1)
     judge(engine, twice, "corrected", minutes=2)
+    judge(engine, twice, "corrected", minutes=2.0)  # of the same moment: one of both counts
     undone = suggest(engine, 3, MONDAY)
     judge(engine, undone, "corrected", minutes=1)
     judge(engine, undone, "accepted", minutes=2, withdrawn=True)

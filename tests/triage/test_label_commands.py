@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -175,10 +176,12 @@ def test_ground_truth_becomes_gold_for_others(settings: Settings, engine: sa.Eng
     assert import_labels(settings, file, now=NOW).gold == 0
     assert [item.share for item in claim(engine, "label-studio-10", at=NOW, count=9)] == []
     (gold,) = [item for item in claim(engine, "bob", at=NOW, count=9) if item.share == "gold"]
+    form = uuid.UUID(gold.item_id)
+    assert (form.version, form.hex) == (4, gold.item_id)  # its id looks like any other
     answer(engine, gold.item_id, contact_type="login", labeler="bob", at=NOW)
     assert import_labels(settings, file, now=NOW).gold == 0
     assert final(engine) == {"t1": ("refund", "label-studio-10")}
-    assert gold_hits(engine, since=NOW) == {"bob": Hits(0, 1)}
+    assert gold_hits(engine, TREE, since=NOW) == {"bob": Hits(0, 1)}
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
@@ -276,3 +279,31 @@ def test_the_commands_say_what_they_did(
     back = CliRunner().invoke(labels_app, ["import", str(file), *folder], catch_exceptions=False)
     assert "1 labels kept, 0 known already, 0 cancelled." in back.output
     assert "1 refused: unknown contact type" in back.output
+
+
+def test_names_that_no_database_takes_are_refused_with_a_reason(
+    settings: Settings, engine: sa.Engine, workspace: Workspace, tmp_path: Path
+) -> None:
+    ask(engine, ("t1", "unsure", 1))
+    names: list[dict[str, str]] = [{"item_id": "i\x00t1"}, {"ticket_id": "t\x001"}]
+    done = [{"data": data, "annotations": [chose(REFUND)]} for data in names]
+    done.append({"data": {"item_id": "i-t1"}, "annotations": [chose(REFUND, by={"email": "ann\x00"})]})
+    file = tmp_path / "export.json"
+    file.write_text(json.dumps(done), encoding="utf-8")
+    assert import_labels(settings, file, now=NOW).refused == {"a zero byte in a name": 3}
+    assert len(list(refused(workspace, Chosen(step="labels")))) == 3
+    assert final(engine) == {}
+
+
+def test_annotations_without_an_id_are_known_again_wherever_they_stand(
+    settings: Settings, engine: sa.Engine, tmp_path: Path
+) -> None:
+    ask(engine, ("t1", "unsure", 1), ("t2", "unsure", 1))
+    task = {name: {"data": {"ticket_id": name}, "annotations": [chose(REFUND, by=ANN)]} for name in ("t1", "t2")}
+    file = tmp_path / "export.json"
+    for order, kept in ((("t1", "t2"), 2), (("t2", "t1"), 0)):
+        file.write_text(json.dumps([task[name] for name in order]), encoding="utf-8")
+        found = import_labels(settings, file, now=NOW)
+        assert (found.kept, found.known) == (kept, 2 - kept)
+    with engine.connect() as connection:
+        assert len(set(connection.scalars(sa.select(labels.c.label_id)))) == 2

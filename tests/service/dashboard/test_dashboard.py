@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,10 +15,10 @@ from monitoring.night import run_night
 from monitoring.policy import Policy
 from service.dashboard.alarm_cards import alarm_groups, named
 from service.dashboard.nights import drift, over_limit, quality
-from service.dashboard.state import status_line
+from service.dashboard.state import alerts_told, status_line
 from tests.service.dashboard.traffic import suggest
 from tickets import monitor_log
-from tickets.alert_log import record_attempt
+from tickets.alert_log import Alert, record_attempt
 from tickets.label_queue import LabelRequest, enqueue
 from tickets.monitor_log import Alarm, DetectorResult, MonitorRun
 from tickets.records import Ticket
@@ -136,7 +136,8 @@ def test_an_alarm_says_what_it_is_about_and_what_to_do(service: Service) -> None
         "recommends": "Label the tickets that wait.",
     }
     monitor_log.record_run(service.engine, run_of(status="alarm"), [], [replace(alarm_of(), details=details)])
-    record_attempt(service.engine, ["alarm:a1"], "webhook", at=AT, failed="the webhook answered 404")
+    failed: dict[str, Any] = {"status": "failed", "reason": "the webhook answered 404"}
+    record_attempt(service.engine, ["alarm:a1"], "webhook", at=datetime.now(UTC), **failed)
     page = service.client.get("/dashboard").text
     assert "<dd>Payments › &lt;i&gt;Refund&lt;/i&gt;, Account</dd>" in page
     assert "<dd>scooter, helmet</dd>" in page
@@ -272,3 +273,14 @@ def test_a_statistic_is_measured_from_its_chance_level() -> None:
     assert over_limit(auc) == pytest.approx(2.0)
     assert over_limit(result_of(statistic=-0.1)) == 0.0
     assert over_limit(result_of(limit=None)) is None
+
+
+def test_what_could_not_be_sent_is_told_as_long_as_it_matters() -> None:
+    def told(days: int, *, status: str = "failed", reason: str | None = "it is away") -> str:
+        facts: dict[str, Any] = {"subject": "alarm:a1", "channel": "webhook", "attempts": 1, "status": status}
+        return alerts_told([Alert(**facts, at=AT - timedelta(days=days), reason=reason)], now=AT)
+
+    assert told(1).endswith("it is away. The next night tries again.")
+    assert told(8).endswith("it is away. That was given up.")
+    assert told(29) == alerts_told([], now=AT) == ""
+    assert told(1, status="sent", reason="it refused 1 of 2 readers").endswith("UTC, but it refused 1 of 2 readers.")

@@ -68,7 +68,9 @@ def test_near_duplicates_stand_near_and_say_the_same_words_in_the_same_language(
         template("far", REFUND),
     )
     near = [[1, 0.01], [1, 0.02], [1, 0.03], [1, 0.0], [1, 0.0], [0, 1]]
-    found = near_duplicates(matrix(*templates, vectors=near))
+    release = matrix(*templates, vectors=near)
+    found = near_duplicates(release)
+    assert near_duplicates(release) is found  # remembered as long as the release is served
     assert found == {"one": ["same"], "same": ["one"]}
     seen = health(templates, [], found)
     assert [(each.template.template_id, each.findings) for each in seen.ailing] == [

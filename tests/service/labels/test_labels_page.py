@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from tickets.api_keys import create_key
-from tickets.database import monitor_runs
+from tickets.database import labels, monitor_runs
 from tickets.label_queue import LabelRequest, Share, claim, counts, enqueue, labels_between
 from tickets.monitor_log import MonitorRun, record_run
 from tickets.records import Ticket, suggestion_from_json
@@ -169,7 +169,7 @@ def test_an_empty_queue_says_when_the_next_batch_comes(service: Service) -> None
         record_run(service.engine, run, [], [])
         page = service.client.get("/labels").text
         assert words in page
-        assert "for 40 labels" in page
+        assert "for 40 tickets" in page
         assert "alpha 0.88" in page
     ask(service, "random", needed=2)
     send(service, "/labels/i-random2", "refund")
@@ -196,11 +196,55 @@ def test_own_work_agreement_and_gold_are_told(service: Service) -> None:
         send(service, f"/labels/{item}", contact_type)
     send(service, f"/labels/{gold}", "login")
     page = service.client.get("/labels").text
+    assert page.count("not known yet") == 2  # as long as the label can be taken back, nothing tells gold from others
+    assert "2 today, 2 in all" in page
+    with service.engine.begin() as connection:
+        connection.execute(sa.update(labels).values(at=datetime.now(UTC) - timedelta(minutes=11)))
+    page = service.client.get("/labels").text
     assert "0 of 2 times" in page
     assert "1 of 1 right" in page
-    assert "2 today, 2 in all" in page
     listed = re.sub(r"<[^>]+>|\s+", " ", service.client.get("/labels/people").text)
     assert re.search(r"Joe +2 .*?0 of 2 times .*?1 of 1 right", listed)
     assert re.search(r"Ann +1 .*?1 of 2 times", listed)
     assert final(service) == {"random3": "refund"}
     assert claim(service.engine, "Ann", at=datetime.now(UTC)) == []
+
+
+@SQLITE
+def test_the_notice_says_what_became_of_a_ticket_that_was_passed_over(service: Service) -> None:
+    item = ask(service, "random", needed=2)
+    for person in ("Ann", "Bob"):
+        be(service, person)
+        if person == "Ann":
+            send(service, f"/labels/{item}", "refund")
+    page = service.client.get(send(service, f"/labels/{item}", action="skip")["location"]).text
+    assert "the label that somebody else gave it counts" in page
+    assert final(service) == {"random2": "refund"}
+    back = service.client.post(f"/labels/{item}/undo").headers["location"]
+    page = service.client.get(back).text
+    assert "waits for you again" in page
+    assert "about random2" in page
+    assert final(service) == {}
+
+
+@SQLITE
+def test_a_settled_dispute_that_is_taken_back_is_shown_again(service: Service) -> None:
+    first, other = ask(service, "unsure", needed=2, priority=0.1), ask(service, "random", needed=2, priority=0.9)
+    for person, contact_type in (("Ann", "refund"), ("Bob", "invoice")):
+        be(service, person)
+        for item in (first, other):
+            send(service, f"/labels/{item}", contact_type)
+    be(service, "Eve")
+    send(service, f"/labels/disputes/{first}", "invoice")
+    back = service.client.post(f"/labels/{first}/undo").headers["location"]
+    assert "about unsure2" in service.client.get(back).text
+
+
+@SQLITE
+def test_what_a_theme_became_is_offered_first(service: Service) -> None:
+    be(service, "Ann")
+    ask(service, "theme", known_type="login")
+    first, *others = offered(service.client.get("/labels").text)
+    assert first == "login"
+    assert others
+    assert "login" not in others

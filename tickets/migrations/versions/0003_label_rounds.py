@@ -23,8 +23,8 @@ def upgrade() -> None:
     op.create_table(
         "label_queue",
         *_item_columns(),
-        sa.Column("round", sa.Integer(), nullable=False),
-        sa.Column("needed", sa.Integer(), nullable=False),
+        sa.Column("round", sa.Integer(), nullable=False, server_default="1"),
+        sa.Column("needed", sa.Integer(), nullable=False, server_default="1"),
         sa.Column("known_type", sa.Text(), nullable=True),
         sa.Column("doubt", sa.JSON(none_as_null=True), nullable=True),
         sa.UniqueConstraint("ticket_id", "round", name="one_item_a_round"),
@@ -32,7 +32,7 @@ def upgrade() -> None:
     op.create_table(
         "labels",
         *_label_columns(),
-        sa.Column("kind", sa.String(20), nullable=False),
+        sa.Column("kind", sa.String(20), nullable=False, server_default="label"),
         sa.Column("seconds", sa.Float(), nullable=True),
         sa.Column("final_at", _TIME, nullable=True, index=True),
         sa.Column("withdrawn_at", _TIME, nullable=True),
