@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -70,7 +70,7 @@ def draw(
     asked = label_queue.asked_by(engine, tonight.run_id)
     # The queue takes a night's requests all or none, so an earlier attempt at this night has asked them all.
     queued = 0 if asked else _ask_labels(engine, tonight, evidence, policy)
-    decision = decide(_situation(engine, tonight, evidence, [*raised, *still_open], clock=policy.clock), policy)
+    decision = decide(_situation(engine, tonight, evidence, [*raised, *still_open], policy), policy)
     _record_decision(engine, tonight, decision)
     return Consequences(
         status=_status(results, [*raised, *still_open]),
@@ -186,24 +186,24 @@ def _fresh(engine: sa.Engine, tonight: Tonight, evidence: Evidence, *, clock: Cl
 
 
 def _situation(
-    engine: sa.Engine, tonight: Tonight, evidence: Evidence, alarms: Sequence[Alarm], *, clock: Clock
+    engine: sa.Engine, tonight: Tonight, evidence: Evidence, alarms: Sequence[Alarm], policy: Policy
 ) -> Situation:
     """What is new is told by when tickets were opened: that holds also where history is replayed in an afternoon.
 
-    A challenger that the champion beat, or a successor that was rolled back to it, has learned from the labels before;
-    another one needs new ones.
+    A challenger that the champion beat, or a successor that was rolled back to it, has learned from the labels before,
+    but for the days it held out; another one needs new ones. The days that tonight's would hold out teach it nothing.
     """
-    learned_until = max(_learned_until(tonight.release, evidence), _last_failed(engine, tonight.release))
+    held_out = timedelta(days=policy.held_out_days)
+    failed = _last_failed(engine, tonight.release)
+    learned_until = max(_learned_until(tonight.release, evidence), failed - held_out if failed > _EVER[0] else failed)
+    held_out_from = period_of(tonight.as_of, policy.held_out_days)[0]
     # An answer is never older than its ticket, and training takes none from after the night. Replays date as they like.
-    given = (learned_until, period_of(tonight.as_of, 1)[1]) if clock == "suggested" else _EVER
-    new = {
-        row["ticket_id"] for row in label_queue.labels_with_suggestions(engine, *given) if _opened(row) > learned_until
-    }
-    new |= {
-        row["ticket_id"]
-        for row in feedback_log.feedback_with_suggestions(engine, *given)
-        if row["action"] == "corrected" and _opened(row) > learned_until
-    }
+    given = (learned_until, period_of(tonight.as_of, 1)[1]) if policy.clock == "suggested" else _EVER
+    answered = [
+        *label_queue.labels_with_suggestions(engine, *given),
+        *(row for row in feedback_log.feedback_with_suggestions(engine, *given) if row["action"] == "corrected"),
+    ]
+    new = {row["ticket_id"] for row in answered if learned_until < _opened(row) < held_out_from}
     return Situation(
         as_of=tonight.as_of,
         open_alarms=alarms,
@@ -214,9 +214,10 @@ def _situation(
 
 
 def _learned_until(release: Release, evidence: Evidence) -> datetime:
-    """The newest ticket that the release was trained, validated or tested on."""
-    times = [datetime.fromisoformat(window["to"]) for window in release.windows.values()]
-    if evidence.whole_reference.end:
+    """The newest ticket that the release was trained on; where it does not tell, the newest that it was judged on."""
+    windows = [release.windows["train"]] if "train" in release.windows else [*release.windows.values()]
+    times = [datetime.fromisoformat(window["to"]) for window in windows]
+    if evidence.whole_reference.end and "train" not in release.windows:
         times.append(evidence.whole_reference.end)
     zoned = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in times]
     return max(zoned, default=_EVER[0])

@@ -14,8 +14,8 @@ NO_REASON_TO_RETRAIN = frozenset({"volume"})  # more tickets are no different ti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """What the decision looks at. `new_labels` are labels and agents' corrections of tickets opened since the champion
-    was trained, or since it last beat a challenger."""
+    """What the decision looks at. `new_labels` are labels and agents' corrections that a challenger trained now would
+    learn from, and that neither the champion nor the last challenger it beat has learned from."""
 
     as_of: date
     open_alarms: Sequence[Alarm]

@@ -53,10 +53,11 @@ class Evidence:
     judged: Sequence[Judged]  # feedback in the window on suggestions of this model
     judged_before: Sequence[Judged]  # the same for the days before the window
     judged_after: Sequence[Judged]  # feedback since the window began, on any model: whose answer is known already
-    labelled: Sequence[Judged]  # labels of tickets of the window, asked with a suggestion of this model
+    labelled: Sequence[Judged]  # labels of tickets of the last `window_days`, suggested for by this model: a night's
+    # labels are answered after it, so a window of fewer days would never have any
     days: Mapping[date, int]
     days_before: Mapping[date, int]
-    labelled_before: Sequence[Judged] = ()  # labels of tickets of the days before the window
+    labelled_before: Sequence[Judged] = ()  # labels of tickets of the `history_days` before those
 
 
 def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy) -> Evidence:
@@ -65,6 +66,7 @@ def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy) -> E
     daily = daily_tickets(engine, before, end, clock=policy.clock)
     days = days_needed(daily, as_of, tickets=policy.window_tickets, most=policy.window_days)
     start, _ = period_of(as_of, days)
+    week, _ = period_of(as_of, policy.window_days)
     period = read_period(engine, start, end, clock=policy.clock, size=policy.sample, seed=policy.seed)
     current, logged = look_at(period, reads)
     whole = read_reference(reads.release)
@@ -83,10 +85,10 @@ def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy) -> E
         ],
         judged_after=since,
         labelled=[
-            item for item in read_labelled(engine, start, end, clock=policy.clock) if item.model_version == version
+            item for item in read_labelled(engine, week, end, clock=policy.clock) if item.model_version == version
         ],
         labelled_before=[
-            item for item in read_labelled(engine, before, start, clock=policy.clock) if item.model_version == version
+            item for item in read_labelled(engine, before, week, clock=policy.clock) if item.model_version == version
         ],
         days={day: count for day, count in daily.items() if day >= start.date()},
         days_before={day: count for day, count in daily.items() if day < start.date()},

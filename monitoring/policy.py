@@ -97,3 +97,11 @@ class Policy:
     retrain_every_days: int = 0  # a fixed schedule, counted from the last training
     # An alarm alone teaches nothing: so many new labels and corrections must be there to learn from.
     labels_to_learn_from: int = 50
+    # Days that a training holds out: those the gate compares on, and those before them that calibrate the challenger.
+    # Labels of their tickets teach it nothing, so they are not counted as new until later days take their place.
+    validation_days: int = 7
+    gate_days: int = 7
+
+    @property
+    def held_out_days(self) -> int:
+        return self.validation_days + self.gate_days

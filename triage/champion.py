@@ -91,6 +91,20 @@ def roll_back(
     return version
 
 
+def finish_roll_back(workspace: Workspace, engine: sa.Engine, *, tracking_uri: str, tried: bool = False) -> str | None:
+    """Do the rest of a rollback that was killed when its champion was served already: the version served, or None when
+    nothing was left to do. What the timeline tells lacks the alias at most; with `tried` that is set again too."""
+    newest = next(reversed(release.history(workspace)), None)
+    if newest is None or newest["action"] != "roll_back" or newest["version"] != release.current_version(workspace):
+        return None
+    if _told(engine, newest["version"]) and not tried:
+        return None
+    left = newest["previous"]
+    held = quarantined(workspace).get(left)
+    reasons = held.reasons if held else ("a rollback that was killed is finished; its reasons are not known.",)
+    return roll_back(workspace, engine, tracking_uri=tracking_uri, leave=left, details={"reasons": list(reasons)})
+
+
 def _told(engine: sa.Engine, version: str) -> bool:
     """Whether the timeline's newest change of champion is the one to this version."""
     changes = (event for event in model_timeline(engine, limit=_ALL) if event.kind in {"promoted", "rolled back"})

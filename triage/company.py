@@ -81,8 +81,16 @@ FULL = DemoPlan(
     tickets_per_day=150,
     training=preset("cpu-quick"),
     retraining=replace(preset("cpu-quick"), epochs=2),
-    # A challenger must have seen a few days of the change, so an alarm waits for that many labels.
-    policy=Policy(sample=500, label_budget=40, suspects_per_night=0, labels_to_learn_from=600, retrain_after_labels=0),
+    # A challenger must learn from a few days of the change, so an alarm waits for that many labels.
+    policy=Policy(
+        sample=500,
+        label_budget=40,
+        suspects_per_night=0,
+        labels_to_learn_from=450,
+        retrain_after_labels=0,
+        validation_days=2,
+        gate_days=2,
+    ),
 )
 QUICK = DemoPlan(
     history_days=14,
@@ -92,7 +100,7 @@ QUICK = DemoPlan(
     tickets_per_day=60,
     training=preset("cpu-quick"),
     retraining=replace(preset("cpu-quick"), epochs=2),
-    policy=Policy(label_budget=30, suspects_per_night=0, retrain_after_labels=0),
+    policy=Policy(label_budget=30, suspects_per_night=0, retrain_after_labels=0, validation_days=2, gate_days=2),
 )
 
 

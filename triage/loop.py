@@ -86,8 +86,8 @@ def run_demo(folder: Path, settings: Settings, plan: DemoPlan, *, report: Report
             tracking_uri=uri,
             report=report,
             progress=progress,
-            validation_days=2,
-            gate_days=2,
+            validation_days=plan.policy.validation_days,
+            gate_days=plan.policy.gate_days,
             start=knobs.retrain_start,
             gate=gate_policy(knobs),
         )

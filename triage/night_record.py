@@ -23,11 +23,12 @@ State = Literal["running", "done", "failed"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
     """How a step went. One that says `running` while nobody holds the lock was killed. `facts` are for the steps after
-    it; `attempts` counts the times it was begun."""
+    it; `attempts` counts the times it was begun, `first` says when that was for the first time."""
 
     state: State
     attempts: int = 1
-    began: str = ""  # UTC, ISO 8601
+    first: str = ""  # UTC, ISO 8601, as is `began`
+    began: str = ""
     seconds: float = 0.0
     summary: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -70,7 +71,8 @@ class NightRecord:
         before = self.steps.get(step)
         began = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         self.state = "running"
-        self._write(step, StepRecord(state="running", attempts=before.attempts + 1 if before else 1, began=began))
+        tried, first = (before.attempts, before.first) if before else (0, began)
+        self._write(step, StepRecord(state="running", attempts=tried + 1, first=first, began=began))
 
     def end(self, step: str, summary: str, seconds: float, facts: Mapping[str, Any]) -> None:
         told: dict[str, Any] = {"state": "done", "seconds": round(seconds, 3), "summary": summary, "facts": dict(facts)}

@@ -87,10 +87,15 @@ def take_up(night: Night) -> Did:
 
 
 def probation(night: Night) -> Did:
-    """The champion before comes back when the new one does clearly worse."""
+    """The champion before comes back when the new one does clearly worse; a rollback that was killed is finished."""
     from monitoring.probation import judge_probation, probationer
-    from triage.champion import roll_back
+    from triage.champion import finish_roll_back, roll_back
 
+    uri = champion_uri(night.settings, night.workspace)
+    tried = night.record.steps["probation"].attempts > 1
+    back = finish_roll_back(night.workspace, night.engine, tracking_uri=uri, tried=tried)
+    if back is not None:
+        return Did(f"{back} is served again: its rollback is finished", {"served": back})
     watched = probationer(night.workspace, night.engine)
     if watched is None:
         return Did("no new champion to watch")
@@ -99,7 +104,6 @@ def probation(night: Night) -> Did:
     if not verdict.roll_back:
         return Did(verdict.reasons[0])
     details = {"reasons": list(verdict.reasons), "figures": dict(verdict.figures)}
-    uri = champion_uri(night.settings, night.workspace)
     back = roll_back(night.workspace, night.engine, tracking_uri=uri, leave=watched.version, details=details)
     return Did(f"{watched.version} rolled back, {back} is served again: {' '.join(verdict.reasons)}", {"served": back})
 
@@ -131,8 +135,8 @@ def retrain(night: Night) -> Did:
     if not decided.get("retrain"):
         return Did(f"not tonight: {reasons}")
     meet = challenge(night.settings, night.workspace, night.engine, night.spark(), night.config)
-    go_on = night.record.steps["retrain"].attempts > 1
-    night.outcome = outcome = meet(as_of=night.as_of, report=night.report, progress=night.progress, go_on=go_on)
+    first = night.record.steps["retrain"].first
+    night.outcome = outcome = meet(as_of=night.as_of, report=night.report, progress=night.progress, asked_by=first)
     version, verdict = outcome.challenger.version, outcome.gate.verdict
     told = f"{version} {verdict}: {' '.join(outcome.gate.reasons)}"
     return Did(told, {"challenger": version, "verdict": verdict, "served": outcome.served})

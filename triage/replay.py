@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -191,8 +191,10 @@ class _Life:
 
     def _night(self, day: dt.date) -> NightReport:
         """Monitoring looks; people answer what it asked."""
+        plan = self.plan
+        policy = replace(self.policy.night, validation_days=plan.validation_days, gate_days=plan.gate_days)
         night = run_night(
-            self.workspace, self.engine, as_of=day, policy=self.policy.night, suggester=self.reader, now=_evening(day)
+            self.workspace, self.engine, as_of=day, policy=policy, suggester=self.reader, now=_evening(day)
         )
         self.alarms += len(night.raised)
         for alarm in night.raised:

@@ -20,7 +20,7 @@ from models.config import TrainConfig
 from models.evaluate import score_release
 from models.experiments.sinks import DEFAULT_SINKS
 from models.quarantine import quarantine, quarantined
-from models.release import Release, current_release, open_release
+from models.release import Release, current_release, current_version, open_release
 from models.train import ModelVersion
 from models.train import train as train_model
 from monitoring.gate import GatePolicy, GateResult, compare
@@ -46,16 +46,12 @@ _ALL = 1000  # events: years of nights
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainOutcome:
-    """The challenger, what the gate said of it, and the champion it met."""
+    """The challenger, what the gate said of it, the champion it met, and the version that is served now."""
 
     champion: str
     challenger: ModelVersion
     gate: GateResult
-
-    @property
-    def served(self) -> str:
-        """The version that is served now."""
-        return self.challenger.version if self.gate.promote else self.champion
+    served: str
 
 
 def retrain(
@@ -73,17 +69,18 @@ def retrain(
     gate_days: int = 7,
     start: Start = "auto",
     gate: GatePolicy | None = None,
-    go_on: bool = False,
+    asked_by: str = "",
     now: dt.datetime | None = None,
 ) -> RetrainOutcome:
     """Train a challenger on everything before the last days, compare both on those days, promote it if it wins.
 
     The gate looks at the last `gate_days`; the `validation_days` before them calibrate the challenger. Neither model
     has learned from a ticket that the gate looks at. The timeline tells the outcome and the gate's reasons, dated
-    `now`; a challenger that fails goes into quarantine. With `go_on` a retraining for this day that came to its end is
-    told again, not done again. Raises MissingStepError, TrainingDataError, InputError, ReleaseError.
+    `now`; a challenger that fails goes into quarantine. A retraining that the night `asked_by` (the time that its step
+    was begun first) brought to its end is told again, not done again. Raises MissingStepError, TrainingDataError,
+    InputError, ReleaseError.
     """
-    begun = unfinished.unfinished(workspace, as_of, ended_too=go_on)
+    begun = unfinished.unfinished(workspace, as_of, asked_by=asked_by)
     challenger = unfinished.find_challenger(workspace, begun) if begun else None
     champion = current_release(workspace)
     if begun is not None and challenger is not None:
@@ -97,7 +94,9 @@ def retrain(
         report(_told_start(champion, initial, config))
         if initial is not None:  # whose encoder it keeps, whatever the preset names
             config = dataclasses.replace(config, encoder=champion.config.get("encoder", config.encoder))
-        begun = unfinished.begin(workspace, as_of=as_of, champion=champion, initial=initial, config=config)
+        begun = unfinished.begin(
+            workspace, as_of=as_of, champion=champion, initial=initial, config=config, asked_by=asked_by
+        )
         trained = train_model(
             workspace,
             config,
@@ -113,11 +112,14 @@ def retrain(
     _record_once(engine, "trained", challenger.version, at=at, details=origin)
     report(f"{challenger.version} meets {champion.version} on the last {gate_days} days")
     result = _meet(workspace, champion, challenger, gate)
-    _settle(workspace, engine, champion, challenger, result, at=at, tracking_uri=tracking_uri)
-    unfinished.end(workspace, begun)
+    if not begun.ended:
+        result = still_holds(workspace, champion, challenger, result)
+        _settle(workspace, engine, champion, challenger, result, at=at, tracking_uri=tracking_uri)
+        unfinished.end(workspace, begun, asked_by=asked_by)
     report(f"gate: {challenger.version} {result.verdict}: {'; '.join(result.reasons)}")
     made = ModelVersion(version=challenger.version, folder=challenger.folder, metrics=challenger.metrics)
-    return RetrainOutcome(champion=champion.version, challenger=made, gate=result)
+    served = current_version(workspace) or champion.version
+    return RetrainOutcome(champion=champion.version, challenger=made, gate=result, served=served)
 
 
 def _plan(as_of: dt.date, validation_days: int, gate_days: int) -> SplitPlan:
@@ -186,15 +188,24 @@ def _record_once(
 
 
 def _meet(workspace: Workspace, champion: Release, challenger: Release, policy: GatePolicy | None) -> GateResult:
-    """Both on the test period, less what the champion knows: a champion promoted by hand may have learned from it. A
-    challenger that somebody rolled back before the run that promoted it was over stays where it is."""
+    """Both on the test period, less what the champion knows: a champion promoted by hand may have learned from it."""
     known = pa.scalar(last_seen(champion, "train", "validation"), pa.timestamp("us", tz="UTC"))
     later = read_examples(workspace, splits=["test"]).filter(pc.field("created_at") > known)
-    result = compare(score_release(champion, later), score_release(challenger, later), policy)
-    held = quarantined(workspace).get(challenger.version)
-    if held is None or not result.promote:
+    return compare(score_release(champion, later), score_release(challenger, later), policy)
+
+
+def still_holds(workspace: Workspace, champion: Release, challenger: Release, result: GateResult) -> GateResult:
+    """The gate's word, unless somebody changed the champion meanwhile: a challenger that was rolled back before the run
+    that promoted it was over stays where it is, and so does a champion that the challenger has not met."""
+    if not result.promote:
         return result
-    return dataclasses.replace(result, promote=False, reasons=(f"it is in quarantine {held}",))
+    served, held = current_version(workspace), quarantined(workspace).get(challenger.version)
+    if held is not None:
+        return dataclasses.replace(result, promote=False, reasons=(f"it is in quarantine {held}",))
+    if served not in (champion.version, challenger.version):
+        told = f"it won against {champion.version}, but {served} is served since, which it has not met."
+        return GateResult(False, (told,), {"tickets": result.figures["tickets"]})  # nothing to hold against it
+    return result
 
 
 def last_seen(release: Release, *splits: str) -> dt.datetime:

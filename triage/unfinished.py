@@ -30,10 +30,17 @@ class Retraining:
     config: Mapping[str, Any]
     before: tuple[str, ...]
     ended: bool = False
+    asked_by: str = ""  # which night; nothing when a person did
 
 
 def begin(
-    workspace: Workspace, *, as_of: dt.date, champion: Release, initial: Release | None, config: TrainConfig
+    workspace: Workspace,
+    *,
+    as_of: dt.date,
+    champion: Release,
+    initial: Release | None,
+    config: TrainConfig,
+    asked_by: str = "",
 ) -> Retraining:
     """Remember a retraining that begins now; what an earlier one left is forgotten."""
     begun = Retraining(
@@ -42,26 +49,29 @@ def begin(
         started_from=initial.version if initial else None,
         config=asdict(config),
         before=tuple(versions(workspace)),
+        asked_by=asked_by,
     )
     write_text(workspace.models / _FILE, json.dumps(asdict(begun), indent=1))
     return begun
 
 
-def unfinished(workspace: Workspace, as_of: dt.date, *, ended_too: bool = False) -> Retraining | None:
-    """The retraining for this day that did not come to its end, or with `ended_too` the last one in any case; None
-    without one, or when its champion is gone."""
+def unfinished(workspace: Workspace, as_of: dt.date, *, asked_by: str = "") -> Retraining | None:
+    """The retraining for this day that did not come to its end, or that `asked_by` brought to its end and does not know
+    of; None without one, or when its champion is gone."""
     try:
         told = json.loads((workspace.models / _FILE).read_text(encoding="utf-8"))
         found = Retraining(**{**told, "before": tuple(told["before"])})
         open_release(workspace.releases / found.champion, verify=False)
     except (OSError, ValueError, TypeError, KeyError, ReleaseError):
         return None
-    return found if found.as_of == as_of.isoformat() and (ended_too or not found.ended) else None
+    own = bool(asked_by) and found.asked_by == asked_by
+    return found if found.as_of == as_of.isoformat() and (own or not found.ended) else None
 
 
-def end(workspace: Workspace, begun: Retraining) -> None:
-    """The retraining has come to its end."""
-    write_text(workspace.models / _FILE, json.dumps(asdict(replace(begun, ended=True)), indent=1))
+def end(workspace: Workspace, begun: Retraining, *, asked_by: str = "") -> None:
+    """The retraining has come to its end, which may have been in another run than the one that began it."""
+    ended = replace(begun, ended=True, asked_by=asked_by)
+    write_text(workspace.models / _FILE, json.dumps(asdict(ended), indent=1))
 
 
 def find_challenger(workspace: Workspace, begun: Retraining) -> Release | None:

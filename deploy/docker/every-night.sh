@@ -1,11 +1,10 @@
 #!/bin/sh
-# Run `triage nightly` every night at NIGHTLY_AT (UTC, 01:30 when not set). A night that finds the workspace held (exit
-# code 75) is tried again every NIGHTLY_RETRY_SECONDS (900 when not set). One that fails is said and the next one comes all
+# Run one-night every night at NIGHTLY_AT (UTC, 01:30 when not set). A night that fails is said and the next one comes all
 # the same; it names the night that was not finished. For compose; Kubernetes has a CronJob, systemd a timer.
 set -u
 at=${NIGHTLY_AT:-01:30}
 child=
-trap 'kill "$child" 2>/dev/null; exit 0' TERM INT
+trap 'kill "$child" 2>/dev/null; wait "$child" 2>/dev/null; exit 0' TERM INT
 while :; do
     now=$(date -u +%s)
     next=$(date -u -d "today $at" +%s) || exit 2
@@ -14,14 +13,7 @@ while :; do
     sleep $((next - now)) &
     child=$!
     wait "$child"
-    while :; do
-        triage --verbose nightly "$@" &
-        child=$!
-        wait "$child" && break
-        code=$?
-        [ "$code" -eq 75 ] || { echo "the night failed with exit code $code" >&2; break; }
-        sleep "${NIGHTLY_RETRY_SECONDS:-900}" &
-        child=$!
-        wait "$child"
-    done
+    one-night "$@" &
+    child=$!
+    wait "$child" || echo "the night failed with exit code $?" >&2
 done

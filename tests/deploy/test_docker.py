@@ -6,16 +6,19 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatch
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tickets.errors import ContractError, InputError, LockedError, MachineError
 from triage.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,54 +143,85 @@ def _needed(project: dict[str, Any], extras: set[str]) -> set[str]:
     return found
 
 
-def test_the_night_comes_every_night_and_a_failed_one_does_not_end_it(deploy: Path, tmp_path: Path) -> None:
-    program = tmp_path / "triage"
-    program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/nights\nexit 1\n', encoding="utf-8")
-    program.chmod(0o755)
+class Nights:
+    """The scripts of the batch image, where `triage` notes each try and ends with the next of the exit codes given."""
+
+    def __init__(self, folder: Path, scripts: Path, codes: Sequence[int]) -> None:
+        self.folder, self.scripts = folder, scripts
+        (folder / "codes").write_text("\n".join(map(str, [*codes, 0])), encoding="utf-8")
+        self.program("triage", 'echo "$@" >> tries; exit "$(sed -n "$(wc -l < tries)p" codes)"')
+        self.program("one-night", f'exec sh {scripts}/one-night.sh "$@"')
+
+    def program(self, name: str, does: str) -> None:
+        (self.folder / name).write_text(f"#!/bin/sh\ncd {self.folder}\n{does}\n", encoding="utf-8")
+        (self.folder / name).chmod(0o755)
+
+    def start(self, script: str, *arguments: str, **given: str) -> subprocess.Popen[str]:
+        path = f"{self.folder}:{os.environ['PATH']}"
+        return subprocess.Popen(
+            ["sh", str(self.scripts / script), *arguments],
+            env={"PATH": path, "NIGHTLY_RETRY_SECONDS": "0.1", **given},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def tries(self) -> list[str]:
+        noted = self.folder / "tries"
+        return noted.read_text(encoding="utf-8").splitlines() if noted.exists() else []
+
+
+@pytest.mark.parametrize(("code", "failed"), [(1, "the night failed with exit code 1\n"), (LockedError.exit_code, "")])
+def test_the_night_comes_every_night_and_a_failed_one_does_not_end_it(
+    deploy: Path, tmp_path: Path, code: int, failed: str
+) -> None:
+    nights = Nights(tmp_path, deploy / "docker", [code])
     soon = (datetime.now(UTC) + timedelta(seconds=2)).strftime("%H:%M:%S")
-    process = subprocess.Popen(
-        ["sh", str(deploy / "docker" / "every-night.sh"), "--preset", "cpu"],
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "NIGHTLY_AT": soon},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 8
-    while not (tmp_path / "nights").exists() and time.monotonic() < deadline:
+    process = nights.start("every-night.sh", "--preset", "cpu", NIGHTLY_AT=soon)
+    expected, deadline = 1 if failed else 2, time.monotonic() + 8
+    while len(nights.tries()) < expected and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.3)
     process.terminate()
-    said, failed = process.communicate(timeout=5)
+    said, errors = process.communicate(timeout=5)
     assert process.returncode == 0
-    assert (tmp_path / "nights").read_text(encoding="utf-8") == "--verbose nightly --preset cpu\n"
+    assert nights.tries() == ["--verbose nightly --preset cpu"] * expected
     assert said.count("next night at") == 2
-    assert "the night failed with exit code 1" in failed
+    assert errors == failed
 
 
-def test_a_night_that_finds_the_workspace_held_is_tried_again(deploy: Path, tmp_path: Path) -> None:
-    program = tmp_path / "triage"
-    tries = f"{tmp_path}/tries"
-    program.write_text(
-        f'#!/bin/sh\necho once >> {tries}\n[ "$(wc -l < {tries})" -gt 1 ] || exit 75\n', encoding="utf-8"
-    )
-    program.chmod(0o755)
-    soon = (datetime.now(UTC) + timedelta(seconds=2)).strftime("%H:%M:%S")
-    process = subprocess.Popen(
-        ["sh", str(deploy / "docker" / "every-night.sh")],
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "NIGHTLY_AT": soon, "NIGHTLY_RETRY_SECONDS": "0.1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.mark.parametrize("code", [LockedError.exit_code, MachineError.exit_code])
+def test_a_night_that_may_pass_by_itself_is_tried_again_as_often_as_told(
+    deploy: Path, tmp_path: Path, code: int
+) -> None:
+    nights = Nights(tmp_path, deploy / "docker", [code] * 6)
+    process = nights.start("one-night.sh", NIGHTLY_TRIES="6")
+    process.communicate(timeout=20)
+    assert (process.returncode, len(nights.tries())) == (code, 6)
+    process = nights.start("one-night.sh", "--json")
+    process.communicate(timeout=20)
+    assert (process.returncode, nights.tries()[6:]) == (0, ["--verbose nightly --json"])
+
+
+@pytest.mark.parametrize("code", [1, InputError.exit_code, ContractError.exit_code])
+def test_a_night_that_a_person_must_mend_is_not_tried_again(deploy: Path, tmp_path: Path, code: int) -> None:
+    nights = Nights(tmp_path, deploy / "docker", [code])
+    process = nights.start("one-night.sh")
+    process.communicate(timeout=20)
+    assert (process.returncode, len(nights.tries())) == (code, 1)
+
+
+def test_a_night_that_is_stopped_stops_its_work(deploy: Path, tmp_path: Path) -> None:
+    nights = Nights(tmp_path, deploy / "docker", [])
+    nights.program("triage", "trap 'echo ended >> tries; exit 1' TERM; echo begun >> tries; sleep 9 >&- 2>&- & wait")
+    process = nights.start("one-night.sh")
     deadline = time.monotonic() + 8
-    while not (Path(tries).exists() and Path(tries).read_text().count("once") > 1) and time.monotonic() < deadline:
+    while not nights.tries() and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(0.3)
     process.terminate()
-    said, failed = process.communicate(timeout=5)
-    assert Path(tries).read_text(encoding="utf-8") == "once\nonce\n"
-    assert said.count("next night at") == 2
-    assert failed == ""
+    process.communicate(timeout=5)
+    assert process.returncode == 143
+    assert nights.tries() == ["begun", "ended"]
 
 
 def test_compose_names_only_what_there_is(deploy: Path, settings: set[str]) -> None:

@@ -154,7 +154,13 @@ def test_nights_never_overlap(manifests: Manifests) -> None:
     spec = manifests["cronjob.yaml"]["spec"]
     assert spec["concurrencyPolicy"] == "Forbid"
     assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 24 * 3600
-    assert pod_of(manifests["cronjob.yaml"])["containers"][0]["args"] == ["--verbose", "nightly"]
+
+
+def test_a_night_waits_in_its_container_for_who_holds_the_workspace(manifests: Manifests, deploy: Path) -> None:
+    (box,) = pod_of(manifests["cronjob.yaml"])["containers"]
+    assert box["command"] == ["tini", "--", "one-night"]
+    assert "args" not in box
+    assert "/usr/local/bin/one-night" in (deploy / "docker" / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_a_night_is_tried_again_unless_a_person_must_mend_something(manifests: Manifests) -> None:

@@ -17,13 +17,16 @@ from monitoring.policy import Limits, Policy
 from monitoring.reports import prune_pages, write_page
 from tickets import label_queue, monitor_log
 from tickets.errors import InputError, ReleaseError
-from tickets.feedback_log import record_feedback
+from tickets.feedback_log import feedback_with_suggestions, record_feedback
+from tickets.label_queue import LabelRequest
 from tickets.records import Feedback
 from tickets.workspace import Workspace
 
 FIRST = date(2026, 3, 2)
 NIGHT = FIRST + timedelta(days=13)  # the end of the second week
-POLICY = Policy(permutations=999, label_budget=20, evidently=False, limits=Limits(replays=0))
+POLICY = Policy(
+    permutations=999, label_budget=20, evidently=False, limits=Limits(replays=0), validation_days=1, gate_days=1
+)
 
 
 def test_a_quiet_fortnight_is_quiet(world: Any) -> None:
@@ -223,6 +226,46 @@ def test_many_tickets_a_day_are_looked_at_by_the_day(world: Any) -> None:
     assert night.run.windows["current"]["tickets"] == 400
     assert night.run.windows["current"]["from"].startswith(str(as_of - timedelta(days=1)))
     assert "no replays" in night.run.summary["limits"]
+
+
+def test_labels_of_a_week_are_told_also_where_a_day_brings_tickets_enough(world: Any) -> None:
+    """A night's labels are answered after it: those of tickets of a window of one day would never be there."""
+    world.arrive(1400, day=FIRST, days=14, seed=16)
+    answered = NIGHT - timedelta(days=1)
+    period = read_period(world.engine, *period_of(answered, 13), clock="suggested", size=260, seed=0)
+    asked = [
+        LabelRequest(ticket=one.ticket, suggestion=one.suggestion, share="random", priority=1.0)
+        for one in period.logged
+    ]
+    at = datetime.combine(answered, datetime.max.time(), tzinfo=UTC)
+    label_queue.enqueue(world.engine, asked, at=at, run_id="earlier")
+    for request in label_queue.claim(world.engine, "ada", at=at, count=999):
+        label_queue.answer(world.engine, request.item_id, contact_type="refund", labeler="ada", at=at)
+    policy = replace(POLICY, permutations=99, window_tickets=50, label_budget=0)
+    night = run_night(world.workspace, world.engine, as_of=NIGHT, policy=policy, suggester=world.reader)
+    assert night.run.windows["current"]["tickets"] == 100
+    week = [one for one in period.logged if one.ticket.created_at.date() > NIGHT - timedelta(days=7)]
+    assert night.run.summary["hits_at_3_labels_tickets"] == night.run.summary["accuracy_labels_tickets"] == len(week)
+    (hits,) = [result for result in night.results if result.detector == "feedback.hits_at_3"]
+    assert hits.status == "ok"
+
+
+def test_labels_of_days_that_training_holds_out_are_nothing_to_learn_from(world: Any) -> None:
+    world.arrive(800, day=FIRST, days=14, seed=3)
+    drift_from = FIRST + timedelta(days=14)
+    world.arrive(600, day=drift_from, days=8, seed=4, new_topic=0.3, accepted=0.5)
+    policy = replace(POLICY, validation_days=7, gate_days=7)
+    for day in (6, 7):
+        as_of = drift_from + timedelta(days=day)
+        night = run_night(world.workspace, world.engine, as_of=as_of, policy=policy, suggester=world.reader)
+    start = datetime(2026, 3, 2, tzinfo=UTC)
+    held_out_from = start + timedelta(days=8)  # of the night of March 23, the 14 days up to it are held out
+    given = feedback_with_suggestions(world.engine, start, datetime(2026, 4, 1, tzinfo=UTC))
+    opened = [datetime.fromisoformat(row["ticket"]["created_at"]) for row in given if row["action"] == "corrected"]
+    learned = sum(at < held_out_from for at in opened)
+    assert len(opened) > policy.labels_to_learn_from > learned > 0
+    assert not night.decision.retrain
+    assert f"only {learned} of 50 new labels to learn from" in night.decision.reasons[0]
 
 
 @pytest.mark.slow

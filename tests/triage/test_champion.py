@@ -11,14 +11,17 @@ import pytest
 import sqlalchemy as sa
 
 from models import release
+from models.config import TrainConfig
 from models.quarantine import quarantine, quarantined
 from tests.monitoring.conftest import make_release
 from tickets import audit, monitor_log
 from tickets.errors import ReleaseError
 from tickets.monitor_log import Alarm
 from tickets.workspace import Workspace
-from triage.champion import known_models, promote, roll_back
-from triage.settings import Settings
+from triage.champion import finish_roll_back, known_models, promote, roll_back
+from triage.night_record import NightRecord
+from triage.nightly import Night, probation
+from triage.settings import Settings, TrackingSettings
 
 FIRST, SECOND = "20260301-000000-aaaaaa", "20260316-020000-bbbbbb"
 AT = datetime(2026, 3, 18, tzinfo=UTC)
@@ -124,6 +127,48 @@ def test_a_rollback_killed_before_it_was_told_goes_back_no_further(store: Store)
     assert store.served() == SECOND
     assert store.kinds()[-2:] == ["promoted", "rolled back"]
     assert list(quarantined(store.workspace)) == [third]
+
+
+def test_a_rollback_that_was_killed_is_finished_by_the_next_night(store: Store) -> None:
+    release.roll_back(store.workspace)  # as far as the killed one came
+    night = Night(
+        settings=Settings(workspace=store.workspace.root, tracking=TrackingSettings(sinks="none")),
+        workspace=store.workspace,
+        engine=store.engine,
+        spark=lambda: pytest.fail("this step needs no Spark"),
+        config=TrainConfig(),
+        as_of=AT.date(),
+        record=NightRecord.open(store.workspace, AT.date()),
+        report=lambda _line: None,
+        progress=lambda *_: None,
+    )
+    night.record.begin("probation")
+    assert probation(night).facts == {"served": FIRST}
+    assert probation(night).summary == "no new champion to watch"
+    assert store.served() == FIRST
+    assert list(quarantined(store.workspace)) == [SECOND]
+    assert store.kinds() == ["promoted", "promoted", "rolled back"]
+    assert [(entry.action, entry.target) for entry in audit.entries(store.engine)][-1] == ("rolled back", FIRST)
+
+
+def test_a_rollback_that_came_to_its_end_is_not_finished_again(store: Store) -> None:
+    def finish() -> str | None:
+        return finish_roll_back(store.workspace, store.engine, tracking_uri="")
+
+    assert finish() is None  # nothing was rolled back
+    store.roll_back()
+    assert finish() is None
+    assert monitor_log.model_timeline(store.engine)[0].details["reasons"] == ["worse."]
+    store.promote(SECOND, force=True)
+    assert finish() is None
+    assert store.served() == SECOND
+
+
+def test_a_rollback_killed_after_the_quarantine_keeps_its_reasons(store: Store) -> None:
+    release.roll_back(store.workspace)
+    quarantine(store.workspace, SECOND, reasons=["worse."], at=AT)
+    assert finish_roll_back(store.workspace, store.engine, tracking_uri="") == FIRST
+    assert monitor_log.model_timeline(store.engine)[0].details["reasons"] == ["worse."]
 
 
 def test_models_are_listed_with_what_became_of_them(store: Store, tmp_path: Path) -> None:

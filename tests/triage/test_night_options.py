@@ -14,7 +14,7 @@ from triage.monitoring_settings import MonitoringSettings
 from triage.night_options import gate_policy, night_policy, probation_policy
 from triage.settings import read_settings
 
-OF_THE_RETRAINING = {"retrain_start", "validation_days", "gate_days"}
+OF_THE_RETRAINING = {"retrain_start"}
 
 
 def test_every_setting_fills_a_knob_and_has_its_default() -> None:
@@ -31,12 +31,13 @@ def test_what_is_set_reaches_the_night_the_gate_and_the_probation(monkeypatch: p
         "TRIAGE_MONITORING__LABEL_BUDGET": "7",
         "TRIAGE_MONITORING__RETRAIN_ON_ALARM": "false",
         "TRIAGE_MONITORING__GATE_LARGE_TYPE": "12",
+        "TRIAGE_MONITORING__GATE_DAYS": "4",
         "TRIAGE_MONITORING__PROBATION_DAYS": "3",
     }
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     settings = read_settings().monitoring
-    assert night_policy(settings) == Policy(label_budget=7, retrain_on_alarm=False)
+    assert night_policy(settings) == Policy(label_budget=7, retrain_on_alarm=False, gate_days=4)
     assert gate_policy(settings) == GatePolicy(large_type=12)
     assert probation_policy(settings) == ProbationPolicy(days=3)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -108,6 +109,20 @@ def test_a_record_that_cannot_be_read_says_what_to_do(workspace: Workspace, nigh
         night()
     run_steps(night(again=True), steps([], "one"))
     assert NightRecord.open(workspace, DAY).state == "done"
+
+
+def test_a_step_that_is_tried_again_tells_when_it_was_begun_first(workspace: Workspace) -> None:
+    record = NightRecord.open(workspace, DAY)
+    record.begin("retrain")
+    first = record.steps["retrain"].first
+    assert first == record.steps["retrain"].began != ""
+    record.fail("retrain", MachineError("the disk is full."), 1.0)
+    earlier = replace(record.steps["retrain"], first="2026-03-10T01:30:00+00:00")
+    record.steps["retrain"] = earlier
+    record.begin("retrain")
+    again = NightRecord.open(workspace, DAY).steps["retrain"]
+    assert (again.first, again.attempts) == (earlier.first, 2)
+    assert again.began != again.first
 
 
 def test_each_step_has_a_name_of_its_own_and_the_retraining_comes_after_the_decision() -> None:

@@ -7,11 +7,15 @@ import pytest
 
 from models.calibrate import Calibration
 from models.confidence.limits import NEVER
+from models.config import TrainConfig
 from models.quarantine import quarantine
-from models.release import Release
+from models.release import Release, promote, roll_back
+from monitoring.gate import GateResult
+from tests.monitoring.conftest import make_release
 from tickets.errors import InputError
 from tickets.workspace import Workspace
-from triage.retrain import last_seen, starting_point
+from triage import unfinished
+from triage.retrain import last_seen, starting_point, still_holds
 
 
 @pytest.fixture
@@ -58,3 +62,44 @@ def test_nothing_is_trained_on_from_a_model_in_quarantine(workspace: Workspace, 
 def test_what_the_champion_was_validated_on_counts_as_seen_by_the_gate(champion: Release) -> None:
     assert last_seen(champion, "train", "validation") == datetime(2026, 3, 14, 22, tzinfo=UTC)
     assert last_seen(champion, "test") == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def test_a_challenger_is_not_promoted_over_a_champion_that_it_has_not_met(workspace: Workspace) -> None:
+    first, met, challenger = (make_release(workspace, f"2026030{day}-000000-aaaaaa") for day in (1, 2, 3))
+    won = GateResult(True, ("it won.",), {"tickets": 500, "difference": 0.1})
+    promote(workspace, first.version)
+    promote(workspace, met.version)
+    assert still_holds(workspace, met, challenger, won) == won
+    roll_back(workspace)  # by hand, while the challenger was trained
+    refused = still_holds(workspace, met, challenger, won)
+    assert (refused.promote, refused.judged) == (False, False)
+    assert refused.reasons == (
+        f"it won against {met.version}, but {first.version} is served since, which it has not met.",
+    )
+    promote(workspace, challenger.version)  # by an earlier run, which was killed then
+    assert still_holds(workspace, met, challenger, won) == won
+    lost = GateResult(False, ("it lost.",), {"tickets": 500, "difference": -0.1})
+    assert still_holds(workspace, first, met, lost) == lost
+
+
+def test_a_retraining_that_ended_is_told_again_to_the_night_that_asked_for_it_alone(workspace: Workspace) -> None:
+    day, night = date(2026, 3, 20), "2026-03-21T01:30:00+00:00"
+    served = make_release(workspace)
+    promote(workspace, served.version)
+
+    def begin(asked_by: str) -> unfinished.Retraining:
+        return unfinished.begin(
+            workspace, as_of=day, champion=served, initial=None, config=TrainConfig(), asked_by=asked_by
+        )
+
+    by_hand = begin("")
+    assert unfinished.unfinished(workspace, day, asked_by=night) == by_hand  # what was killed goes on in any case
+    unfinished.end(workspace, by_hand)
+    assert unfinished.unfinished(workspace, day, asked_by=night) is None
+    assert unfinished.unfinished(workspace, day) is None
+    unfinished.end(workspace, begin(night), asked_by=night)
+    found = unfinished.unfinished(workspace, day, asked_by=night)
+    assert found is not None
+    assert found.ended
+    assert unfinished.unfinished(workspace, day, asked_by="2026-03-21T09:00:00+00:00") is None  # that night once more
+    assert unfinished.unfinished(workspace, date(2026, 3, 21), asked_by=night) is None
