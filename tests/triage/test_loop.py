@@ -21,7 +21,7 @@ from triage.company import QUICK
 from triage.loop import DemoSummary, run_demo
 from triage.settings import Settings, database
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # a whole company lives two weeks here
 
 
 @pytest.fixture(scope="module")
