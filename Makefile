@@ -18,7 +18,7 @@ demo: .venv/ready
 	@$(BIN)/triage demo
 
 test: .venv/ready browser
-	@$(BIN)/pytest -n 2 --dist loadgroup
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 check: lint test
 
