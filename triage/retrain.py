@@ -10,6 +10,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -97,15 +98,8 @@ def retrain(
         begun = unfinished.begin(
             workspace, as_of=as_of, champion=champion, initial=initial, config=config, asked_by=asked_by
         )
-        trained = train_model(
-            workspace,
-            config,
-            report=report,
-            progress=progress,
-            tracking_uri=tracking_uri,
-            sinks=sinks,
-            initial=initial.folder if initial else None,
-        )
+        fit = partial(train_model, workspace, config, report=report, progress=progress, sinks=sinks)
+        trained = fit(tracking_uri=tracking_uri, initial=initial.folder if initial else None)
         challenger = open_release(trained.folder)
     at = now or dt.datetime.now(dt.UTC)
     origin = {"from": challenger.started_from or challenger.config.get("encoder", config.encoder)}

@@ -275,6 +275,7 @@ def test_secrets_and_tickets_stay_out_of_the_log(
 _PROCESS = """
 import sys
 from pathlib import Path
+from pydantic import SecretStr
 from service.app import create_app, serve
 from service.helpdesks.options import HelpdeskOptions, Helpdesks
 from service.options import ServiceOptions
