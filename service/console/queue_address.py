@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from fastapi import Query
 
 from service.choices import Choices
-from service.problems import FieldError, Problem
+from service.wire import query_day
 from tickets.ticket_queue import Order, QueueFilter
 
 _NAMES = ("text", "type", "sureness", "language", "channel", "since", "until", "order")
@@ -79,14 +79,5 @@ def _branch(choices: Choices, contact_type: str) -> tuple[str, ...]:
 
 
 def _day(name: str, written: str) -> datetime | None:
-    if not written:
-        return None
-    try:
-        day = date.fromisoformat(written)
-        if not 1990 <= day.year <= 2200:
-            raise ValueError
-    except ValueError:
-        error = FieldError(where="query", pointer=f"/{name}", detail="is no day")
-        hint = "Write a day such as 2026-03-31."
-        raise Problem(422, "invalid", f"`{name}` is no day between 1990 and 2200.", hint=hint, errors=[error]) from None
-    return datetime.combine(day, time(), tzinfo=UTC)
+    day = query_day(name, written)
+    return datetime.combine(day, time(), tzinfo=UTC) if day else None

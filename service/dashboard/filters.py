@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from fastapi import Query
 
 from service.problems import FieldError, Problem
+from service.wire import query_day
 from tickets.traffic import Slice
 
 PERIODS = (7, 30, 90)
@@ -79,7 +80,7 @@ class DashboardAddress:
     def period(self, *, today: date, newest: Sequence[date]) -> Period:
         """`newest` are the newest days that have anything; in simulated time they may lie ahead. Raises Problem for
         what is no day, and for days that stand the wrong way round."""
-        since, until = _day("since", self.since), _day("until", self.until)
+        since, until = query_day("since", self.since), query_day("until", self.until)
         length = timedelta(days=int(self.days or _USUAL) - 1)
         if until is None:
             last = max(newest, default=today)
@@ -105,17 +106,3 @@ class DashboardAddress:
 def _clean(text: str) -> str:
     """PostgreSQL takes no null characters, and holds no ticket that has one."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
-
-
-def _day(name: str, written: str) -> date | None:
-    if not written:
-        return None
-    try:
-        day = date.fromisoformat(written)
-        if not 1990 <= day.year <= 2200:
-            raise ValueError
-    except ValueError:
-        error = FieldError(where="query", pointer=f"/{name}", detail="is no day")
-        hint = "Write a day such as 2026-03-31."
-        raise Problem(422, "invalid", f"`{name}` is no day between 1990 and 2200.", hint=hint, errors=[error]) from None
-    return day
