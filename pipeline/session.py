@@ -123,16 +123,20 @@ def open_spark(
     executor_memory: str | None = None,
     config: Mapping[str, str] | None = None,
 ) -> Iterator[SparkSession]:
-    """`spark_session` for as long as the block runs. Where Java died meanwhile, stopping says nothing more: the error
-    that the block raised is the one to read."""
+    """`spark_session` for as long as the block runs; a session that somebody had started before, as in a notebook, goes
+    on after it. Where Java died meanwhile, stopping says nothing more: the error that the block raised is the one to
+    read."""
     from py4j.protocol import Py4JError
+    from pyspark import SparkContext
 
+    theirs = SparkContext._active_spark_context is not None
     session = spark_session(app=app, master=master, memory=memory, executor_memory=executor_memory, config=config)
     try:
         yield session
     finally:
-        with contextlib.suppress(Py4JError, OSError):
-            session.stop()
+        if not theirs:
+            with contextlib.suppress(Py4JError, OSError):
+                session.stop()
 
 
 def _complete(conf: SparkConf, asked: Mapping[str, str], submitted: bool) -> SparkConf:

@@ -71,6 +71,8 @@ def _night(service: Service, now: datetime) -> Night:
     def no_spark() -> None:
         raise AssertionError("a rollback waits for no Spark")
 
+    record = NightRecord.open(service.workspace, now.date(), again=True)
+    record.begin("probation")
     return Night(
         settings=Settings(workspace=service.workspace.root, tracking=TrackingSettings(sinks="none")),
         workspace=service.workspace,
@@ -78,7 +80,7 @@ def _night(service: Service, now: datetime) -> Night:
         spark=no_spark,  # type: ignore[arg-type]
         config=TrainConfig(),
         as_of=now.date(),
-        record=NightRecord.open(service.workspace, now.date()),
+        record=record,
         report=lambda _line: None,
         progress=lambda *_: None,
     )

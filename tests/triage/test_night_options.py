@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from monitoring.gate import GatePolicy
-from monitoring.policy import Policy
+from monitoring.policy import Limits, Policy
 from monitoring.probation import ProbationPolicy
 from tickets.errors import InputError
 from triage.monitoring_settings import MonitoringSettings
@@ -19,6 +19,7 @@ OF_THE_RETRAINING = {"retrain_start"}
 
 def test_every_setting_fills_a_knob_and_has_its_default() -> None:
     knobs = {field.name: field.default for field in fields(Policy)}
+    knobs |= {f"alarm_{field.name}": field.default for field in fields(Limits)}
     knobs |= {f"gate_{field.name}": field.default for field in fields(GatePolicy)}
     knobs |= {f"probation_{field.name}": field.default for field in fields(ProbationPolicy)}
     for name, default in MonitoringSettings():
