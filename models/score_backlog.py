@@ -15,8 +15,9 @@ import pyarrow as pa
 from models.release import Release, current_release, open_release
 from pipeline.contract_checks import check_written
 from pipeline.lake import count_rows, latest_tickets, read_table, spark_schema, write_parts
-from pipeline.steps import Report, run_step
+from pipeline.steps import run_step
 from tickets.manifests import Manifest
+from tickets.progress import Report
 from tickets.records import Suggestion, Ticket
 from tickets.tables import BACKLOG, OUTCOMES
 from tickets.workspace import Workspace

@@ -20,7 +20,7 @@ from monitoring.decide import Decision, Situation, decide
 from monitoring.evidence import Evidence
 from monitoring.explanations import explain
 from monitoring.label_plan import plan_labels, suspects_wanted
-from monitoring.policy import Clock, Policy
+from monitoring.policy import Policy
 from monitoring.relabel import Budget, choose
 from monitoring.suspects import suspect_requests
 from tickets import feedback_log, label_queue, monitor_log
@@ -29,9 +29,8 @@ from tickets.label_queue import LabelRequest
 from tickets.monitor_log import Alarm, DetectorResult, DetectorStatus, MonitorRun, RunStatus
 from tickets.workspace import Workspace
 
-_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOKED_BACK = Decision(False, ("later nights were monitored already: this one was only looked at again.",))
-_ALL = 1000  # runs, alarms or events: years of nights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +88,7 @@ def draw(
 def close_moot(engine: sa.Engine, release: Release, *, at: datetime) -> int:
     """Close alarms that were raised about another model than the one now served; returns how many."""
     moot = []
-    for alarm in monitor_log.recent_alarms(engine, limit=_ALL, only_open=True):
+    for alarm in monitor_log.recent_alarms(engine, limit=monitor_log.ALL, only_open=True):
         run = monitor_log.find_run(engine, alarm.run_id)
         if run is not None and run.model_version != release.version:
             moot.append(alarm.detector)
@@ -119,7 +118,7 @@ def _alarms(
     nights = [monitor_log.results_of(engine, run.run_id) for run in runs[: policy.limits.of - 1]]
     still_open = [
         alarm
-        for alarm in monitor_log.recent_alarms(engine, limit=_ALL, only_open=True)
+        for alarm in monitor_log.recent_alarms(engine, limit=monitor_log.ALL, only_open=True)
         if alarm.run_id != tonight.run_id
     ]
     names = {alarm.detector for alarm in still_open}
@@ -138,7 +137,9 @@ def _alarms(
 
 def _earlier(engine: sa.Engine, tonight: Tonight) -> list[MonitorRun]:
     """Runs of the nights before, newest first."""
-    return [run for run in monitor_log.recent_runs(engine, limit=_ALL) if run.as_of < tonight.as_of.isoformat()]
+    return [
+        run for run in monitor_log.recent_runs(engine, limit=monitor_log.ALL) if run.as_of < tonight.as_of.isoformat()
+    ]
 
 
 def _named(results: Sequence[DetectorResult], status: DetectorStatus) -> set[str]:
@@ -150,7 +151,7 @@ def _ask_labels(engine: sa.Engine, tonight: Tonight, evidence: Evidence, policy:
     if policy.label_budget <= 0 or not len(evidence.current):
         return 0
     queued = label_queue.queued_tickets(engine).keys()
-    fresh = _fresh(engine, tonight, evidence, clock=policy.clock)
+    fresh = _fresh(engine, tonight, evidence)
 
     def choose_new(budget: Budget) -> list[LabelRequest]:
         return choose(
@@ -172,17 +173,13 @@ def _ask_labels(engine: sa.Engine, tonight: Tonight, evidence: Evidence, policy:
     return label_queue.enqueue(engine, requests, at=tonight.at, run_id=tonight.run_id)
 
 
-def _fresh(engine: sa.Engine, tonight: Tonight, evidence: Evidence, *, clock: Clock) -> set[str]:
+def _fresh(engine: sa.Engine, tonight: Tonight, evidence: Evidence) -> set[str]:
     """Tickets that no earlier night could have chosen: those since the newest one looked, or since its day ended."""
     earlier = _earlier(engine, tonight)
-    seen_until = _EVER[0]
+    seen_until = _EARLIEST
     if earlier:
         seen_until = min(earlier[0].started_at, period_of(date.fromisoformat(earlier[0].as_of), 1)[1])
-    return {
-        item.ticket.ticket_id
-        for item in evidence.logged
-        if (item.ticket.created_at if clock == "opened" else item.suggestion.created_at) >= seen_until
-    }
+    return {item.ticket.ticket_id for item in evidence.logged if item.suggestion.created_at >= seen_until}
 
 
 def _situation(
@@ -195,10 +192,10 @@ def _situation(
     """
     held_out = timedelta(days=policy.held_out_days)
     failed = _last_failed(engine, tonight.release)
-    learned_until = max(_learned_until(tonight.release, evidence), failed - held_out if failed > _EVER[0] else failed)
+    learned_until = max(_learned_until(tonight.release, evidence), failed - held_out if failed > _EARLIEST else failed)
     held_out_from = period_of(tonight.as_of, policy.held_out_days)[0]
-    # An answer is never older than its ticket, and training takes none from after the night. Replays date as they like.
-    given = (learned_until, period_of(tonight.as_of, 1)[1]) if policy.clock == "suggested" else _EVER
+    # An answer is never older than its ticket, and training takes none from after the night.
+    given = (learned_until, period_of(tonight.as_of, 1)[1])
     answered = [
         *label_queue.labels_with_suggestions(engine, *given),
         *(row for row in feedback_log.feedback_with_suggestions(engine, *given) if row["action"] == "corrected"),
@@ -220,22 +217,24 @@ def _learned_until(release: Release, evidence: Evidence) -> datetime:
     if evidence.whole_reference.end and "train" not in release.windows:
         times.append(evidence.whole_reference.end)
     zoned = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in times]
-    return max(zoned, default=_EVER[0])
+    return max(zoned, default=_EARLIEST)
 
 
 def _last_failed(engine: sa.Engine, release: Release) -> datetime:
     """When the last challenger of this champion was rejected, or it came back for one that did worse."""
-    timeline = monitor_log.model_timeline(engine, limit=_ALL)
+    timeline = monitor_log.model_timeline(engine, limit=monitor_log.ALL)
     rejected = (event for event in timeline if event.kind == "rejected")
     failed = [event.at for event in rejected if event.details.get("champion") == release.version]
     failed += [event.at for event in timeline if event.kind == "rolled back" and event.model_version == release.version]
-    return max(failed, default=_EVER[0])
+    return max(failed, default=_EARLIEST)
 
 
 def _trained_on(engine: sa.Engine, release: Release) -> date | None:
     """The day of the last training, whether its model won or lost, as the timeline tells it; where it tells of none,
     the release's own."""
-    trained = [event.at for event in monitor_log.model_timeline(engine, limit=_ALL) if event.kind == "trained"]
+    trained = [
+        event.at for event in monitor_log.model_timeline(engine, limit=monitor_log.ALL) if event.kind == "trained"
+    ]
     if trained:
         return max(trained).date()
     try:
@@ -248,7 +247,7 @@ def _record_decision(engine: sa.Engine, tonight: Tonight, decision: Decision) ->
     """One line in the model's timeline, once a run."""
     if not decision.retrain:
         return
-    known = monitor_log.model_timeline(engine, limit=_ALL)
+    known = monitor_log.model_timeline(engine, limit=monitor_log.ALL)
     if any(event.kind == "retrain decided" and event.details.get("run_id") == tonight.run_id for event in known):
         return
     details = {"run_id": tonight.run_id, "reasons": list(decision.reasons)}

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol
@@ -19,15 +18,12 @@ import sqlalchemy as sa
 
 from models.predictions import Predictions
 from models.release import Release
-from monitoring.policy import Clock
 from monitoring.windows import Window
 from pipeline.text.clean import Refused, clean_ticket
 from pipeline.text.features import model_text
 from tickets.contact_types import ContactTypeTree
 from tickets.feedback_log import count_suggestions, suggestions_between
 from tickets.records import Suggestion, Ticket, suggestion_from_json, ticket_from_json
-
-_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
 
 
 class Reads(Protocol):
@@ -64,14 +60,14 @@ def period_of(as_of: date, days: int) -> tuple[datetime, datetime]:
     return end - timedelta(days=days), end
 
 
-def read_period(engine: sa.Engine, start: datetime, end: datetime, *, clock: Clock, size: int, seed: int) -> Period:
+def read_period(engine: sa.Engine, start: datetime, end: datetime, *, size: int, seed: int) -> Period:
     """Read a period in one pass, keeping `size` tickets at random: those with the smallest hashes, the same every
     time.
     """
     seen: set[str] = set()
     kept: dict[str, Mapping[str, Any]] = {}
     largest: list[tuple[int, str]] = []  # a heap of what is kept, the largest hash first
-    for row in rows_of(engine, start, end, clock=clock):
+    for row in suggestions_between(engine, start, end):
         ticket_id = row["ticket_id"]
         if ticket_id in kept:
             kept[ticket_id] = row  # rows come oldest first, so the newest suggestion stays
@@ -91,17 +87,12 @@ def read_period(engine: sa.Engine, start: datetime, end: datetime, *, clock: Clo
     return Period(start, end, len(seen), tuple(logged))
 
 
-def daily_tickets(engine: sa.Engine, start: datetime, end: datetime, *, clock: Clock) -> dict[date, int]:
+def daily_tickets(engine: sa.Engine, start: datetime, end: datetime) -> dict[date, int]:
     """Different tickets a day, from the first day that has one and was whole: the day the service started is left
     out.
     """
     days = [start + timedelta(days=n) for n in range((end - start).days)]
-    if clock == "suggested":
-        counts = {day.date(): count_suggestions(engine, day, day + timedelta(days=1)) for day in days}
-    else:
-        tickets = {row["ticket_id"]: _opened(row).date() for row in rows_of(engine, start, end, clock=clock)}
-        by_day = Counter(tickets.values())
-        counts = {day.date(): by_day[day.date()] for day in days}
+    counts = {day.date(): count_suggestions(engine, day, day + timedelta(days=1)) for day in days}
     began = next((day for day, count in counts.items() if count), None)
     return {day: count for day, count in counts.items() if began is not None and day > began}
 
@@ -114,16 +105,6 @@ def days_needed(daily: Mapping[date, int], as_of: date, *, tickets: int, most: i
         if brought >= tickets:
             return days
     return most
-
-
-def rows_of(engine: sa.Engine, start: datetime, end: datetime, *, clock: Clock) -> Iterator[Mapping[str, Any]]:
-    """Rows of the suggestions table of a period, oldest suggestion first. The clock `opened` reads the whole log."""
-    if clock == "suggested":
-        yield from suggestions_between(engine, start, end)
-        return
-    for row in suggestions_between(engine, *_EVER):
-        if start <= _opened(row) < end:
-            yield row
 
 
 def look_at(period: Period, reads: Reads) -> tuple[Window, tuple[Logged, ...]]:
@@ -157,10 +138,6 @@ def look_at(period: Period, reads: Reads) -> tuple[Window, tuple[Logged, ...]]:
         embeddings=predictions.embeddings,
     )
     return window, tuple(logged)
-
-
-def _opened(row: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(row["ticket"]["created_at"])
 
 
 def _hash(ticket_id: str, seed: int) -> int:

@@ -63,16 +63,16 @@ class Evidence:
 def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy) -> Evidence:
     """Read everything of the night. Raises ReleaseError when the reference cannot be read."""
     before, end = period_of(as_of, policy.window_days + policy.history_days)
-    daily = daily_tickets(engine, before, end, clock=policy.clock)
+    daily = daily_tickets(engine, before, end)
     days = days_needed(daily, as_of, tickets=policy.window_tickets, most=policy.window_days)
     start, _ = period_of(as_of, days)
     week, _ = period_of(as_of, policy.window_days)
-    period = read_period(engine, start, end, clock=policy.clock, size=policy.sample, seed=policy.seed)
+    period = read_period(engine, start, end, size=policy.sample, seed=policy.seed)
     current, logged = look_at(period, reads)
     whole = read_reference(reads.release)
     matched, could = match_weekdays(whole, current, seed=policy.seed)
     version = reads.release.version
-    since = read_judged(engine, start, _EVER, clock=policy.clock)
+    since = read_judged(engine, start, _EVER)
     return Evidence(
         whole_reference=whole,
         reference=sample(matched, policy.sample, seed=policy.seed),
@@ -80,16 +80,10 @@ def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy) -> E
         current=current,
         logged=logged,
         judged=[item for item in since if item.at < end and item.model_version == version],
-        judged_before=[
-            item for item in read_judged(engine, before, start, clock=policy.clock) if item.model_version == version
-        ],
+        judged_before=[item for item in read_judged(engine, before, start) if item.model_version == version],
         judged_after=since,
-        labelled=[
-            item for item in read_labelled(engine, week, end, clock=policy.clock) if item.model_version == version
-        ],
-        labelled_before=[
-            item for item in read_labelled(engine, before, week, clock=policy.clock) if item.model_version == version
-        ],
+        labelled=[item for item in read_labelled(engine, week, end) if item.model_version == version],
+        labelled_before=[item for item in read_labelled(engine, before, week) if item.model_version == version],
         days={day: count for day, count in daily.items() if day >= start.date()},
         days_before={day: count for day, count in daily.items() if day < start.date()},
     )

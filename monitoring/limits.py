@@ -24,7 +24,7 @@ from monitoring.current import Reads
 from monitoring.evidence import Evidence, compare_windows
 from monitoring.policy import Limits, Policy
 from monitoring.quiet_history import enough_of, quiet_days, quiet_history
-from monitoring.quiet_nights import Shape, days_of, draw_nights, shape_of
+from monitoring.quiet_nights import LARGEST, Shape, days_of, draw_nights, shape_of
 from monitoring.windows import Window
 from tickets.limit_log import DetectorLimits, find_limits, record_limits
 from tickets.monitor_log import DetectorResult
@@ -33,7 +33,6 @@ Look = Callable[[Window, Window], Sequence[DetectorResult]]
 
 RULES = "1"  # raise it when a statistic changes its meaning, and limits are computed anew
 _SMALLEST_BUCKET = 50
-_LARGEST = 1000  # tickets of a replayed window
 _MOST_BY_CHANCE = 0.05  # the largest level for Holm's correction: p-values guard where limits came out too low
 _UPPER = 0.8  # quantile of quiet nights that a tail begins at
 _SEEN_AT_LEAST = 0.5  # of the replays, or a detector gets no limit
@@ -96,7 +95,7 @@ def days_in(window: Window) -> int:
 def bucket(tickets: int) -> int:
     """Sizes of windows that share their limits: the lower end of steps of a factor of the square root of 2, whose
     limits are wide enough for all of the step; and from some size on all, since there the least effects decide."""
-    tickets = min(tickets, _LARGEST)
+    tickets = min(tickets, LARGEST)
     if tickets < _SMALLEST_BUCKET:
         return tickets
     return round(_SMALLEST_BUCKET * 2 ** (math.floor(2 * math.log2(tickets / _SMALLEST_BUCKET) + 1e-9) / 2))

@@ -89,7 +89,7 @@ def run_night(
         status=follows.status,
         windows=_windows(evidence),
         summary={
-            **_summary(evidence, results, policy),
+            **_summary(evidence, results),
             **label_quality(engine, read_tree(workspace), at=now),
             **follows.figures,
             "limits": standing.told,
@@ -149,7 +149,7 @@ def _with_evidently(results: Sequence[DetectorResult], path: Path) -> list[Detec
     ]
 
 
-def _summary(evidence: Evidence, results: Sequence[DetectorResult], policy: Policy) -> dict[str, Any]:
+def _summary(evidence: Evidence, results: Sequence[DetectorResult]) -> dict[str, Any]:
     estimate, why_not = estimated(results)
     figures = {
         **feedback_figures(evidence.judged),
@@ -165,7 +165,6 @@ def _summary(evidence: Evidence, results: Sequence[DetectorResult], policy: Poli
         "estimated_accuracy_unknown": why_not,
         "vanished_attributes": vanished,
         "drifted": [result.detector for result in results if result.drifted],
-        "clock": policy.clock,
     }
 
 

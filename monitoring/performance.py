@@ -13,11 +13,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from models.intervals import share_of
-from monitoring.policy import Clock
 from tickets.feedback_log import feedback_with_suggestions
 from tickets.label_queue import labels_with_suggestions
 
-_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,30 +46,25 @@ class Estimate:
     tickets: int
 
 
-def read_judged(engine: sa.Engine, start: datetime, end: datetime, *, clock: Clock) -> list[Judged]:
-    """Feedback of a period, the latest of each suggestion. With the clock `opened`, feedback on tickets opened in
-    it.
-    """
-    whole = _EVER if clock == "opened" else (start, end)
-    latest: dict[str, Judged] = {}
-    for row in feedback_with_suggestions(engine, *whole):
-        at = _opened(row) if clock == "opened" else row["at"]
-        if start <= at < end:
-            latest[row["suggestion_id"]] = _judged(row, action=_action(row), at=at)
+def read_judged(engine: sa.Engine, start: datetime, end: datetime) -> list[Judged]:
+    """Feedback of a period, the latest of each suggestion."""
+    latest = {
+        row["suggestion_id"]: _judged(row, action=_action(row), at=row["at"])
+        for row in feedback_with_suggestions(engine, start, end)
+    }
     return list(latest.values())
 
 
-def read_labelled(engine: sa.Engine, start: datetime, end: datetime, *, clock: Clock) -> list[Judged]:
+def read_labelled(engine: sa.Engine, start: datetime, end: datetime) -> list[Judged]:
     """Labels of tickets that were suggested for in a period; `action` is the share a label was asked for.
 
     A label is dated by its ticket: one that is given weeks later tells how good the model was then, not how good it is.
     """
-    given_since = _EVER[0] if clock == "opened" else start  # nobody is asked about a ticket before its suggestion
     labelled = []
-    for row in labels_with_suggestions(engine, given_since, _EVER[1]):
+    for row in labels_with_suggestions(engine, start, _LATEST):  # nobody is asked about a ticket before its suggestion
         if not row["suggestion"]:
             continue
-        at = _opened(row) if clock == "opened" else datetime.fromisoformat(row["suggestion"]["created_at"])
+        at = datetime.fromisoformat(row["suggestion"]["created_at"])
         if start <= at < end:
             version = row["suggestion"]["model_version"]
             labelled.append(_judged({**row, "model_version": version}, action=row["share"], at=at))
@@ -163,7 +157,3 @@ def _judged(row: Mapping[str, Any], *, action: str, at: datetime) -> Judged:
         band=next((entry.get("band") for entry in row["suggestion"]["contact_types"]), None),
         edit_distance=row.get("edit_distance"),
     )
-
-
-def _opened(row: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(row["ticket"]["created_at"])

@@ -6,9 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
-
-Clock = Literal["suggested", "opened"]
 
 # The least statistic that matters, by detector: below it a change is real perhaps, and not worth a person's time.
 LEAST_EFFECTS: Mapping[str, float] = {
@@ -67,7 +64,6 @@ class Policy:
     window_tickets: int = (
         500  # fewer days suffice when they bring as many: a change then shows in a night, not in a week
     )
-    clock: Clock = "suggested"  # what dates a ticket: its suggestion, or when it was opened (replays)
     sample: int = 2000  # tickets of either window that are looked at; more sharpens little and costs time
     least: int = 50  # tickets a window needs; with fewer a detector says `unknown`
     history_days: int = 28  # before the window: for volume by weekday and for acceptance

@@ -22,12 +22,10 @@ import sqlalchemy as sa
 from models.release import current_version, history
 from monitoring.current import period_of
 from monitoring.performance import Judged, read_judged, read_labelled
-from monitoring.policy import Clock
 from tickets import monitor_log
 from tickets.workspace import Workspace
 
 _MEASURES = 2
-_ALL = 1000  # events: years of nights
 
 Outcome = tuple[str, bool]  # the contact type it was, and whether the suggestion stood
 
@@ -67,7 +65,9 @@ def probationer(workspace: Workspace, engine: sa.Engine) -> Probationer | None:
     entry = next((row for row in reversed(history(workspace)) if row["version"] == version), None)
     if version is None or entry is None or entry["action"] != "promote" or entry["previous"] is None:
         return None
-    promoted = (event for event in monitor_log.model_timeline(engine, limit=_ALL) if event.kind == "promoted")
+    promoted = (
+        event for event in monitor_log.model_timeline(engine, limit=monitor_log.ALL) if event.kind == "promoted"
+    )
     told = next((event for event in promoted if event.model_version == version), None)
     if told is not None and told.details.get("forced"):
         return None
@@ -81,7 +81,6 @@ def judge_probation(
     *,
     as_of: date,
     policy: ProbationPolicy | None = None,
-    clock: Clock = "suggested",
 ) -> Verdict:
     """Feedback and random labels from the promotion to the end of `as_of`, beside those of the predecessor's last
     days."""
@@ -97,8 +96,8 @@ def judge_probation(
         ("acceptance", "agents accept", _accepted),
         ("labels", "random labels agree with", _right),
     ):
-        now = read(engine, (watched.since, until), watched.version, clock)
-        fall = compare(now, read(engine, before, watched.predecessor, clock))
+        now = read(engine, (watched.since, until), watched.version)
+        fall = compare(now, read(engine, before, watched.predecessor))
         figures[name] = fall
         if is_worse(fall, policy):
             scores = f"{fall['champion']:.1%} against {fall['predecessor']:.1%}"
@@ -161,15 +160,15 @@ def _all_well(figures: Mapping[str, Any], policy: ProbationPolicy) -> str:
     return f"agents accept {scores} of its predecessor: no reason to go back."
 
 
-def _accepted(engine: sa.Engine, period: tuple[datetime, datetime], version: str, clock: Clock) -> list[Outcome]:
+def _accepted(engine: sa.Engine, period: tuple[datetime, datetime], version: str) -> list[Outcome]:
     """Suggestions that an agent acted on; what the ticket was, is what the agent said or took."""
-    judged = read_judged(engine, *period, clock=clock)
+    judged = read_judged(engine, *period)
     acted = (item for item in judged if item.model_version == version and item.action in {"accepted", "corrected"})
     return [(_settled(item), item.action == "accepted") for item in acted]
 
 
-def _right(engine: sa.Engine, period: tuple[datetime, datetime], version: str, clock: Clock) -> list[Outcome]:
-    labelled = read_labelled(engine, *period, clock=clock)
+def _right(engine: sa.Engine, period: tuple[datetime, datetime], version: str) -> list[Outcome]:
+    labelled = read_labelled(engine, *period)
     audit = (item for item in labelled if item.model_version == version and item.action == "random")
     return [(item.contact_type or "", item.contact_type in item.suggested[:1]) for item in audit]
 

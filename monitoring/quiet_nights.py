@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from monitoring.windows import Window, match_weekdays, sample
 
+LARGEST = 1000  # tickets of a replayed window
 _LEAST_DAYS = 14  # each weekday twice
 _BREAK = 7  # days without a ticket that still belong to a history
 _OF_HISTORY = 0.5  # at most, for the current windows: the reference must not be much smaller than a night's own

@@ -19,7 +19,7 @@ from pipeline.lake import arrivals, is_made, made_from, mark, parts_of, replace_
 from pipeline.refusals import Refusals, check_ticket, refuse_too_many
 from pipeline.repeated_ids import DUPLICATE, PLACES, take_out_repeated
 from pipeline.rows import ImportedOutcome, read_row
-from pipeline.steps import Report, follows_from, run_step, silent
+from pipeline.steps import follows_from, run_step
 from pipeline.templates.reply_matching import ReplyIndex, index_replies, match_reply
 from pipeline.text.clean import RULES_VERSION, Refused, clean_ticket
 from pipeline.units import PartWriter, Unit, part_name, run_units, units_of
@@ -27,6 +27,7 @@ from tickets.catalogue import read_dataset, read_templates
 from tickets.dataset import Dataset
 from tickets.errors import MissingStepError
 from tickets.manifests import Manifest, partition_name
+from tickets.progress import Report, silent
 from tickets.records import Ticket, attributes_to_text
 from tickets.tables import IMPORTED_OUTCOMES, QUARANTINE, RAW, SERVICE, TICKETS, Table
 from tickets.workspace import Workspace

@@ -29,10 +29,11 @@ from pipeline.lake import (
     spark_schema,
     write_sorted,
 )
-from pipeline.steps import Report, run_step, silent
+from pipeline.steps import run_step
 from pipeline.text.minhash import BANDS, SIGNATURE, SIMILAR, similarity
 from tickets.errors import MissingStepError
 from tickets.manifests import Manifest, partition_name
+from tickets.progress import Report, silent
 from tickets.tables import NEAR_DUPLICATES, SIGNATURES
 from tickets.workspace import Workspace
 

@@ -21,10 +21,11 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from pipeline.lake import arrivals, count_rows, parts_of, replace_parts
-from pipeline.steps import Report, run_step, silent
+from pipeline.steps import run_step
 from tickets.feedback_log import feedback_between, suggestions_between
 from tickets.label_queue import labels_between
 from tickets.manifests import Manifest
+from tickets.progress import Report, silent
 from tickets.tables import FEEDBACK, LABELS, RAW, SERVICE, SUGGESTIONS, TICKETS, Table
 from tickets.workspace import Workspace
 

@@ -16,12 +16,13 @@ import xxhash
 
 from pipeline.contract_checks import check_written
 from pipeline.lake import arrivals, is_made, made_from, mark, parts_of
-from pipeline.steps import Report, follows_from, run_step, silent
+from pipeline.steps import follows_from, run_step
 from pipeline.text.features import model_text, text_statistics
 from pipeline.text.minhash import sign
 from pipeline.units import PartWriter, Unit, part_name, read_unit, run_units, units_of
 from tickets.errors import MissingStepError
 from tickets.manifests import Manifest, partition_name
+from tickets.progress import Report, silent
 from tickets.records import Ticket, attributes_to_text
 from tickets.tables import FEATURES, SIGNATURES, TICKETS
 from tickets.workspace import Workspace

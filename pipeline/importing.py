@@ -19,7 +19,7 @@ from pipeline.raw_parts import RawSource, put_parts, raw_counts, write_parts
 from pipeline.sources import cfpb, zendesk
 from pipeline.sources.database import WATERMARK, Extraction, extract_query
 from pipeline.sources.tabular import SourceRow, read_rows
-from pipeline.steps import Report, run_step, silent
+from pipeline.steps import run_step
 from tickets.catalogue import (
     keep_dataset,
     load_templates,
@@ -33,6 +33,7 @@ from tickets.catalogue import (
 from tickets.dataset import Dataset, Split, load_dataset
 from tickets.errors import DatasetError, InputError, MissingStepError, SourceError
 from tickets.manifests import Manifest, file_hash, manifests, read_manifest
+from tickets.progress import Report, silent
 from tickets.records import ReplyTemplate
 from tickets.tables import RAW
 from tickets.workspace import Workspace

@@ -17,8 +17,8 @@ from pipeline.lake import fit_shuffles
 from pipeline.outcomes import label
 from pipeline.pairs import pair
 from pipeline.split import SplitPlan, split
-from pipeline.steps import Report, silent
 from tickets.manifests import Manifest
+from tickets.progress import Report, silent
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:

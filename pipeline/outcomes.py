@@ -20,12 +20,13 @@ from pipeline.lake import arrivals, count_rows, count_tickets, made_from, mark, 
 from pipeline.outcome_merge import find_news, merge
 from pipeline.refusals import Refusals, refuse_too_many
 from pipeline.refused_outcomes import UNKNOWN_TEMPLATE, quarantine_outcomes
-from pipeline.steps import Report, Step, run_step, silent
+from pipeline.steps import Step, run_step
 from pipeline.templates.derived import derive_templates
 from tickets.catalogue import read_dataset, read_templates, read_tree
 from tickets.dataset import Dataset
 from tickets.errors import MissingStepError
 from tickets.manifests import Manifest
+from tickets.progress import Report, silent
 from tickets.tables import FEEDBACK, IMPORTED_OUTCOMES, LABELS, OUTCOMES, TICKETS
 from tickets.workspace import Workspace
 

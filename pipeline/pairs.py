@@ -20,11 +20,12 @@ import xxhash
 from pipeline.contract_checks import check_written
 from pipeline.lake import count_rows, made_from, mark, read_table, spark_path, spark_schema
 from pipeline.split import TRAIN
-from pipeline.steps import Report, run_step, silent
+from pipeline.steps import run_step
 from pipeline.units import PartWriter, part_name
 from tickets.catalogue import read_templates
 from tickets.errors import MissingStepError
 from tickets.manifests import Manifest
+from tickets.progress import Report, silent
 from tickets.tables import OUTCOMES, PAIRS, SPLITS
 from tickets.workspace import Workspace
 

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 from pipeline.contract_checks import check_written
 from pipeline.duplicates import clusters
 from pipeline.lake import arrivals, count_tickets, latest_tickets, made_from, mark, read_table, spark_path, write_sorted
-from pipeline.steps import Report, run_step, silent
+from pipeline.steps import run_step
 from tickets.errors import InputError, MissingStepError
 from tickets.manifests import Manifest
+from tickets.progress import Report, silent
 from tickets.tables import NEAR_DUPLICATES, OUTCOMES, SPLITS, TICKETS
 from tickets.workspace import Workspace
 

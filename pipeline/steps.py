@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -20,14 +20,9 @@ from tickets.manifests import (
     record_state,
     write_manifest,
 )
+from tickets.progress import Report
 from tickets.tables import Table
 from tickets.workspace import Workspace
-
-Report = Callable[[str], None]
-
-
-def silent(_line: str) -> None:
-    """For callers who want no progress."""
 
 
 @dataclass

@@ -19,7 +19,7 @@ EventKind = Literal[
     "trained", "promoted", "rejected", "rolled back", "retrain decided", "challenge begun", "challenge ended"
 ]
 
-
+ALL = 1000  # runs, alarms or events: years of nights
 _AT_ONCE = 400  # ids in one query
 
 
@@ -174,8 +174,12 @@ def record_event(
         connection.execute(sa.insert(model_events).values(**asdict(event)))
 
 
-def model_timeline(engine: sa.Engine, *, limit: int = 60) -> list[ModelEvent]:
-    """Newest first."""
+def model_timeline(
+    engine: sa.Engine, *, limit: int = 60, period: tuple[datetime, datetime] | None = None
+) -> list[ModelEvent]:
+    """Newest first; those of a period, its end left out, where one is given."""
     query = sa.select(model_events).order_by(model_events.c.at.desc()).limit(limit)
+    if period:
+        query = query.where(model_events.c.at >= period[0], model_events.c.at < period[1])
     with engine.connect() as connection:
         return [ModelEvent(**row) for row in connection.execute(query).mappings()]

@@ -76,10 +76,7 @@ def count_waiting(engine: sa.Engine, wanted: QueueFilter) -> int:
 def seen_values(engine: sa.Engine) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The languages and the channels of the newest tickets, sorted: what a filter can offer."""
     newest = (
-        sa.select(
-            suggestions.c.ticket["language"].as_string().label("language"),
-            suggestions.c.ticket["channel"].as_string().label("channel"),
-        )
+        sa.select(suggestions.c.language, suggestions.c.channel)
         .order_by(suggestions.c.created_at.desc())
         .limit(_LOOKED_AT)
         .subquery()

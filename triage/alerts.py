@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import structlog
 
 from tickets.alert_log import Channel
 from tickets.errors import InputError
+from tickets.progress import Report
 from tickets.workspace import Workspace
 from triage.settings import AlertSettings, Settings, database
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from monitoring.notify import Attempt, Sends
 
 log = structlog.get_logger()
-
-Report = Callable[[str], None]
 
 
 def ways(settings: AlertSettings) -> list[Sends]:

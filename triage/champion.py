@@ -19,7 +19,7 @@ from models.quarantine import lift_quarantine, quarantine, quarantined
 from models.registry import set_alias
 from tickets.audit import machine_user, record
 from tickets.errors import ReleaseError
-from tickets.monitor_log import close_alarms, model_timeline, record_event
+from tickets.monitor_log import ALL, close_alarms, model_timeline, record_event
 from tickets.workspace import Workspace
 from triage.settings import Settings, database
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Change = Literal["promoted", "rolled back"]
 _LOOK_BACK = dt.timedelta(days=28)
-_ALL = 1000  # events: years of nights
 
 
 def promote(
@@ -107,7 +106,7 @@ def finish_roll_back(workspace: Workspace, engine: sa.Engine, *, tracking_uri: s
 
 def _told(engine: sa.Engine, version: str) -> bool:
     """Whether the timeline's newest change of champion is the one to this version."""
-    changes = (event for event in model_timeline(engine, limit=_ALL) if event.kind in {"promoted", "rolled back"})
+    changes = (event for event in model_timeline(engine, limit=ALL) if event.kind in {"promoted", "rolled back"})
     newest = next(changes, None)
     return newest is not None and newest.model_version == version
 

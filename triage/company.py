@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -22,6 +22,7 @@ from tickets.api_keys import create_key, revoke_keys
 from tickets.catalogue import write_templates, write_tree
 from tickets.errors import WorkspaceError
 from tickets.feedback_log import new_id
+from tickets.progress import Report
 from tickets.simulate import (
     SimulatedDay,
     SimulationConfig,
@@ -34,8 +35,6 @@ from tickets.simulate import (
 from tickets.workspace import Workspace
 from triage.labelers import answer_queue
 from triage.live import Handled, SimulatedClock, SimulatedDesk
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

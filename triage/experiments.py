@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tickets.progress import Progress, Report
 from tickets.workspace import Workspace
 from triage.settings import Settings, tracking_uri
-from triage.steps import Progress, Report, opened, train_config
+from triage.steps import opened, train_config
 
 if TYPE_CHECKING:
     from models.experiments.study import StudyOutcome, StudyPlan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from pipeline.nightly import run_pipeline
 from pipeline.split import SplitPlan
 from tickets.errors import InputError
 from tickets.monitor_log import record_event
+from tickets.progress import Progress, Report
 from tickets.simulate import write_history
 from tickets.workspace import Workspace
 from triage.champion import promote
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 __all__ = ["FULL", "QUICK", "DemoSummary", "run_demo"]
-
-Report = Callable[[str], None]
-Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from models.config import TrainConfig
 from tickets.manifests import Manifest
+from tickets.progress import Progress, Report
 from tickets.workspace import Workspace
 from triage.alerts import told_at_the_end
 from triage.night_options import night_policy, probation_policy
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
     from monitoring.night import NightReport
     from triage.retrain import RetrainOutcome
-
-Report = Callable[[str], None]
-Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True, slots=True)

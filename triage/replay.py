@@ -12,7 +12,7 @@ import datetime as dt
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,13 +29,13 @@ from pipeline.extract import extract
 from pipeline.importing import import_files
 from pipeline.nightly import run_pipeline, take_up
 from pipeline.split import SplitPlan
-from pipeline.steps import silent
 from tickets import label_queue
 from tickets.catalogue import read_dataset, write_templates, write_tree
 from tickets.database import open_database
 from tickets.errors import InputError, TrainingDataError
 from tickets.label_queue import LabelRequest
 from tickets.monitor_log import model_timeline, record_event
+from tickets.progress import Progress, Report, silent
 from tickets.simulate import SimulatedDay
 from tickets.workspace import Workspace
 from triage.champion import promote
@@ -49,8 +49,6 @@ from triage.retrain import RetrainOutcome, retrain
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-Report = Callable[[str], None]
-Progress = Callable[[int, int, float], None]
 _BEGINNING = "beginning"
 # Monitoring compares with the validation tickets: a tenth of some weeks would be too few to see anything beside.
 _FIRST_SPLIT = SplitPlan(train=0.75, validation=0.2, test=0.05)

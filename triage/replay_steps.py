@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tickets.progress import Progress, Report
 from tickets.workspace import Workspace
 from triage.settings import Settings
 
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from triage.replay_history import History
     from triage.replay_policies import ReplayPlan
     from triage.replay_record import ReplayResult
-
-Report = Callable[[str], None]
-Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

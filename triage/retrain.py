@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,8 @@ from pipeline.nightly import run_pipeline
 from pipeline.split import SplitPlan
 from tickets.errors import InputError
 from tickets.examples import read_examples
-from tickets.monitor_log import EventKind, model_timeline, record_event
+from tickets.monitor_log import ALL, EventKind, model_timeline, record_event
+from tickets.progress import Progress, Report
 from tickets.workspace import Workspace
 from triage import unfinished
 from triage.champion import promote
@@ -39,10 +40,7 @@ from triage.monitoring_settings import Start
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-Report = Callable[[str], None]
-Progress = Callable[[int, int, float], None]
 _LONG_AGO = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_ALL = 1000  # events: years of nights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +174,7 @@ def _record_once(
     engine: sa.Engine, kind: EventKind, version: str, *, at: dt.datetime, details: Mapping[str, Any]
 ) -> None:
     """One line in the timeline; an earlier run may have written it before it was killed."""
-    known = model_timeline(engine, limit=_ALL)
+    known = model_timeline(engine, limit=ALL)
     if not any(event.kind == kind and event.model_version == version for event in known):
         record_event(engine, kind, at=at, model_version=version, details=details)
 

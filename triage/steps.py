@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from tickets.monitor_log import record_event
+from tickets.progress import Progress, Report
 from tickets.workspace import Workspace
 from triage.settings import Settings, database, tracking_uri
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from monitoring.night import NightReport
     from triage.retrain import RetrainOutcome
 
-Report = Callable[[str], None]
-Progress = Callable[[int, int, float], None]
 BY_HAND = {"reasons": ["promoted by hand"]}
 Periods = tuple[dt.date | None, ...]  # first day of validation, first day of test, the day after test
 

@@ -22,6 +22,7 @@ from models.quality import best_ranks, leaf_columns
 from models.training.data import TrainingData
 from models.tree_index import TreeIndex
 from tickets.errors import TrainingDataError
+from tickets.progress import Progress, Report
 
 if TYPE_CHECKING:
     from models.network import TriageNetwork
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 Judge = Callable[[TicketArrays], NDArray[np.bool_]]  # n tickets -> (n,) whether the first suggestion is wrong
 Learn = Callable[[TicketArrays, int], Judge]  # tickets to learn from, a seed
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]  # n texts -> (n, width) of length one
-Report = Callable[[str], None]
-Progress = Callable[[int, int, float], None]
 
 
 def tfidf_rung(data: TrainingData, config: TrainConfig) -> Learn:

@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 
 from models.batches import TicketArrays
 from models.config import TrainConfig
-from models.diagnosis.answers import Judge, Learn, Report, tfidf_rung
+from models.diagnosis.answers import Judge, Learn, tfidf_rung
 from models.diagnosis.label_noise import LabelNoise
 from models.diagnosis.same_period import hold_out
 from models.intervals import CONFIDENCE, share_of
 from models.training.data import TrainingData
 from tickets.errors import TrainingDataError
+from tickets.progress import Report
 
 IRREDUCIBLE, TRAINING, SAME_PERIOD, VALIDATION, TEST = "irreducible", "training", "same period", "validation", "test"
 LABELS, BIAS, VARIANCE, SHIFT, FURTHER = "labels", "avoidable bias", "variance", "shift", "further shift"

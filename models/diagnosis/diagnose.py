@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from models.config import TrainConfig
-from models.diagnosis.answers import Progress, Report, frozen_rung, network_rung, pretrained, release_judge
+from models.diagnosis.answers import frozen_rung, network_rung, pretrained, release_judge
 from models.diagnosis.bias_variance import TEST, TRAINING, VALIDATION, Decomposition, Groups, by_fitting, by_model
 from models.diagnosis.checklist import check_training
 from models.diagnosis.curve_text import curve_text
@@ -28,6 +28,7 @@ from models.encoder import load_tokenizer
 from models.release import Release, current_release, current_version, open_release
 from models.training.data import TrainingData, load_training_data
 from tickets.errors import InputError
+from tickets.progress import Progress, Report
 from tickets.workspace import Workspace, write_text
 
 Part = Literal["checklist", "bias-variance", "learning-curve"]

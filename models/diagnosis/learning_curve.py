@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.batches import TicketArrays
-from models.diagnosis.answers import Learn, Report
+from models.diagnosis.answers import Learn
 from models.diagnosis.power_law import PowerLaw, fit_power_law
 from models.training.data import TrainingData
 from tickets.errors import InputError, TrainingDataError
+from tickets.progress import Report
 
 Order = Literal["random", "newest"]
 RANDOM, NEWEST = "random", "newest"

@@ -25,10 +25,10 @@ from models.training.encoder import compiled, restore_encoder
 from models.training.run import TrainingRun, advance, parts_of, refresh_texts, start_run, tensors_of, validate
 from models.training.state_cache import cache_states
 from tickets.errors import InputError, MachineError
+from tickets.progress import Progress
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int, float], None]
 OnStep = Callable[[int, int, Mapping[str, float]], None]  # step, steps in all, figures
 OnLook = Callable[[Mapping[str, float]], None]
 _REFRESHES = 4  # times an epoch that the texts of nodes and templates are read again

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.sources.zendesk_api import ZendeskAccount, ZendeskApi
-from pipeline.steps import Report, silent
 from tickets.errors import InputError, SourceError
+from tickets.progress import Report, silent
 from tickets.workspace import write_text
 
 STATE = "state.json"

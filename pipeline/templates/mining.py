@@ -18,12 +18,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from pipeline.steps import Report, silent
 from pipeline.templates.consensus import Wording, consensus, title_of
 from pipeline.templates.reply_matching import ReplyIndex, index_replies, match_keys, match_reply
 from pipeline.templates.reply_skeleton import Sentence, sentences, words_of
 from pipeline.text.language import tell_language
 from tickets.catalogue import TemplateProposal
+from tickets.progress import Report, silent
 from tickets.records import ReplyTemplate
 
 MOST_WORDINGS = 200_000  # kept at once; about 400 MB

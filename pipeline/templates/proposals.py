@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 
 from pipeline.contact_type_reading import read_contact_type
 from pipeline.rows import outcome_from_row
-from pipeline.steps import Report, silent
 from pipeline.templates.mining import SentReply, propose
 from tickets.catalogue import (
     TemplateProposal,
@@ -25,6 +24,7 @@ from tickets.catalogue import (
 from tickets.contact_types import ContactTypeTree
 from tickets.dataset import Dataset
 from tickets.errors import InputError, MissingStepError
+from tickets.progress import Report, silent
 from tickets.records import ReplyTemplate
 from tickets.tables import RAW, SERVICE
 from tickets.workspace import Workspace

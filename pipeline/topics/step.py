@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract_checks import check_written
 from pipeline.lake import count_rows, made_from, mark, read_arrivals, read_table, spark_path, spark_schema
-from pipeline.steps import Report, run_step, silent
+from pipeline.steps import run_step
 from pipeline.topics.directions import strongest_directions
 from pipeline.topics.profiles import TemplateProfiles, profiles_table, rows_of_sums
 from pipeline.topics.space import TopicSpace, write_topic_space
@@ -28,6 +28,7 @@ from pipeline.units import Unit, part_name, run_units, units_of
 from tickets.catalogue import read_dataset, read_templates
 from tickets.errors import MissingStepError, TrainingDataError
 from tickets.manifests import Manifest
+from tickets.progress import Report, silent
 from tickets.tables import FEATURES, PAIRS, SIMILARITIES, SPLITS, TEMPLATE_PROFILES, TERM_WEIGHTS, TOPICS
 from tickets.workspace import Workspace
 

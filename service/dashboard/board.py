@@ -19,8 +19,6 @@ from tickets import monitor_log, traffic
 from tickets.monitor_log import ModelEvent, MonitorRun
 from tickets.traffic import Slice
 
-_EVENTS = 500  # the newest that are looked at: a year of nights and more
-
 
 @dataclass(frozen=True)
 class Board:
@@ -47,9 +45,8 @@ class Board:
     @cached_property
     def events(self) -> list[ModelEvent]:
         """What became of models in the period, newest first."""
-        part = self.slice
-        events = monitor_log.model_timeline(self.held.engine, limit=_EVENTS)
-        return [event for event in events if part.since <= event.at < part.until]
+        period = (self.slice.since, self.slice.until)
+        return monitor_log.model_timeline(self.held.engine, limit=monitor_log.ALL, period=period)
 
     @cached_property
     def templates(self) -> TemplatesSeen:

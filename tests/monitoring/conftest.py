@@ -20,6 +20,8 @@ from models import release as names
 from models.calibrate import Calibration
 from models.predictions import Predictions
 from models.release import Release, open_release, promote, seal
+from monitoring.evidence import Evidence
+from monitoring.windows import Window
 from tests.logged import log_suggestions
 from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.database import feedback
@@ -246,3 +248,20 @@ def reader_of() -> Callable[[Release], Reader]:
 @pytest.fixture
 def make() -> Callable[..., Release]:
     return make_release
+
+
+def evidence_of(reference: Window, current: Window) -> Evidence:
+    """Two windows, without feedback, labels or days."""
+    return Evidence(
+        whole_reference=reference,
+        reference=reference,
+        weekdays_matched=True,
+        current=current,
+        logged=(),
+        judged=(),
+        judged_before=(),
+        judged_after=(),
+        labelled=(),
+        days={},
+        days_before={},
+    )

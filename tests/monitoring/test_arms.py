@@ -105,7 +105,7 @@ def test_what_was_chosen_unaided_is_no_refusal_of_a_suggestion(engine: sa.Engine
     keep(engine, 1, "holdout", "corrected", "refund", None)
     keep(engine, 2, "holdout", "corrected", "invoice", None)
     keep(engine, 3, "champion", "accepted", "refund", None)
-    figures = feedback_figures(read_judged(engine, *WHOLE, clock="suggested"))
+    figures = feedback_figures(read_judged(engine, *WHOLE))
     assert figures["acceptance"] is not None
     assert (figures["acceptance"].share, figures["acceptance"].tickets) == (1.0, 1)
     assert figures["accuracy_unaided"] is not None

@@ -11,10 +11,11 @@ import pytest
 
 from models.release import Release
 from monitoring.alarms import judge
-from monitoring.evidence import Evidence, detect
+from monitoring.evidence import detect
 from monitoring.explanations import explain
 from monitoring.policy import Policy
 from monitoring.windows import Window, read_reference, sample
+from tests.monitoring.conftest import evidence_of
 from tickets.records import AttributeValue
 
 POLICY = Policy(permutations=199)
@@ -54,22 +55,6 @@ CASES: dict[str, tuple[Change, Change]] = {
     "no labels": (lambda w: replace(w, contact_types=(None,) * len(w)), lambda w: w),
 }
 DRIFTS = {"new category": {"attributes"}, "no words": {"text.length"}}
-
-
-def evidence_of(reference: Window, current: Window) -> Evidence:
-    return Evidence(
-        whole_reference=reference,
-        reference=reference,
-        weekdays_matched=False,
-        current=current,
-        logged=(),
-        judged=(),
-        judged_before=(),
-        judged_after=(),
-        labelled=(),
-        days={},
-        days_before={},
-    )
 
 
 @pytest.mark.parametrize("case", CASES)

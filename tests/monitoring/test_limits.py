@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from monitoring.alarms import judge
 from monitoring.detectors.sample import seen
-from monitoring.evidence import Evidence
 from monitoring.limits import Standing, bucket, calibrate, limits_from, persisted, standing_limits
 from monitoring.policy import Limits, Policy
 from monitoring.quiet_history import quiet_days
 from monitoring.quiet_nights import days_of, draw_nights, shape_of, shuffled_days
 from monitoring.windows import Window
+from tests.monitoring.conftest import evidence_of
 from tickets.database import detector_limits
 from tickets.limit_log import DetectorLimits
 from tickets.monitor_log import DetectorResult, MonitorRun, RunStatus, record_run
@@ -60,22 +60,6 @@ def mean_gaps(reference: Window, current: Window) -> Sequence[DetectorResult]:
     """Six simple detectors: how far each number's mean went."""
     gaps = np.abs(current.embeddings.mean(axis=0) - reference.embeddings.mean(axis=0))
     return [seen(f"mean {place}", float(gap), 0.0, {}) for place, gap in enumerate(gaps)]
-
-
-def evidence_of(reference: Window, current: Window) -> Evidence:
-    return Evidence(
-        whole_reference=reference,
-        reference=reference,
-        weekdays_matched=True,
-        current=current,
-        logged=(),
-        judged=(),
-        judged_before=(),
-        judged_after=(),
-        labelled=(),
-        days={},
-        days_before={},
-    )
 
 
 def alarm_share(nights: NDArray[np.float64], bounds: NDArray[np.float64]) -> float:

@@ -190,8 +190,8 @@ def test_labels_tell_of_the_model_and_the_days_of_their_tickets(world: Any) -> N
     for request in label_queue.claim(world.engine, "ada", at=later, count=99):
         label_queue.answer(world.engine, request.item_id, contact_type="refund", labeler="ada", at=later)
     first, second = (period_of(FIRST + timedelta(days=day), 7) for day in (6, 13))
-    assert len(read_labelled(world.engine, *first, clock="suggested")) == 20
-    assert read_labelled(world.engine, *second, clock="suggested") == []
+    assert len(read_labelled(world.engine, *first)) == 20
+    assert read_labelled(world.engine, *second) == []
 
 
 def test_holidays_raise_no_alarm(world: Any) -> None:
@@ -232,7 +232,7 @@ def test_labels_of_a_week_are_told_also_where_a_day_brings_tickets_enough(world:
     """A night's labels are answered after it: those of tickets of a window of one day would never be there."""
     world.arrive(1400, day=FIRST, days=14, seed=16)
     answered = NIGHT - timedelta(days=1)
-    period = read_period(world.engine, *period_of(answered, 13), clock="suggested", size=260, seed=0)
+    period = read_period(world.engine, *period_of(answered, 13), size=260, seed=0)
     asked = [
         LabelRequest(ticket=one.ticket, suggestion=one.suggestion, share="random", priority=1.0)
         for one in period.logged
@@ -346,26 +346,16 @@ def test_feedback_is_read_with_how_sure_the_model_was_and_how_much_was_rewritten
         edit_distance=0.25,
     )
     record_feedback(world.engine, given)
-    judged = read_judged(world.engine, *period_of(FIRST, 1), clock="suggested")
+    judged = read_judged(world.engine, *period_of(FIRST, 1))
     assert {item.band for item in judged} == {"medium"}
     assert editing(judged) == [0.25]
-
-
-def test_replayed_history_is_dated_by_when_tickets_were_opened(world: Any) -> None:
-    world.arrive(300, day=FIRST, days=14, seed=7)
-    later = FIRST + timedelta(days=13)
-    start, end = period_of(later, 7)
-    opened = read_period(world.engine, start, end, clock="opened", size=1000, seed=0)
-    suggested = read_period(world.engine, start, end, clock="suggested", size=1000, seed=0)
-    assert opened.tickets == suggested.tickets == 150
-    assert [item.ticket.ticket_id for item in opened.logged] == [item.ticket.ticket_id for item in suggested.logged]
 
 
 def test_a_sample_of_a_period_is_the_same_each_time_and_counts_all_tickets(world: Any) -> None:
     world.arrive(300, day=FIRST, days=7, seed=8)
     start, end = period_of(FIRST + timedelta(days=6), 7)
-    first, second = (read_period(world.engine, start, end, clock="suggested", size=50, seed=1) for _ in range(2))
-    other = read_period(world.engine, start, end, clock="suggested", size=50, seed=2)
+    first, second = (read_period(world.engine, start, end, size=50, seed=1) for _ in range(2))
+    other = read_period(world.engine, start, end, size=50, seed=2)
     assert first.tickets == 300
     assert len(first.logged) == 50
     assert first == second != other

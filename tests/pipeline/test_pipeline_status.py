@@ -15,10 +15,11 @@ import pytest
 
 from pipeline.importing import import_files
 from pipeline.nightly import run_pipeline
-from pipeline.steps import run_step, silent
+from pipeline.steps import run_step
 from pipeline.upkeep.status import CORE, StepStatus, _files, lock_holder, pipeline_status
 from tickets.errors import InputError
 from tickets.manifests import Manifest, record_state, write_manifest
+from tickets.progress import silent
 from tickets.tables import SPLITS
 from tickets.workspace import Workspace
 

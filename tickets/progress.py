@@ -1,0 +1,12 @@
+"""What long work says while it runs, to whoever started it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Report = Callable[[str], None]  # one line
+Progress = Callable[[int, int, float], None]  # steps done, of how many, and the loss
+
+
+def silent(_line: str) -> None:
+    """The report that nobody reads."""
