@@ -134,7 +134,7 @@ class Reader:
 
 def simulated(quick: bool) -> Watched:
     """The simulated company: a steady stream, and its own events at full strength."""
-    start, learned_days, quiet_days, daily = dt.date(2026, 1, 5), *((14, 56, 50) if quick else (28, 70, 150))
+    start, learned_days, quiet_days, daily = dt.date(2026, 1, 5), *((14, 56, 50) if quick else (14, 63, 500))
     history = _simulated(start, learned_days + quiet_days, daily)
     cut = dt.datetime.combine(start + dt.timedelta(days=learned_days), dt.time(), dt.UTC)
     reader, quiet = _learned([row for row in history if row[0].created_at < cut], history, cut)

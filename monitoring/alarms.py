@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from monitoring.detectors.attributes import NAME as ATTRIBUTES
+from monitoring.detectors.attributes import SURE
 from monitoring.policy import Limits
-from tickets.limit_log import DetectorLimits
+from tickets.limit_log import DetectorLimits, part_of
 from tickets.monitor_log import Alarm, DetectorResult, Severity
 
 AGENTS = "feedback."  # detectors of what agents already feel
@@ -42,6 +44,7 @@ SIGNS: Mapping[str, Sign] = {
     "text.unseen_words": Sign(
         "tickets", "Customers use more words that are new", "Customers use fewer words that are new"
     ),
+    "text.words": Sign("tickets", "Words come up that hardly anybody used", "Words are gone that many used"),
     "predictions.types": Sign("tickets", "The mix of predicted contact types changed"),
     "attributes": Sign("tickets", "Attributes of tickets changed"),
     "text.language": Sign("tickets", "The mix of languages changed"),
@@ -64,17 +67,39 @@ def judge(
 
     Drifted is what passes three tests: its p-value after Holm's correction, the limit that A/A replays gave it
     (monitoring/limits.py), and the least effect that matters. Where `calibrated` gives a detector its limit, the
-    p-value is held at the level that persistence allows for; elsewhere at `family_wise`.
+    p-value is held at the level that persistence allows for; elsewhere at `family_wise`. Attributes have limits each:
+    a city changes every week, a plan hardly ever.
     """
+    results = [_farthest(result, calibrated) for result in results]
     adjusted = holm({r.detector: r.p_value for r in results if r.status != "unknown" and r.p_value is not None})
     return [_judged(result, adjusted.get(result.detector), limits, calibrated) for result in results]
+
+
+def _farthest(result: DetectorResult, calibrated: DetectorLimits | None) -> DetectorResult:
+    """Of the attributes that surely changed, the one farthest beyond its own limit speaks for all."""
+    if result.detector != ATTRIBUTES or calibrated is None or result.statistic is None:
+        return result
+    tests, moved = result.details["tests"], result.details["moved"]
+    sure = [row for row in moved if row["p_value"] * tests <= SURE]
+    if not sure:
+        return result
+    limits = calibrated.limits
+    first = max(sure, key=lambda row: row["effect"] - limits.get(part_of(ATTRIBUTES, row["name"]), 0.0))
+    details = {**result.details, "moved": [first, *(row for row in moved if row is not first)]}
+    return replace(result, statistic=first["effect"], p_value=min(1.0, first["p_value"] * tests), details=details)
+
+
+def _limit_of(result: DetectorResult) -> str:
+    """The name of the limit that counts: of attributes that of the one which speaks for all."""
+    moved = result.details.get("moved") if result.detector == ATTRIBUTES else None
+    return part_of(ATTRIBUTES, moved[0]["name"]) if moved else result.detector
 
 
 def _judged(
     result: DetectorResult, p_value: float | None, limits: Limits, calibrated: DetectorLimits | None
 ) -> DetectorResult:
     least = limits.least_effects.get(result.detector, 0.0)
-    quiet = calibrated.limits.get(result.detector) if calibrated else None
+    quiet = calibrated.limits.get(_limit_of(result)) if calibrated else None
     limit = least if quiet is None else max(least, quiet)
     if p_value is None or result.statistic is None:
         return replace(result, limit=limit)
@@ -188,6 +213,8 @@ def _headline(result: DetectorResult) -> str:
 def _fell(details: Mapping[str, Any]) -> bool:
     match details:
         case {"share": {"reference": before, "current": now}} | {"mean": {"reference": before, "current": now}}:
+            return bool(now < before)
+        case {"words": int(), "moved": [{"reference": before, "current": now}, *_]}:
             return bool(now < before)
         case {"expected": before, "tickets": now}:
             return bool(now < before)

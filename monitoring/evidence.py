@@ -24,6 +24,7 @@ from monitoring.detectors import (
     predictions,
     text,
     volume,
+    words,
 )
 from monitoring.performance import (
     Judged,
@@ -114,6 +115,7 @@ def compare_windows(evidence: Evidence, policy: Policy) -> list[DetectorResult]:
         text.length(before.texts, now.texts, least=least),
         text.language(before.languages, now.languages, least=least),
         text.unseen_words(before.texts, now.texts, seed=policy.seed, least=least),
+        words.word_shares(before.texts, now.texts, least=least),
         attributes.attribute_drift(before.attributes, now.attributes, least=least),
     ]
 

@@ -61,7 +61,7 @@ def explain(
     rows = np.zeros(0, np.int64) if scores is None else _telling(scores)
     types = _contact_types(rows, reference, current)
     words = distinctive_words([current.texts[row] for row in rows.tolist()], reference.texts)
-    new = [str(word) for word in result.details.get("new", ())] if result.detector == "text.unseen_words" else []
+    new = _words_of(result)
     examples = [current.ticket_ids[row] for row in rows[:EXAMPLES].tolist()]
     return Explanation(
         contact_types=types,
@@ -69,6 +69,15 @@ def explain(
         examples=list(result.details.get("examples", ())) or examples,
         recommends=recommend(result, types, results),
     )
+
+
+def _words_of(result: DetectorResult) -> list[str]:
+    """The words that a detector of words names itself."""
+    if result.detector == "text.unseen_words":
+        return [str(word) for word in result.details.get("new", ())]
+    if result.detector == "text.words":
+        return [row["name"] for row in result.details.get("moved", ()) if row["current"] > row["reference"]]
+    return []
 
 
 def _telling(scores: Doubles) -> NDArray[np.int64]:
@@ -103,6 +112,9 @@ def _scores(result: DetectorResult, reference: Window, current: Window, overridd
             scores = _grew(details, current.languages)
         case "text.length":
             scores = _length(details, current)
+        case "text.words":
+            grown = set(_words_of(result))
+            scores = np.array([bool(grown & set(words_of(text))) for text in current.texts], dtype=np.float64)
         case "text.unseen_words":
             scores = _unseen(details, reference, current)
         case "attributes":

@@ -21,12 +21,13 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from monitoring.current import Reads
+from monitoring.detectors.attributes import NAME as ATTRIBUTES
 from monitoring.evidence import Evidence, compare_windows
 from monitoring.policy import Limits, Policy
 from monitoring.quiet_history import enough_of, quiet_days, quiet_history
 from monitoring.quiet_nights import LARGEST, Shape, days_of, draw_nights, shape_of
 from monitoring.windows import Window
-from tickets.limit_log import DetectorLimits, find_limits, record_limits
+from tickets.limit_log import DetectorLimits, find_limits, part_of, record_limits
 from tickets.monitor_log import DetectorResult
 
 Look = Callable[[Window, Window], Sequence[DetectorResult]]
@@ -123,7 +124,7 @@ def calibrate(history: Window, look: Look, shape: Shape, policy: Policy) -> Dete
     replays = []
     for number in range(policy.limits.replays):
         nights = draw_nights(history, shape, largest=policy.sample, in_order=number % 2 == 0, seed=policy.seed + number)
-        replays.append([{r.detector: r.statistic for r in look(*pair) if r.statistic is not None} for pair in nights])
+        replays.append([_statistics(look(*pair)) for pair in nights])
     every = [night for nights in replays for night in nights]
     names = [
         name
@@ -142,6 +143,17 @@ def calibrate(history: Window, look: Look, shape: Shape, policy: Policy) -> Dete
         history_tickets=len(history),
         seconds=round(time.perf_counter() - clock, 3),
     )
+
+
+def _statistics(results: Sequence[DetectorResult]) -> dict[str, float]:
+    """By name; of a detector that looks at attributes one by one, those of the attributes."""
+    found: dict[str, float] = {}
+    for result in results:
+        if result.detector == ATTRIBUTES:
+            found |= {part_of(ATTRIBUTES, row["name"]): row["effect"] for row in result.details.get("moved", ())}
+        elif result.statistic is not None:
+            found[result.detector] = result.statistic
+    return found
 
 
 def limits_from(statistics: NDArray[np.float64], limits: Limits) -> tuple[NDArray[np.float64], float]:

@@ -19,6 +19,7 @@ LEAST_EFFECTS: Mapping[str, float] = {
     "text.length": 0.08,
     "text.language": 0.05,
     "text.unseen_words": 0.08,
+    "text.words": 0.20,  # Cohen's h; a word that nobody used and that one ticket in a hundred uses now
     "attributes": 0.08,
     "feedback.acceptance": 0.03,  # drop of a share
     "feedback.override": 0.03,  # rise of a share

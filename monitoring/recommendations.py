@@ -7,11 +7,12 @@ from typing import Any
 
 from monitoring.detectors.confidence import ABSTAINED, OUT_OF_SCOPE
 from monitoring.detectors.text import UNSEEN
+from monitoring.detectors.words import NAME as WORDS
 from tickets.monitor_log import DetectorResult
 
 _LABEL = "Label the tickets that the queue asks about, then retrain."
 _THEMES = "Look at the new themes: a contact type may be missing."
-_NEW = frozenset({OUT_OF_SCOPE, ABSTAINED, UNSEEN})  # that drift when people write about something new
+_NEW = frozenset({OUT_OF_SCOPE, ABSTAINED, UNSEEN, WORDS})  # that drift when people write about something new
 
 
 def recommend(result: DetectorResult, contact_types: Sequence[str], night: Sequence[DetectorResult] = ()) -> list[str]:

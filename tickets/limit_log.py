@@ -13,7 +13,8 @@ from tickets.database import detector_limits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorLimits:
-    """`limits` maps detectors to the statistic that drift begins at; `p_limit` is the level for a night's p-values.
+    """`limits` maps detectors, and attributes as `part_of` names them, to the statistic that drift begins at; `p_limit`
+    is the level for a night's p-values.
 
     `knobs` tells what else they depend on: limits made with other knobs are of no use.
     """
@@ -29,6 +30,11 @@ class DetectorLimits:
     history_days: int
     history_tickets: int
     seconds: float
+
+
+def part_of(detector: str, part: str) -> str:
+    """The name of the limit of one attribute."""
+    return f"{detector}: {part}"
 
 
 def find_limits(

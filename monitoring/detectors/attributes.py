@@ -16,7 +16,7 @@ from tickets.records import AttributeValue
 
 NAME = "attributes"
 MISSING = "(missing)"
-_SURE = 0.0005  # a corrected p-value that passes a further correction over the night's detectors at 1 %
+SURE = 0.0005  # a corrected p-value that passes a further correction over the night's detectors at 1 %
 _NUMBERS_NEEDED = 20  # values in both windows; with fewer, only whether the value is there is compared
 
 
@@ -58,11 +58,12 @@ def attribute_drift(
     # The surest change may be a trifle that every ticket shows; it must not hide a large one that is sure as well.
     # Whichever is chosen, its p-value times the number of tests holds the promised rate of false calls.
     ranked = sorted(changes, key=lambda change: (change.p_value, -change.effect))
-    sure = [change for change in ranked if change.p_value * len(changes) <= _SURE]
+    sure = [change for change in ranked if change.p_value * len(changes) <= SURE]
     ranked = sorted(sure, key=lambda change: -change.effect) + ranked[len(sure) :]
+    details["tests"] = len(changes)
     details["moved"] = [
         {"name": change.attribute, "effect": change.effect, "p_value": change.p_value, **change.what}
-        for change in ranked[:5]
+        for change in ranked
     ]
     return seen(NAME, ranked[0].effect, min(1.0, ranked[0].p_value * len(changes)), details)
 

@@ -11,6 +11,7 @@ DETECTORS: Mapping[str, str] = {
     "feedback.edit_distance": "What agents change in templates",
     "accuracy.estimate": "Estimated accuracy",
     "text.unseen_words": "New words",
+    "text.words": "Words in use",
     "predictions.types": "Mix of contact types",
     "label_shift": "Mix of contact types, corrected for mistakes",
     "attributes": "Ticket attributes",

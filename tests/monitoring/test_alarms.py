@@ -13,6 +13,7 @@ import pytest
 from models.release import Release
 from monitoring.alarms import holm, judge, raise_alarms, recovered
 from monitoring.current import Logged, Period, look_at
+from monitoring.detectors.attributes import attribute_drift
 from monitoring.evidence import Evidence, detect
 from monitoring.policy import Limits, Policy
 from monitoring.windows import Window
@@ -61,6 +62,21 @@ def test_what_quiet_nights_reach_is_no_drift_however_small_its_p_value() -> None
     assert (b.status, b.limit) == ("drifted", 0.15)
     assert a.details["quiet_limit"] == 0.3
     assert a.details["least_effect"] == 0.1
+
+
+def test_each_attribute_is_held_at_a_limit_of_its_own() -> None:
+    rng = np.random.default_rng(2)
+    before = [{"city": str(rng.choice(["Oslo", "Faro"])), "plan": "basic"} for _ in range(400)]
+    now = [
+        {"city": "Oslo" if rng.random() < 0.9 else "Faro", "plan": str(rng.choice(["basic"] * 9 + ["gold"]))}
+        for _ in range(400)
+    ]
+    seen = attribute_drift(before, now)
+    assert seen.details["moved"][0]["name"] == "city"  # the larger effect, and no news where cities come and go
+    (unsteady,) = judge([seen], LIMITS, made({"attributes: city": 0.6, "attributes: plan": 0.1}))
+    assert (unsteady.status, unsteady.details["moved"][0]["name"], unsteady.limit) == ("drifted", "plan", 0.1)
+    (quiet,) = judge([seen], LIMITS, made({"attributes: city": 0.6, "attributes: plan": 0.5}))
+    assert quiet.status == "ok"
 
 
 def test_a_trifle_beyond_its_quiet_limit_stays_a_trifle() -> None:

@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monitoring.detectors import attributes, confidence, domain_classifier, feedback, mmd, predictions, text, volume
+from monitoring.detectors import (
+    attributes,
+    confidence,
+    domain_classifier,
+    feedback,
+    mmd,
+    predictions,
+    text,
+    volume,
+    words,
+)
 from tickets.monitor_log import DetectorResult
 from tickets.records import AttributeValue
 
@@ -87,6 +97,7 @@ DETECTORS: dict[str, tuple[Callable[..., DetectorResult], Callable[..., object],
     "text.length": (text.length, texts, 0.6),
     "text.language": (text.language, types, 0.1),
     "text.unseen_words": (text.unseen_words, texts, 0.3),
+    "text.words": (words.word_shares, texts, 0.3),
     "attributes": (attributes.attribute_drift, ticket_attributes, 0.15),
     "feedback.acceptance": (feedback.acceptance, judged, 0.15),
     "feedback.override": (feedback.override, flags, 0.15),
@@ -186,6 +197,17 @@ def test_words_nobody_used_before_are_listed_when_several_tickets_use_them() -> 
     result = text.unseen_words(texts(rng, 300), once)
     assert {"zzyzx", "quuxly", "frobnic"} <= set(result.details["new"])
     assert "onlyonce" not in result.details["new"]
+
+
+def test_a_word_that_one_ticket_in_thirty_begins_to_use_is_seen_and_one_that_is_gone_too() -> None:
+    rng = np.random.default_rng(5)
+    before, after = texts(rng, 1000), texts(rng, 500)
+    spoken = [f"{text} scooter" if place % 30 == 0 else text for place, text in enumerate(after)]
+    came, gone = words.word_shares(before, spoken), words.word_shares(spoken, before)
+    for result, share in ((came, "current"), (gone, "reference")):
+        assert result.p_value is not None and result.p_value < 1e-4
+        assert result.details["moved"][0]["name"] == "scooter"
+        assert result.details["moved"][0][share] == pytest.approx(1 / 30, abs=0.002)
 
 
 def test_tickets_without_words_are_left_out() -> None:

@@ -12,6 +12,7 @@ from models.release import Release
 from monitoring.detectors.attributes import attribute_drift
 from monitoring.detectors.predictions import predicted_types
 from monitoring.detectors.text import language, unseen_words
+from monitoring.detectors.words import word_shares
 from monitoring.distinctive_words import distinctive_words
 from monitoring.explanations import explain
 from monitoring.windows import Window, read_reference
@@ -47,6 +48,7 @@ def drifted(name: str, details: dict[str, object] | None = None) -> DetectorResu
 SEES: dict[str, Callable[[Window, Window], DetectorResult]] = {
     "predictions.types": lambda a, b: predicted_types(a.predicted, b.predicted),
     "text.unseen_words": lambda a, b: unseen_words(a.texts, b.texts),
+    "text.words": lambda a, b: word_shares(a.texts, b.texts),
     "text.language": lambda a, b: language(a.languages, b.languages),
     "attributes": lambda a, b: attribute_drift(a.attributes, b.attributes),
     "confidence.out_of_scope": lambda _a, _b: drifted("confidence.out_of_scope"),
