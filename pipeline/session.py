@@ -225,6 +225,14 @@ def java_version(java_home: str | None = None) -> int:
     return major
 
 
+def _java_gone(error: Exception) -> bool:
+    """Py4J lets a plain ConnectionRefusedError through (databases and web clients have errors of their own), and where
+    an answer breaks off it says what was called and nothing of what came back."""
+    told = f"{type(error).__name__} {error}"
+    broken_off = told.startswith("Py4JError An error occurred while calling") and "\n" not in told.strip()
+    return isinstance(error, ConnectionError) or broken_off or any(sign in told for sign in _JAVA_GONE)
+
+
 @contextlib.contextmanager
 def machine_limits(place: Path) -> Iterator[None]:
     """Tell a full disk or full memory, wherever below it was met (Java, a worker, here), as one MachineError."""
@@ -242,8 +250,7 @@ def machine_limits(place: Path) -> Iterator[None]:
             raise MachineError(
                 "Spark ran out of memory.", hint="Give it more (TRIAGE_SPARK__MEMORY) and run again."
             ) from error
-        # Py4J lets a plain ConnectionRefusedError through; databases and web clients have errors of their own.
-        if isinstance(error, ConnectionError) or any(sign in f"{type(error).__name__} {text}" for sign in _JAVA_GONE):
+        if _java_gone(error):
             raise MachineError(
                 "Spark's Java process has gone away.",
                 hint="Often the system stopped it for want of memory. Nothing was lost; run again.",

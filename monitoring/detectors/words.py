@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import fisher_exact
+from scipy.stats import hypergeom
 
 from monitoring.detectors.sample import LEAST, seen, too_small, unknown
 from monitoring.detectors.text import words_of
@@ -37,7 +37,7 @@ def word_shares(reference: Sequence[str], current: Sequence[str], *, least: int 
     sizes = np.array([len(reference), len(current)], dtype=np.float64)
     moved = np.abs(np.diff(2 * np.arcsin(np.sqrt((used + 0.375) / (sizes + 0.75))), axis=1)[:, 0])
     order = np.argsort(-moved, kind="stable")[:_TESTED]
-    p_value = min(_fisher(used[place], sizes) for place in order) * len(words)
+    p_value = float(_fisher(used[order], sizes).min()) * len(words)
     shares = used / sizes
     details["moved"] = [
         {"name": words[place], "reference": float(shares[place, 0]), "current": float(shares[place, 1])}
@@ -51,5 +51,9 @@ def _tickets_using(texts: Sequence[str]) -> Counter[str]:
     return Counter(word for text in texts for word in set(words_of(text)))
 
 
-def _fisher(used: NDArray[np.float64], sizes: NDArray[np.float64]) -> float:
-    return float(fisher_exact(np.stack([used, sizes - used]).astype(np.int64)).pvalue)
+def _fisher(used: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(k, 2) tickets that use each word, (2,) tickets -> (k,) p-values, either way: twice the smaller tail."""
+    drawn = (sizes.sum(), used.sum(axis=1), sizes[1])
+    tails = np.minimum(hypergeom.sf(used[:, 1] - 1, *drawn), hypergeom.cdf(used[:, 1], *drawn))
+    doubled: NDArray[np.float64] = np.minimum(2 * tails, 1.0)
+    return doubled

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyspark
 import pytest
-from py4j.protocol import Py4JNetworkError
+from py4j.protocol import Py4JError, Py4JNetworkError
 
 from pipeline.session import java_version, machine_limits
 from tickets.errors import MachineError
@@ -71,6 +71,7 @@ def test_an_old_java_is_named(tmp_path: Path, said: str, expected: str) -> None:
         (RuntimeError("java.io.IOException: No space left on device\n\tat org.apache.spark"), "the disk of .* is full"),
         (RuntimeError("java.lang.OutOfMemoryError: Java heap space"), "out of memory"),
         (Py4JNetworkError("Answer from Java side is empty"), "Java process has gone away"),
+        (Py4JError("An error occurred while calling o854.add"), "Java process has gone away"),
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "Java process has gone away"),
     ],
 )
