@@ -65,9 +65,9 @@ FIXED_INTERVAL = ReplayPolicy(
 )
 ALARM_DRIVEN = ReplayPolicy(
     name="alarm-driven",
-    told="when monitoring alarms and there is enough to learn from; 8 labels a night",
+    told="when monitoring alarms and there is enough to learn from; 12 labels a night",
     labelled="what the queue asks",
-    night=replace(_NIGHT, label_budget=8, retrain_on_alarm=True, labels_to_learn_from=150, retrain_after_days=90),
+    night=replace(_NIGHT, label_budget=12, retrain_on_alarm=True, labels_to_learn_from=150, retrain_after_days=90),
     nights_every=1,
 )
 ALL_LABELS = ReplayPolicy(
