@@ -52,11 +52,13 @@ _RENAMED = {
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """`quiet` is in order of time; `shifts` holds tickets of which a share is mixed into nights to see who notices."""
+    """`quiet` is in order of time; `shifts` holds tickets of which a share is mixed into nights to see who notices, and
+    `changes` what really came later, whole nights of it."""
 
     name: str
     quiet: Window
     shifts: Mapping[str, Window]
+    changes: Mapping[str, Window]
     reference_days: int  # of a validation period in it
 
 
@@ -150,7 +152,7 @@ def simulated(quick: bool) -> Watched:
     foreign = [row for row, language in enumerate(quiet.languages) if language != "en"]
     shifts["language_mix"] = quiet.take(np.array(foreign, dtype=np.int64))
     shifts["one_attribute"] = _with_attribute(quiet, "city", "Newtown")
-    return Watched("simulator", quiet, shifts, 28)
+    return Watched("simulator", quiet, shifts, {}, 28)
 
 
 def complaints(quick: bool) -> Watched:
@@ -166,12 +168,9 @@ def complaints(quick: bool) -> Watched:
     many = 400 if quick else 1200
     later = [row for row in rows if row[0].created_at.year == 2023][:many]
     skewed = [row for row in _complaints("complaints-skewed.csv.gz") if row[0].created_at.year < 2020][:many]
-    shifts = {
-        "period_2023": reader.read(later),
-        "skewed_file": reader.read(skewed),
-        "one_attribute": _with_attribute(quiet, "state", "(new)"),
-    }
-    return Watched("cfpb", quiet, shifts, 56)
+    shifts = {"one_attribute": _with_attribute(quiet, "state", "(new)")}
+    changes = {"period_2023": reader.read(later), "skewed_file": reader.read(skewed)}
+    return Watched("cfpb", quiet, shifts, changes, 56)
 
 
 def _learned(learned: Labelled, history: Labelled, cut: dt.datetime) -> tuple[Reader, Window]:

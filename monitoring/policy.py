@@ -36,7 +36,7 @@ class Limits:
     # Chance of an alarm on a quiet night, of any detector, persistence counted (monitoring/limits.py).
     # Where there are no limits from replays: chance of any false call on such a night, before persistence (Holm 1979).
     family_wise: float = 0.01
-    replays: int = 100  # quiet nights that the limits come from, each with those before it; 0: p-values alone
+    replays: int = 200  # quiet nights that the limits come from, each with those before it; 0: p-values alone
     least_effects: Mapping[str, float] = field(default_factory=lambda: dict(LEAST_EFFECTS))
     persist: int = 2  # an alarm needs drift in `persist` of the last `of` nights, tonight among them
     of: int = 3

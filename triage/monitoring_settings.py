@@ -20,7 +20,7 @@ class MonitoringSettings(BaseModel):
     )
     alarm_persist: int = Field(default=2, ge=1, le=3, description="Of the last three nights that must drift to alarm.")
     alarm_replays: int = Field(
-        default=100, ge=0, description="Quiet nights that limits come from; 0 goes by p-values alone."
+        default=200, ge=0, description="Quiet nights that limits come from; 0 goes by p-values alone."
     )
     label_budget: int = Field(default=50, ge=0, description="Labels asked a night; 0 asks none.")
     unsure_share: float = Field(default=0.5, ge=0, le=1, description="Of these labels: tickets the model is unsure of.")

@@ -50,7 +50,7 @@ _NIGHT = Policy(
     sample=500,
     evidently=False,
     look_for_themes=False,
-    limits=Limits(family_wise=0.05),
+    limits=Limits(family_wise=0.05, replays=100),
     label_budget=0,
     retrain_on_alarm=False,
     retrain_after_labels=0,
