@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,7 +76,9 @@ def frozen_rung(data: TrainingData, embed: Embed) -> Learn:
             return _judge(data.index, lambda unseen: _always(leaves[0], len(unseen), len(data.index.leaves)))
         classifier = LogisticRegression(C=INVERSE_PENALTY, max_iter=300, random_state=seed)
         known_vectors = vectors(inputs.texts)
-        with threadpool_limits(limits=1):  # threads that wait for each other cost more than these products take
+        # Threads that wait for each other cost more than these products take.
+        with threadpool_limits(limits=1), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The number of unique classes")  # the smallest sizes of a curve
             classifier.fit(known_vectors, leaves)
 
         def answer(unseen: TicketArrays) -> NDArray[np.float32]:
