@@ -1,0 +1,63 @@
+"""The site is built without a warning, and nothing in it comes from another host."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ROOT
+
+# What a browser fetches by itself: scripts, styles, pictures, frames, fonts. A link that is clicked may lead elsewhere.
+_FETCHED = re.compile(r"<(?:script|img|iframe|source|audio|video|embed)\b[^>]*?\bsrc=[\"']?((?:https?:)?//[^\"'\s>]+)")
+_LINKED = re.compile(r"<link\b[^>]*?\bhref=[\"']?((?:https?:)?//[^\"'\s>]+)")
+_IN_STYLE = re.compile(r"(?:url\(|@import)\s*[\"']?((?:https?:)?//[^\"')\s]+)")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder
+
+
+def test_every_page_is_built_and_can_be_searched(site: Path) -> None:
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = page.relative_to(ROOT / "docs").with_suffix("")
+        built = site / name / "index.html" if name.name != "index" else site / name.with_suffix(".html")
+        assert built.is_file()
+    assert "contact type" in (site / "search" / "search_index.json").read_text(encoding="utf-8")
+
+
+def test_nothing_is_fetched_from_another_host(site: Path) -> None:
+    for path in site.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert _FETCHED.findall(text) + _LINKED.findall(text) == [], path
+    for path in site.rglob("*.css"):
+        assert _IN_STYLE.findall(path.read_text(encoding="utf-8")) == [], path
+
+
+def test_links_out_of_the_documentation_are_told_as_paths(site: Path) -> None:
+    operations = (site / "operations" / "index.html").read_text(encoding="utf-8")
+    assert "deploy/prometheus/alerts.yaml" in operations
+    assert "href=\"../../deploy" not in operations
+    assert re.search(r'href="[^"]*reference/settings/"', operations)
+
+
+def test_a_block_behind_a_comment_is_a_block_on_the_site(site: Path) -> None:
+    from markdown import markdown
+
+    text = "Text.\n\n<!-- run -->\n```sh\ntriage doctor\n```\n"
+    assert "<code" in markdown(text, extensions=["pymdownx.superfences"])
