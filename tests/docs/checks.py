@@ -8,18 +8,25 @@ import importlib.util
 import json
 import re
 import subprocess
+import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 
 import yaml
 
 from tests.docs.command_lines import triage_calls, what_is_wrong
 from tests.docs.pages import INDENTED, Block, Page
+from tickets.changes_file import changes_from_toml
+from tickets.dataset import load_dataset
+from tickets.errors import TriageError
 
 PACKAGES = frozenset({"tickets", "pipeline", "models", "service", "monitoring", "triage"})
 SHELLS = frozenset({"sh", "bash", "console"})
-UNREAD = frozenset({"text", "html", "hcl", "ini", "sql", "promql", "diff", "markdown", "jinja", "javascript", "mermaid"})
+UNREAD = frozenset(
+    {"text", "html", "hcl", "ini", "sql", "promql", "diff", "markdown", "jinja", "javascript", "mermaid"}
+)
 STEERS = re.compile(r"run|output|file: \S+|not run: \S.*")
 _SETTING = re.compile(r"\bTRIAGE_[A-Z]+__[A-Z_]*[A-Z](?!\w|\*)")  # those of a group; NAME stands for any helpdesk
 _COMMAND = re.compile(r"^(\$ |triage |python |make |curl |docker |kubectl |export )", re.MULTILINE)
@@ -121,11 +128,25 @@ def _all_lines_are_json(text: str) -> bool:
 
 
 def _toml(text: str) -> list[str]:
+    """A whole dataset.toml and a file of changes are read by what reads them in the product, too."""
     try:
-        tomllib.loads(text)
+        data = tomllib.loads(text)
+        if {"name", "format", "ticket"} <= data.keys():
+            _load_dataset(text)
+        elif "change" in data:
+            changes_from_toml(data, text=text)
     except tomllib.TOMLDecodeError as error:
         return [f"TOML cannot be read: {error}."]
+    except TriageError as error:
+        return [str(error)]
     return []
+
+
+def _load_dataset(text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "dataset.toml"
+        path.write_text(text, encoding="utf-8")
+        load_dataset(path)
 
 
 def _yaml(text: str) -> list[str]:

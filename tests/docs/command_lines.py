@@ -13,7 +13,9 @@ import typer.main
 _PUNCTUATION = ";&|()<>"
 _SETTING = re.compile(r"^[A-Za-z_]\w*=")
 # What runs another command: in its arguments `triage` is a command only where a command of ours follows.
-_WRAPPERS = frozenset({"sudo", "env", "time", "nohup", "exec", "docker", "kubectl", "torchrun", "timeout", "systemd-run"})
+_WRAPPERS = frozenset(
+    {"sudo", "env", "time", "nohup", "exec", "docker", "kubectl", "torchrun", "timeout", "systemd-run"}
+)
 _HEREDOC = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
 _STAND_INS = {"YYYY-MM-DD": "2026-01-01"}  # what a page writes where a reader puts something of theirs
 

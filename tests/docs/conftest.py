@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.service.conftest import trained as trained  # the service's small release serves here too
+from tests.service.conftest import trained  # noqa: F401  # the service's small release serves here too
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -1,8 +1,9 @@
 """A page of the documentation as the tests read it: its blocks of code, what steers them, its links and its anchors.
 
-A block says its language. An HTML comment on the line before it steers it: `<!-- run -->` executes it, `<!-- output -->`
-shows what the block before printed, `<!-- file: NAME -->` is written to NAME before later blocks run, `<!-- not run:
-REASON -->` says why nobody executes it. `<!-- starts from: history -->` at the top of a page names what it begins with.
+A block says its language. An HTML comment on the line before it steers it: `<!-- run -->` executes it,
+`<!-- output -->` shows what the block before printed, `<!-- file: NAME -->` writes it to NAME before later blocks run,
+`<!-- not run: REASON -->` says why nobody executes it. `<!-- starts from: history -->` at the top of a page names what
+the page begins with.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,}) *(?P<language>[\w+-]
 _COMMENT = re.compile(r"^\s*<!-- *(.*?) *-->\s*$")
 _STARTS_FROM = re.compile(r"^<!-- starts from: *(.*?) *-->\s*$", re.MULTILINE)
 _ITEM = re.compile(r"^\s*([-*+]|\d+[.)]) ")
-_LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(\s*<?([^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)>?(?:\s+[\"'][^\"']*[\"'])?\s*\)")
+_LINK = re.compile(
+    r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(\s*<?([^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)>?(?:\s+[\"'][^\"']*[\"'])?\s*\)"
+)
 _DEFINED = re.compile(r"^ {0,3}\[[^\]]+\]:\s*(\S+)", re.MULTILINE)
 _HTML_LINK = re.compile(r"<(?:a|img|source)\b[^>]*?\b(?:href|src)=[\"']([^\"']+)")
 _HTML_ANCHOR = re.compile(r"<[^>]+\b(?:id|name)=[\"']([^\"']+)")

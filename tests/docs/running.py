@@ -1,4 +1,4 @@
-"""Runs the blocks of a page that ask for it: for real, in their order, in one folder, each going on from the one before.
+"""Runs the blocks of a page that ask for it: for real, in one folder, each going on from the one before.
 
 A block is a process of its own that begins with the variables and the folder the block before left, so `export` and
 `cd` last, and that ends at the first command that fails. What it leaves running is ended after the page.
@@ -26,7 +26,7 @@ _KEPT_LINES = 30  # of what a failing block said
 _PASSED_ON = ("JAVA_HOME", "LD_LIBRARY_PATH", "TMPDIR")
 
 
-class BlockFailed(AssertionError):
+class BlockError(AssertionError):
     """A block ended with an error, or did not print what the page shows."""
 
 
@@ -45,7 +45,7 @@ class Running:
 
 
 def run_page(page: Page, folder: Path) -> int:
-    """Run every block that asks for it and look at what is shown beside them; how many ran. Raises BlockFailed."""
+    """Run every block that asks for it and look at what is shown beside them; how many ran. Raises BlockError."""
     ran = 0
     with _under_way(folder) as running:
         for block in page.blocks():
@@ -105,7 +105,7 @@ def _run(block: Block, running: Running) -> str:
         said = printed.read().replace(running.address, ADDRESS)
     if code != 0:
         told = "\n".join(said.splitlines()[-_KEPT_LINES:])
-        raise BlockFailed(f"{block.place} ended with {code}:\n{block.text}\n--- it said:\n{told}")
+        raise BlockError(f"{block.place} ended with {code}:\n{block.text}\n--- it said:\n{told}")
     return said
 
 
@@ -137,7 +137,7 @@ def _environment(running: Running) -> dict[str, str]:
 
 def _compare(block: Block, said: str) -> None:
     if not shows(block.text, said):
-        raise BlockFailed(f"{block.place} shows\n{block.text}\n--- and the block before it said\n{said}")
+        raise BlockError(f"{block.place} shows\n{block.text}\n--- and the block before it said\n{said}")
 
 
 def _free_port() -> int:

@@ -34,6 +34,7 @@ def test_a_page_starts_from_something_that_there_is(page: Page) -> None:
     assert page.starts_from in STATES, f"{page.name} starts from {page.starts_from!r}; there is {', '.join(STATES)}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", by_name([page for page in PAGES if page.runs]))
 def test_the_blocks_of_a_page_do_what_the_page_says(page: Page, prepare: Prepare, tmp_path: Path) -> None:
     prepare(page.starts_from, tmp_path)

@@ -11,7 +11,7 @@ from tests.docs.checks import problems_of_block, problems_of_prose
 from tests.docs.command_lines import triage_calls
 from tests.docs.links import dead_links
 from tests.docs.pages import Page, anchor_of
-from tests.docs.running import BlockFailed, run_page, shows
+from tests.docs.running import BlockError, run_page, shows
 
 
 def page(*parts: str) -> Page:
@@ -50,6 +50,8 @@ def problems(language: str, text: str, steer: str = "") -> str:
         ("python", "print(", "Python cannot read it"),
         ("json", '{"a": 1,}', "JSON cannot be read"),
         ("toml", "a = ", "TOML cannot be read"),
+        ("toml", 'name = "x"\nformat = "csv"\n[ticket]\nbody = "b"\nbdy = "c"', "bdy"),
+        ("toml", '[[change]]\non = 2026-03-01\nfrom = "Fax"\nfrm = []', "frm"),
         ("yaml", "a: [", "YAML cannot be read"),
         ("", "triage serve", "does not name its language"),
         ("shell", "triage serve", "'shell' is not known"),
@@ -68,7 +70,7 @@ def test_what_is_wrong_in_a_block_is_told(language: str, text: str, told: str) -
         ("sh", "triage nightly --as-of YYYY-MM-DD"),
         ("sh", "triage labels import export.json"),
         ("sh", "cat > x.toml <<'END'\ntriage is not called here\nEND\ntriage doctor"),
-        ("sh", "curl -d '{\n  \"body\": \"it\"\n}' http://127.0.0.1:8000/v1/suggestions | triage-not-ours"),
+        ("sh", 'curl -d \'{\n  "body": "it"\n}\' http://127.0.0.1:8000/v1/suggestions | triage-not-ours'),
         ("console", "$ triage doctor\nJava 17 is there"),
         ("python", "from tickets import records\nfrom service.client import TriageClient\nimport anything.else_"),
         ("json", '{"a": 1}\n{"b": 2}'),
@@ -87,7 +89,9 @@ def test_a_comment_that_steers_nothing_is_told() -> None:
 
 
 def test_running_text_is_read_too() -> None:
-    said = problems_of_prose(page("Run `triage promte VERSION`, then `triage train --promote`; `triage keys` has more."))
+    said = problems_of_prose(
+        page("Run `triage promte VERSION`, then `triage train --promote`; `triage keys` has more.")
+    )
     assert len(said) == 1
     assert "promte" in said[0]
     assert "TRIAGE_LOG__LEVLE" in problems_of_prose(page("Set `TRIAGE_LOG__LEVLE`."))[0]
@@ -148,7 +152,7 @@ def test_a_page_runs_from_top_to_bottom_in_its_folder(tmp_path: Path) -> None:
     ],
 )
 def test_a_block_that_fails_or_prints_something_else_is_told(tmp_path: Path, block: str, told: str) -> None:
-    with pytest.raises(BlockFailed, match=told):
+    with pytest.raises(BlockError, match=told):
         run_page(page(block), tmp_path)
 
 

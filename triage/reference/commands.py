@@ -14,8 +14,8 @@ from triage.reference.markdown import code, joined, table
 
 _INTRODUCTION = """# Commands
 
-`triage COMMAND --help` says the same on the terminal. Every command takes `--help`; `triage --verbose COMMAND` logs to standard error what
-happens. Days are UTC. Settings are environment variables ([settings](settings.md))."""
+`triage COMMAND --help` says the same on the terminal. Every command takes `--help`; `triage --verbose COMMAND` logs
+to standard error what happens. Days are UTC. Settings are environment variables ([settings](settings.md))."""
 _WELL = "done"
 _READABLE = {"%Y-%m-%d": "YYYY-MM-DD", "%H:%M": "HH:MM", "<list[Path]>": "<path>", "<list[str]>": "<str>"}
 _ELSE = "anything else; also what `doctor` finds amiss, a failed check of `debug`, an alert that could not be sent"
@@ -48,7 +48,8 @@ def _section(path: str, command: Any, context: Any) -> Iterator[str]:
     usage = " ".join(piece for piece in command.collect_usage_pieces(context))
     yield inspect.cleandoc(command.help or "")
     yield f"```text\n{path} {usage}\n```"
-    arguments, options = [], []
+    arguments: list[tuple[str, str]] = []
+    options: list[tuple[str, str]] = []
     for parameter in command.params:
         record = parameter.get_help_record(context)
         if record is not None:

@@ -14,9 +14,10 @@ from triage.reference.markdown import code, joined, table
 
 _INTRODUCTION = """# HTTP
 
-Every address of the API, from the service's own OpenAPI description (`/openapi.json`; `/docs` shows it and tries requests). How to use them is in
-[the HTTP API](../http-api.md), who may in [security](../security.md#roles). Pages (`/console`, `/labels`, `/themes`, `/dashboard`) are for people
-and not described here. Errors are problem+json, the schema [Problem](#problem)."""
+Every address of the API, from the service's own OpenAPI description (`/openapi.json`; `/docs` shows it and tries
+requests). How to use them is in [the HTTP API](../http-api.md), who may in [security](../security.md#roles). Pages
+(`/console`, `/labels`, `/themes`, `/dashboard`) are for people and not described here. Errors are problem+json, the
+schema [Problem](#problem)."""
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -63,7 +64,9 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator
     body = operation.get("requestBody", {}).get("content", {})
     if body:
         yield "Takes " + _contents(body) + "."
-    yield table(("status", "answer", ""), (_answer(status, one) for status, one in sorted(operation["responses"].items())))
+    yield table(
+        ("status", "answer", ""), (_answer(status, one) for status, one in sorted(operation["responses"].items()))
+    )
 
 
 def _asked_for(operation: Mapping[str, Any]) -> str:

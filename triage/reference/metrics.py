@@ -13,8 +13,9 @@ from triage.reference.markdown import code, joined, table
 _INTRODUCTION = """# Metrics
 
 `GET /metrics` answers in Prometheus' text format. Who may read it, and alerts over these metrics, are in
-[operations](../operations.md#metrics). A counter ends in `_total` there, a histogram has `_bucket`, `_sum` and `_count`. Each replica tells
-of itself; what it reads from files and the database (jobs, drift, alarms, disk) all replicas tell alike."""
+[operations](../operations.md#metrics). A counter ends in `_total` there, a histogram has `_bucket`, `_sum` and
+`_count`. Each replica tells of itself; what it reads from files and the database (jobs, drift, alarms, disk) all
+replicas tell alike."""
 
 _OF_LABELS = {
     "abstained": "`true` when the model chose nothing for the agent",

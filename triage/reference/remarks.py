@@ -1,4 +1,4 @@
-"""Comments beside declarations, read from their source: what a table or a column means stands there and nowhere else."""
+"""Comments beside declarations, read from their source: what a table or a column means stands nowhere else."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def remarks_of(module: ModuleType, *, call: str) -> dict[str, Remarks]:
     comments = _comments(source)
     found = {}
     for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and isinstance(node.targets[0], ast.Name):
-            if ast.unparse(node.value.func) == call:
-                found[node.targets[0].id] = Remarks(_opening(comments, node.lineno), _parts(node.value, comments))
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as made) if ast.unparse(made.func) == call:
+                found[name] = Remarks(_opening(comments, node.lineno), _parts(made, comments))
     return found
 
 

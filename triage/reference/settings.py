@@ -18,8 +18,9 @@ Row = tuple[str, str, str]  # variable, default, what it does
 
 _INTRODUCTION = """# Settings
 
-All come from the environment; `triage/settings.py` is the only place that reads it. Options of a command win over them. Lists and
-mappings are written as JSON. The exporter of traces reads the other `OTEL_*` variables itself, MLflow and Hugging Face theirs."""
+All come from the environment; `triage/settings.py` is the only place that reads it. Options of a command win over
+them. Lists and mappings are written as JSON. The exporter of traces reads the other `OTEL_*` variables itself,
+MLflow and Hugging Face theirs."""
 
 
 def every_setting() -> list[Row]:

@@ -15,16 +15,17 @@ from triage.reference.remarks import Remarks, remarks_of
 
 _INTRODUCTION = """# Tables
 
-What is kept where, and what a column means where its name does not say it. The lake is Parquet under `lake/<table>/` of the workspace
-([architecture](../architecture.md#where-things-are-kept)); the operational database is SQLite or PostgreSQL."""
+What is kept where, and what a column means where its name does not say it. The lake is Parquet under
+`lake/<table>/` of the workspace ([architecture](../architecture.md#where-things-are-kept)); the operational
+database is SQLite or PostgreSQL."""
 _LAKE = """## The lake
 
-`arrived` is the day (YYYY-MM-DD) on which a batch of rows reached the lake. Of a ticket that arrived several times, the version that arrived
-last counts. Schema version {version}; the schemas are in `tickets/tables.py`."""
+`arrived` is the day (YYYY-MM-DD) on which a batch of rows reached the lake. Of a ticket that arrived several times,
+the version that arrived last counts. Schema version {version}; the schemas are in `tickets/tables.py`."""
 _DATABASE = """## The operational database
 
-Times have a zone and are kept in UTC. JSON columns are JSON in both databases. Tables are declared in `tickets/database.py`; a
-migration brings a database to them when a process starts."""
+Times have a zone and are kept in UTC. JSON columns are JSON in both databases. Tables are declared in
+`tickets/database.py`; a migration brings a database to them when a process starts."""
 _HEADS = ("column", "type", "may be empty", "")
 _NOTHING = Remarks("", {})
 
