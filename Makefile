@@ -31,7 +31,7 @@ lint: .venv/ready
 
 docs: .venv/ready
 	@$(BIN)/python -m triage.reference >/dev/null
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "site/index.html is the documentation; to search in it: $(BIN)/python -m http.server -d site -b 127.0.0.1 8001"
 
 bench: .venv/ready

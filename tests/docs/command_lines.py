@@ -69,10 +69,12 @@ def _refused(command: Any, context: Any, arguments: list[str], *, whole: bool) -
     if {"--help", "-h", "..."} & set(arguments):
         return None
     try:
-        command.make_context(context.info_name, arguments, parent=context.parent)
+        command.make_context(context.info_name, list(arguments), parent=context.parent)
     except typer.TyperException as error:
         said = str(getattr(error, "format_message", error.__str__)())
         # A page may speak of files that its reader has, and running text leaves things out.
+        if said.startswith("Invalid value") and any("$" in word for word in arguments):
+            return None  # only a shell knows it
         passed_over = ("does not exist",) if whole else ("does not exist", "Missing ", "requires an ", "the formats")
         return None if any(words in said for words in passed_over) else f"`{context.command_path}`: {said}"
     return None

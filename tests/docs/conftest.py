@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from models.release import current_version
 from tests.service.conftest import trained  # noqa: F401  # the service's small release serves here too
+from tickets.database import open_database
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -47,8 +49,21 @@ def prepare(request: pytest.FixtureRequest) -> Prepare:
         shutil.copytree(made.root, folder / "workspace", copy_function=_copy, ignore=shutil.ignore_patterns("spool"))
         if state == "history":
             shutil.copytree(made.root.parent / "export", folder / "export")
+        else:
+            _tell_the_database(Workspace.open(folder / "workspace"))
 
     return put
+
+
+def _tell_the_database(workspace: Workspace) -> None:
+    """Timeline and audit log know of the promotion, as after `triage promote`."""
+    from triage.champion import promote
+
+    version = current_version(workspace)
+    assert version is not None
+    engine = open_database(workspace.default_database_url)
+    promote(workspace, engine, version, details={}, tracking_uri="")
+    engine.dispose()
 
 
 def _copy(source: str, copy: str) -> None:

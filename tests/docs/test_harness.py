@@ -67,7 +67,7 @@ def test_what_is_wrong_in_a_block_is_told(language: str, text: str, told: str) -
     [
         ("sh", "triage import tickets.csv --dataset dataset.toml  # a comment that isn't closed"),
         ("sh", "useradd --shell /usr/sbin/nologin triage\nsudo -u triage psql"),
-        ("sh", "triage nightly --as-of YYYY-MM-DD"),
+        ("sh", "triage nightly --as-of YYYY-MM-DD\ntriage nightly --as-of $(date -u +%F)"),
         ("sh", "triage labels import export.json"),
         ("sh", "cat > x.toml <<'END'\ntriage is not called here\nEND\ntriage doctor"),
         ("sh", 'curl -d \'{\n  "body": "it"\n}\' http://127.0.0.1:8000/v1/suggestions | triage-not-ours'),

@@ -18,19 +18,29 @@ _LINKED = re.compile(r"<link\b[^>]*?\bhref=[\"']?((?:https?:)?//[^\"'\s>]+)")
 _IN_STYLE = re.compile(r"(?:url\(|@import)\s*[\"']?((?:https?:)?//[^\"')\s]+)")
 
 
+def build(configuration: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(configuration), "-d", str(folder)]
+    environment = {"PATH": os.environ["PATH"], "NO_MKDOCS_2_WARNING": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    built = build(ROOT / "mkdocs.yml", folder)
     assert built.returncode == 0, built.stdout + built.stderr
     return folder
+
+
+def test_a_page_that_is_not_there_stops_the_build(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text("# Here\n\n[there](there.md)\n")
+    configuration = tmp_path / "mkdocs.yml"
+    configuration.write_text(f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: docs\nhooks: []\nnav: [index.md, gone.md]\n")
+    built = build(configuration, tmp_path / "site")
+    assert built.returncode != 0
+    assert "there.md" in built.stderr
+    assert "gone.md" in built.stderr
 
 
 def test_every_page_is_built_and_can_be_searched(site: Path) -> None:
