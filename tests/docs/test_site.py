@@ -66,7 +66,11 @@ def test_links_out_of_the_documentation_are_told_as_paths(site: Path) -> None:
     assert re.search(r'href="[^"]*reference/settings/"', operations)
 
 
-def test_a_block_behind_a_comment_that_steers_it_is_a_block_on_the_site(site: Path) -> None:
-    security = (site / "security" / "index.html").read_text(encoding="utf-8")
-    assert "```" not in security
-    assert "<!-- run -->" in security
+def test_blocks_and_lists_are_blocks_and_lists_on_the_site_too(site: Path) -> None:
+    """GitHub is laxer: a list may follow its sentence at once there, and a fence in an item may stand in by three."""
+    for path in site.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert "```" not in re.sub(r"<code.*?</code>", "", text, flags=re.DOTALL), f"{path}: set fences in by 0 or 4"
+        run_in = re.search(r"<p>(?:(?!</p>).)*?\n(?:- |\* |1\. )(.{0,60})", text, re.DOTALL)
+        assert run_in is None, f"{path}: an empty line is missing before the list that begins with {run_in[1]}"
+    assert "<!-- run -->" in (site / "security" / "index.html").read_text(encoding="utf-8")
