@@ -61,7 +61,7 @@ def _section(path: str, command: Any, context: Any) -> Iterator[str]:
 def _shown(names: str, said: str) -> tuple[str, str]:
     for written, readable in _READABLE.items():
         names = names.replace(written, readable)
-    return code(names), re.sub(r" {2}\[(.+)\]$", r" (\1)", said)
+    return code(names), re.sub(r"(?:^| {2})\[(.+)\]$", r" (\1)", said)
 
 
 def _first_sentence(command: Any) -> str:
