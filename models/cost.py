@@ -17,38 +17,41 @@ DAYS_A_MONTH = HOURS_A_MONTH / 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """How tickets come. `burst` is the busiest minute over the mean of the busiest hour. Raises InputError."""
+    """How tickets come: the mean of a day, the share of a day in its busiest hour, the busiest day of a week over the
+    mean, the busiest minute over its hour's mean. Raises InputError."""
 
     tickets_a_day: float
-    peak_hour_share: float  # of a day's tickets, in its busiest hour
-    burst: float = 2.0
+    peak_hour_share: float
+    busiest_day: float = 1.0
+    burst: float = 3.0
 
     def __post_init__(self) -> None:
         if self.tickets_a_day < 0:
             raise InputError(f"tickets_a_day is {self.tickets_a_day}; it must be 0 or more.")
         if not 1 / 24 <= self.peak_hour_share <= 1:
             raise InputError(f"peak_hour_share is {self.peak_hour_share}; the busiest hour has 1/24 of a day to all.")
-        if self.burst < 1:
-            raise InputError(f"burst is {self.burst}; the busiest minute has at least its hour's mean, 1.")
+        for name in ("busiest_day", "burst"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; the busiest has at least the mean, 1.")
 
     @property
     def peak_per_second(self) -> float:
         """Tickets a second in the busiest minute."""
-        return self.tickets_a_day * self.peak_hour_share / 3600 * self.burst
+        return self.tickets_a_day * self.busiest_day * self.peak_hour_share / 3600 * self.burst
 
 
-def replicas(load: Load, *, per_second: float, headroom: float = 0.5, least: int = 2) -> int:
-    """Service processes that keep a share `headroom` of their capacity free in the busiest minute.
+def replicas(load: Load, *, per_second: float, headroom: float = 0.5, spare: int = 1) -> int:
+    """Service processes that keep a share `headroom` of their capacity free in the busiest minute, and `spare` more
+    that may fail or be replaced meanwhile.
 
-    `per_second` is what one replica answers at full load, tickets/s. `least` of them run whatever comes: with two, one
-    may fail or be replaced. Raises InputError.
+    `per_second` is what one replica answers at full load, tickets/s. Raises InputError.
     """
-    if per_second <= 0 or not 0 <= headroom < 1 or least < 1:
+    if per_second <= 0 or not 0 <= headroom < 1 or spare < 0:
         raise InputError(
-            f"a rate of {per_second} tickets/s, a headroom of {headroom} and {least} replicas at least were given.",
-            hint="The rate must be above 0, headroom from 0 to below 1, one replica at least.",
+            f"a rate of {per_second} tickets/s, a headroom of {headroom} and {spare} spare replicas were given.",
+            hint="The rate must be above 0, headroom from 0 to below 1, spare replicas 0 or more.",
         )
-    return max(least, math.ceil(load.peak_per_second / (per_second * (1 - headroom))))
+    return max(1, math.ceil(load.peak_per_second / (per_second * (1 - headroom)))) + spare
 
 
 def hours(units: float, *, per_second: float) -> float:

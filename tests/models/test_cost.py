@@ -13,16 +13,26 @@ OWNED = Owned(purchase=1_000, life_months=36, watts=1_000 / HOURS_A_MONTH, kwh_p
 
 def test_capacity_is_planned_for_the_busiest_minute() -> None:
     assert LOAD.peak_per_second == pytest.approx(3.0)
-    assert replicas(LOAD, per_second=1.0, headroom=0.0) == 3
-    assert replicas(LOAD, per_second=1.0, headroom=0.5) == 6
-    assert replicas(LOAD, per_second=0.9, headroom=0.0) == 4
+    assert replicas(LOAD, per_second=1.0, headroom=0.0, spare=0) == 3
+    assert replicas(LOAD, per_second=1.0, headroom=0.5, spare=0) == 6
+    assert replicas(LOAD, per_second=0.9, headroom=0.0, spare=0) == 4
 
 
-def test_a_quiet_team_still_gets_the_replicas_that_one_may_fail_of() -> None:
+def test_a_quiet_team_still_gets_a_replica_that_may_fail() -> None:
     quiet = Load(tickets_a_day=10, peak_hour_share=0.2)
 
     assert replicas(quiet, per_second=480) == 2
-    assert replicas(quiet, per_second=480, least=1) == 1
+    assert replicas(quiet, per_second=480, spare=0) == 1
+
+
+@pytest.mark.parametrize(
+    ("tickets_a_day", "slower", "expected"),
+    [(10_000, 1, 2), (10_000, 6, 2), (100_000, 1, 2), (100_000, 6, 2), (1_000_000, 1, 2), (1_000_000, 6, 4)],
+)
+def test_replicas_are_those_of_the_capacity_page(tickets_a_day: int, slower: int, expected: int) -> None:
+    load = Load(tickets_a_day=tickets_a_day, peak_hour_share=0.09, busiest_day=1.14, burst=3)
+
+    assert replicas(load, per_second=480 / slower) == expected
 
 
 def test_hours_are_units_over_a_rate() -> None:
@@ -73,8 +83,8 @@ def test_a_load_that_cannot_be_is_refused(wrong: dict[str, float], told: str) ->
 
 
 def test_rates_and_headrooms_that_cannot_be_are_refused() -> None:
-    for wrong in ({"per_second": 0.0}, {"per_second": 1.0, "headroom": 1.0}, {"per_second": 1.0, "least": 0}):
-        with pytest.raises(InputError, match="replicas at least were given"):
+    for wrong in ({"per_second": 0.0}, {"per_second": 1.0, "headroom": 1.0}, {"per_second": 1.0, "spare": -1}):
+        with pytest.raises(InputError, match="spare replicas were given"):
             replicas(LOAD, **wrong)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="must be above 0"):
         hours(1, per_second=0)

@@ -30,8 +30,7 @@ print(json.dumps({
     "04-cost": """
 print(json.dumps({
     "owned": dataclasses.asdict(owned), "rented": dataclasses.asdict(rented), "month": month, "needed": needed,
-    "peak_hour_share": peak_hour_share, "tickets_a_day": TICKETS_A_DAY, "burst": BURST, "headroom": HEADROOM,
-    "least": LEAST_REPLICAS, "source": source, "per_second": serving["requests_per_second"],
+    "load": dataclasses.asdict(load), "slower": SLOWER, "headroom": HEADROOM, "spare": SPARE, "source": source,
 }))
 """,
 }

@@ -150,12 +150,12 @@ def test_drift_and_relabelling_sets_its_estimates_beside_the_truth(execute: Exec
 
 @pytest.mark.slow
 def test_cost_tells_replicas_and_the_month_in_which_buying_has_paid_for_itself(execute: Execute) -> None:
-    execute("02-train-and-debug")  # its model tells how fast training is
     notebook = execute("04-cost")
     found, said = probed(notebook), shown(notebook)
 
-    load = Load(tickets_a_day=found["tickets_a_day"], peak_hour_share=found["peak_hour_share"], burst=found["burst"])
-    needed = replicas(load, per_second=found["per_second"], headroom=found["headroom"], least=found["least"])
+    measured = json.loads((FOLDER.parent / "bench" / "results" / "serving.json").read_text(encoding="utf-8"))
+    rate = measured["requests_per_second"] / found["slower"]
+    needed = replicas(Load(**found["load"]), per_second=rate, headroom=found["headroom"], spare=found["spare"])
     assert found["needed"] == needed
     assert f"take {needed} replicas" in said
     assert found["source"].startswith("that of model")
