@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
+
 import typer
 
 from triage.options import Folder, settings_of
+from triage.printed_json import AsJson, print_json
 
 alerts_app = typer.Typer(help="Alerts by webhook and e-mail.", no_args_is_help=True)
 
 
 @alerts_app.command("test")
-def test_alerts(workspace: Folder = None) -> None:
+def test_alerts(workspace: Folder = None, as_json: AsJson = False) -> None:
     """Send a test message on every way that is set, and say what came of it."""
     from triage import alerts
 
     came = alerts.send_test(settings_of(workspace))
-    for channel, tried in came.items():
+    if as_json:
+        print_json(came)
+    for channel, tried in () if as_json else came.items():
         if tried.sent:
             print(f"{channel}: sent{f', but {tried.reason}' if tried.reason else ''}")
         else:
@@ -25,10 +31,12 @@ def test_alerts(workspace: Folder = None) -> None:
 
 
 @alerts_app.command("send")
-def send_alerts(workspace: Folder = None) -> None:
+def send_alerts(workspace: Folder = None, as_json: AsJson = False) -> None:
     """Send what has happened since the last message. `triage nightly` does so at its end."""
     from triage import alerts
 
-    told = alerts.send_now(settings_of(workspace), print)
+    told = alerts.send_now(settings_of(workspace), partial(print, file=sys.stderr) if as_json else print)
+    if as_json:
+        print_json(told)
     if any(words.startswith("not sent") for words in told.values()):
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from triage.options import Folder, settings_of
+from triage.printed_json import AsJson, print_json
 
 if TYPE_CHECKING:
     from models.comparison import Difference
@@ -51,11 +52,15 @@ def status(
         dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day; 28 days ago when not given.")
     ] = None,
     workspace: Folder = None,
+    as_json: AsJson = False,
 ) -> None:
     """Who sees how much of the traffic, how the parts compare, and how far shadow and champion agree."""
     from triage import champion
 
     challenge, report = champion.compare(settings_of(workspace), since=since.date() if since else None)
+    if as_json:
+        print_json({"challenge": challenge, "report": report})
+        return
     if challenge is None:
         print("The champion answers alone.")
     else:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tickets.errors import MachineError, TriageError
+from tickets.errors import InputError, MachineError, TriageError
 from triage.alert_commands import alerts_app
 from triage.challenger_commands import app as challenger_app
 from triage.debug_commands import add_debug_command
@@ -21,6 +22,7 @@ from triage.lake_commands import pipeline_app, quarantine_app
 from triage.model_commands import add_model_commands
 from triage.night_commands import add_nightly_command
 from triage.options import AsOf, Device, Folder, Knobs, Preset, Sinks, day_of, settings_of
+from triage.printed_json import AsJson, print_json
 from triage.replay_commands import add_replay_command
 from triage.source_commands import sources_app
 from triage.taxonomy_commands import app as taxonomy_app
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="triage",
     help="Contact types and reply templates for every new ticket, kept right by monitoring.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -70,11 +72,44 @@ def _fail(error: TriageError) -> None:
 
 @app.callback()
 def _start(
+    context: typer.Context,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, to standard error.")] = False,
+    workspace: Annotated[
+        Path, typer.Option("--workspace", "-w", envvar="TRIAGE_WORKSPACE", help="Without a command: where it stands.")
+    ] = Path("workspace"),
+    host: Annotated[str, typer.Option(envvar="TRIAGE_HOST", hidden=True)] = "127.0.0.1",
+    port: Annotated[str, typer.Option(envvar="TRIAGE_PORT", hidden=True)] = "8000",
 ) -> None:
+    source = context.get_parameter_source("workspace")
+    named = source is not None and source.name == "COMMANDLINE"
+    if context.invoked_subcommand is None:
+        _show_standing(context, workspace, f" -w {workspace}" if named else "", (host, port))
+        return
+    if named:
+        name = context.invoked_subcommand
+        raise InputError("--workspace stands before the command.", hint=f"Write `triage {name} ... -w {workspace}`.")
     from triage.logs import configure_logs
 
     configure_logs(verbose=verbose)
+
+
+def _show_standing(context: typer.Context, workspace: Path, option: str, address: tuple[str, str]) -> None:
+    """Plain lines: drawing the whole help takes longer than finding all this out. `option` names the workspace in the
+    commands that come next."""
+    from triage.standing import standing
+
+    host, port = address
+    at = int(port) if port.isdigit() else 0
+    stands = standing(workspace, today=dt.datetime.now(dt.UTC).date(), host=host, port=at)
+    print("\n".join(stands.found))
+    print("\nNext")
+    following = [(f"{command}{option}", told) for command, told in stands.next]
+    width = max(len(command) for command, _ in following)
+    for command, told in following:
+        print(f"  {command:<{width}}  {told}")
+    known = ", ".join(context.command.list_commands(context))  # type: ignore[attr-defined]  # of a group
+    print(textwrap.fill(f"Commands: {known}.", 110, initial_indent="\n", subsequent_indent="  "))
+    print("`triage COMMAND --help` tells of one, `triage --help` of all.")
 
 
 @app.command()
@@ -155,13 +190,14 @@ def train(
         bool, typer.Option("--unlabelled", help="Let the teachers speak of tickets without an outcome too.")
     ] = False,
     promote_it: Annotated[bool, typer.Option("--promote", help="Serve it at once, without a gate.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a model on the features, measure it beside the baselines, register it."""
     from triage import steps
     from triage.console import screen, show_metrics
 
     knobs = {"device": device, "encoder": encoder, "epochs": epochs, "max_train_tickets": max_train_tickets}
-    with screen() as shown:
+    with screen(as_json=as_json) as shown:
         version = steps.train(
             settings_of(workspace),
             preset,
@@ -174,7 +210,11 @@ def train(
             teachers=teacher or (),
             with_unlabelled=unlabelled,
         )
-    if version is not None:  # None in all but the first of several processes
+    if version is None:  # in all but the first of several processes
+        return
+    if as_json:
+        print_json(version)
+    else:
         show_metrics(version)
 
 
@@ -195,17 +235,26 @@ def evaluate(
         bool, typer.Option("--errors", help="Instead: what it gets wrong, for whom, and which labels are suspect.")
     ] = False,
     split: Annotated[str, typer.Option(help="With --errors: test or validation.")] = "test",
+    as_json: AsJson = False,
 ) -> None:
     """Show a model's figures beside majority class and TF-IDF on the same rows, or write a report of its errors."""
     from triage import steps
     from triage.console import screen, show_errors, show_metrics
 
+    settings = settings_of(workspace)
     if not errors:
-        show_metrics(steps.model_version(settings_of(workspace), version))
+        known = steps.model_version(settings, version)
+        if as_json:
+            print_json(known)
+        else:
+            show_metrics(known)
         return
-    with screen() as shown:
-        found, files = steps.errors(settings_of(workspace), version, split=split, report=shown.report)
-    show_errors(found, files)
+    with screen(as_json=as_json) as shown:
+        found, files = steps.errors(settings, version, split=split, report=shown.report)
+    if as_json:
+        print_json(found)
+    else:
+        show_errors(found, files)
 
 
 add_model_commands(app)
@@ -234,14 +283,17 @@ def score(workspace: Folder = None, as_of: AsOf = None) -> None:
 
 
 @app.command()
-def monitor(workspace: Folder = None, as_of: AsOf = None) -> None:
+def monitor(workspace: Folder = None, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Compare the last days with the champion's own validation period; raise alarms; ask for labels."""
     from triage import steps
     from triage.console import screen, show_night
 
-    with screen() as shown:
+    with screen(as_json=as_json) as shown:
         night = steps.monitor(settings_of(workspace), as_of=day_of(as_of), report=shown.report)
-    show_night(night)
+    if as_json:
+        print_json(night)
+    else:
+        show_night(night)
 
 
 @app.command()
@@ -251,17 +303,21 @@ def retrain(
     preset: Preset = "cpu",
     device: Device = None,
     knobs_file: Knobs = None,
+    as_json: AsJson = False,
 ) -> None:
     """Train a challenger on all that is known, let it meet the champion on the latest days, promote it if it wins."""
     from triage import steps
     from triage.console import screen, show_gate
 
     config = steps.train_config(preset, {"device": device}, knobs_file)
-    with screen() as shown:
+    with screen(as_json=as_json) as shown:
         outcome = steps.retrain(
             settings_of(workspace), config, as_of=day_of(as_of), report=shown.report, progress=shown.progress
         )
-    show_gate(outcome)
+    if as_json:
+        print_json(outcome)
+    else:
+        show_gate(outcome)
 
 
 add_nightly_command(app)

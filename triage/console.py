@@ -75,9 +75,9 @@ class Screen:
 
 
 @contextmanager
-def screen() -> Iterator[Screen]:
-    """The terminal, for the length of one command."""
-    console = Console(highlight=False)
+def screen(*, as_json: bool = False) -> Iterator[Screen]:
+    """The terminal, for the length of one command; standard error where standard output is for JSON."""
+    console = Console(highlight=False, stderr=as_json)
     columns = (TextColumn("      {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     shown = Screen(console, Progress(*columns, console=console, transient=True))
     try:

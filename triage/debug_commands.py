@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from triage.options import Folder, settings_of
+from triage.printed_json import AsJson, print_json
 
 
 def add_debug_command(app: typer.Typer) -> None:
@@ -42,6 +43,7 @@ def debug(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Walk the checklist before a long run; or say where errors come from, or how much history is needed."""
     from models.diagnosis.diagnose import PARTS, Wanted
@@ -53,7 +55,7 @@ def debug(
     parts = PARTS if everything else asked or PARTS[:1]
     wanted = Wanted(parts=parts, version=version, with_model=with_model, target=target, seeds=seeds)
     knobs = {"device": device, "encoder": encoder, "max_train_tickets": max_train_tickets}
-    with screen() as shown:
+    with screen(as_json=as_json) as shown:
         found = steps.debug(
             settings_of(workspace),
             preset,
@@ -63,6 +65,9 @@ def debug(
             progress=shown.progress,
             knobs_file=knobs_file,
         )
-    show_diagnosis(found)
+    if as_json:
+        print_json(found)
+    else:
+        show_diagnosis(found)
     if not found.passed:
         raise typer.Exit(1)

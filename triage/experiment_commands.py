@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tickets.errors import InputError
 from triage.options import Folder, Sinks, settings_of
+from triage.printed_json import AsJson, print_json
+
+if TYPE_CHECKING:
+    from models.ladder.budget import Recommendation
+    from models.ladder.record import LadderRun
 
 
 def add_experiment_commands(app: typer.Typer) -> None:
@@ -39,23 +44,23 @@ def baselines(
     budget_mb: Annotated[float | None, typer.Option(help="Recommend within so many megabytes.")] = None,
     budget_train_seconds: Annotated[float | None, typer.Option(help="Recommend within so much training.")] = None,
     last: Annotated[bool, typer.Option("--last", help="Train nothing: ask the last run again.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """The ladder: every way to tell contact types, from majority to transformer, with its quality and its costs."""
     from models.ladder.budget import Budget
     from triage import experiments
-    from triage.ladder_view import show_ladder
 
     budget = Budget(train_seconds=budget_train_seconds, ms_per_ticket=budget_ms, megabytes=budget_mb)
     settings = settings_of(workspace)
     if last and any(given is not None for given in (preset, rungs, max_train_tickets, device, encoder, knobs_file)):
         raise InputError("--last asks the last run again, as it was.", hint="Leave --last out, or give budgets alone.")
     if last:
-        show_ladder(*experiments.last_ladder(settings, budget))
+        _tell(experiments.last_ladder(settings, budget), as_json)
         return
     from triage.console import screen
 
     given = {"device": device, "encoder": encoder, "max_train_tickets": max_train_tickets}
-    with screen() as shown:
+    with screen(as_json=as_json) as shown:
         found = experiments.baselines(
             settings,
             preset,
@@ -66,7 +71,17 @@ def baselines(
             report=shown.report,
             progress=shown.progress,
         )
-    show_ladder(*found)
+    _tell(found, as_json)
+
+
+def _tell(found: tuple[LadderRun, Recommendation, Path], as_json: bool) -> None:
+    from triage.ladder_view import show_ladder
+
+    run, recommendation, page = found
+    if as_json:
+        print_json({"run": run, "recommendation": recommendation, "page": page})
+    else:
+        show_ladder(run, recommendation, page)
 
 
 def tune(
@@ -90,6 +105,7 @@ def tune(
         Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's.")
     ] = None,
     sink: Sinks = None,
+    as_json: AsJson = False,
 ) -> None:
     """Search for good knobs by short trainings, the hopeless ended early (Optuna). Run again, it goes on."""
     from models.experiments.study import StudyPlan
@@ -106,7 +122,7 @@ def tune(
         seed=seed,
     )
     given = {"device": device, "encoder": encoder, "max_train_tickets": max_train_tickets}
-    with screen() as shown:
+    with screen(as_json=as_json) as shown:
         outcome, file = experiments.tune(
             settings_of(workspace),
             preset,
@@ -117,4 +133,7 @@ def tune(
             knobs_file=knobs_file,
             sinks=sink or (),
         )
-    show_study(outcome, preset, file)
+    if as_json:
+        print_json({"outcome": outcome, "file": file})
+    else:
+        show_study(outcome, preset, file)

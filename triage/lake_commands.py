@@ -3,11 +3,9 @@ plain function and prints."""
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +13,7 @@ import typer
 
 from tickets.errors import ContractError, InputError
 from triage.options import AsOf, Folder, day_of, settings_of
+from triage.printed_json import AsJson, print_json
 
 if TYPE_CHECKING:
     from pipeline.upkeep.status import PipelineStatus, StepStatus
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 pipeline_app = typer.Typer(help="The nightly pipeline: where it stands, what it keeps.", no_args_is_help=True)
 quarantine_app = typer.Typer(help="Rows that were refused: look at them, try them again.", no_args_is_help=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Reason = Annotated[str | None, typer.Option(help="Only rows refused for this reason.")]
 Step = Annotated[str | None, typer.Option(help="Only rows refused by this step.")]
 Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only rows that arrived on this day.")]
@@ -37,13 +35,13 @@ def status(workspace: Folder = None, as_of: AsOf = None, as_json: AsJson = False
 
     found = pipeline_status(Workspace.open(settings_of(workspace).workspace), as_of=day_of(as_of))
     if as_json:
-        _print_json(dataclasses.asdict(found))
+        print_json(found)
     else:
         _show_status(found)
 
 
 @pipeline_app.command()
-def check(workspace: Folder = None) -> None:
+def check(workspace: Folder = None, as_json: AsJson = False) -> None:
     """Check every table of the lake against its contract (Spark). Exit code 7 when one is broken."""
     from pipeline.contract_checks import check_lake
     from triage.steps import opened, spark_for
@@ -51,9 +49,12 @@ def check(workspace: Folder = None) -> None:
     settings = settings_of(workspace)
     with opened(settings, "check") as (lake, _), spark_for(settings) as spark:
         broken = check_lake(spark, lake)
-    for line in broken:
-        _say(line)
-    _say("Every table keeps its contract." if not broken else f"{len(broken)} promises are broken.")
+    if as_json:
+        print_json({"broken": broken})
+    else:
+        for line in broken:
+            _say(line)
+        _say("Every table keeps its contract." if not broken else f"{len(broken)} promises are broken.")
     if broken:
         raise typer.Exit(ContractError.exit_code)
 
@@ -68,7 +69,7 @@ def compact(workspace: Folder = None, as_json: AsJson = False) -> None:
     with opened.lock("compact"):
         done = compaction.compact(opened)
     if as_json:
-        _print_json([dataclasses.asdict(one) for one in done])
+        print_json(done)
         return
     rows = [
         (one.name, one.files_before, one.files_after, _size(one.bytes_before), _size(one.bytes_after)) for one in done
@@ -91,8 +92,7 @@ def retain(
     leaving = upkeep.retain(settings, as_of=day, apply=apply, needed_too=needed_too)
     old = upkeep.retain_rows(settings, as_of=day, apply=apply)
     if as_json:
-        in_lake = [{**dataclasses.asdict(item), "path": str(item.path)} for item in leaving]
-        _print_json([*in_lake, *(dataclasses.asdict(one) for one in old)])
+        print_json([*leaving, *old])
         return
     rows = [
         (item.name, item.day, _size(item.bytes), item.needed_by, "gone" if item.gone else "kept" if apply else "")
@@ -129,7 +129,7 @@ def lineage(
         raise InputError(f"the table {table!r} has no partitions.", hint="Leave the partition out.")
     tree = trace(opened, known[table], partition)
     if as_json:
-        _print_json(dataclasses.asdict(tree))
+        print_json(tree)
     else:
         _show_lineage(tree)
 
@@ -180,15 +180,16 @@ def replay_(
 ) -> None:
     """After a fix, try refused rows again: their days are cleaned anew (Spark). `triage features` splits them after."""
     from pipeline.upkeep.quarantine import Chosen
+    from triage.console import screen
     from triage.upkeep import replay as do
 
     chosen = Chosen(
         reason=reason, step=step, day=day.date().isoformat() if day else None, ids=frozenset(ids) if ids else None
     )
-    with _reporting(as_json) as report:
-        done = do(settings_of(workspace), chosen, corrected, as_of=day_of(as_of), report=report)
+    with screen(as_json=as_json) as shown:
+        done = do(settings_of(workspace), chosen, corrected, as_of=day_of(as_of), report=shown.report)
     if as_json:
-        _print_json(dataclasses.asdict(done))
+        print_json(done)
         return
     mended = (
         f"{done.corrected.written:,} corrected, {done.corrected.unchanged:,} were so already; "
@@ -196,22 +197,6 @@ def replay_(
         else ""
     )
     _say(f"{mended}{done.left:,} of {done.chosen:,} rows left the quarantine; {len(done.days)} days were done again.")
-
-
-@contextmanager
-def _reporting(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Steps told on the terminal as they end; not where JSON is asked for."""
-    if quiet:
-        yield lambda _line: None
-        return
-    from triage.console import screen
-
-    with screen() as shown:
-        yield shown.report
-
-
-def _print_json(data: Any) -> None:
-    typer.echo(json.dumps(data, indent=1, ensure_ascii=False))
 
 
 def _say(line: str) -> None:

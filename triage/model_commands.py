@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from triage.options import Folder, settings_of
+from triage.printed_json import AsJson, print_json
 
 if TYPE_CHECKING:
     from triage.champion import KnownModel
@@ -18,11 +19,14 @@ def add_model_commands(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def models(workspace: Folder = None) -> None:
+def models(workspace: Folder = None, as_json: AsJson = False) -> None:
     """List the trained models: the champion, those before it, those in quarantine and why."""
     from triage.champion import known_models
 
     known = known_models(settings_of(workspace))
+    if as_json:
+        print_json(known)
+        return
     for model in known:
         print(_told(model))
     if not known:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from triage.options import Device, Folder, Knobs, Preset, day_of, settings_of
+from triage.printed_json import AsJson, print_json
 
 if TYPE_CHECKING:
     from triage.night_record import NightRecord
@@ -40,7 +40,7 @@ def nightly(
     device: Device = None,
     knobs_file: Knobs = None,
     again: Annotated[bool, typer.Option("--again", help="Do every step, also those that are done.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record of the night, and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """The night's work in order: extract, take up, probation, score, monitor, and retrain when there is reason to."""
     from triage import steps
@@ -85,9 +85,9 @@ def _run_as_json(workspace: Path, day: dt.date, night: Callable[..., Night]) -> 
         raise
     except BaseException:
         record = NightRecord.open(Workspace.open(workspace), day)
-        print(json.dumps(record.to_json(), ensure_ascii=False))
+        print_json(record.to_json())
         raise
-    print(json.dumps(record.to_json(), ensure_ascii=False))
+    print_json(record.to_json())
 
 
 def _last_whole_day(as_of: dt.datetime | None) -> dt.date:

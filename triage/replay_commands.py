@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from triage.options import Folder, settings_of
+from triage.printed_json import AsJson, print_json
 
 
 def add_replay_command(app: typer.Typer) -> None:
@@ -29,6 +30,7 @@ def replay(
     ] = None,
     newest: Annotated[int, typer.Option(min=1, help="Of the history, the newest so many tickets.")] = 20_000,
     quick: Annotated[bool, typer.Option(help="Six weeks, short trainings: shows the way, not the quality.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Live through history under several policies: never retrain, fixed interval, alarm-driven, all labels."""
     from triage import replay_steps
@@ -38,6 +40,9 @@ def replay(
     asked = replay_steps.Asked(
         simulated=simulated, policies=policy or (), tickets_per_day=tickets_per_day, newest=newest, quick=quick
     )
-    with screen() as shown:
+    with screen(as_json=as_json) as shown:
         found = replay_steps.replay(settings_of(workspace), asked, into, report=shown.report, progress=shown.progress)
-    show_replay(*found)
+    if as_json:
+        print_json(found[0].to_json())
+    else:
+        show_replay(*found)
