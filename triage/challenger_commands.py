@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from triage.completion import versions
 from triage.options import Folder, settings_of
 from triage.printed_json import AsJson, print_json
 
@@ -23,7 +24,7 @@ app = typer.Typer(
 
 @app.command()
 def begin(
-    version: Annotated[str, typer.Argument()],
+    version: Annotated[str, typer.Argument(autocompletion=versions, help="A version that `triage models` lists.")],
     shadow: Annotated[
         float, typer.Option(help="Share of tickets it is asked about too; its answers are not shown.")
     ] = 0,

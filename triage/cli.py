@@ -14,6 +14,7 @@ import typer
 from tickets.errors import InputError, MachineError, TriageError
 from triage.alert_commands import alerts_app
 from triage.challenger_commands import app as challenger_app
+from triage.completion import datasets, one_of, versions
 from triage.debug_commands import add_debug_command
 from triage.experiment_commands import add_experiment_commands
 from triage.key_commands import add_audit_command, keys_app
@@ -133,7 +134,10 @@ def demo(
 
 @app.command("import")
 def import_(
-    dataset: Annotated[str, typer.Option(help="cfpb, banking77, bitext, zendesk, or the path of a dataset.toml.")],
+    dataset: Annotated[
+        str,
+        typer.Option(autocompletion=datasets, help="cfpb, banking77, bitext, zendesk, or the path of a dataset.toml."),
+    ],
     files: Annotated[
         list[Path] | None,
         typer.Argument(help="CSV, JSON lines, Parquet, or a Zendesk export. Left out: what dataset.toml lists."),
@@ -184,7 +188,10 @@ def train(
     knobs_file: Knobs = None,
     sink: Sinks = None,
     teacher: Annotated[
-        list[str] | None, typer.Option(help="A trained version to learn from as well; may be given several times.")
+        list[str] | None,
+        typer.Option(
+            autocompletion=versions, help="A trained version to learn from as well; may be given several times."
+        ),
     ] = None,
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="Let the teachers speak of tickets without an outcome too.")
@@ -229,12 +236,15 @@ add_theme_command(app)
 def evaluate(
     workspace: Folder = None,
     version: Annotated[
-        str | None, typer.Option(help="A model under models/; the current release when not given.")
+        str | None,
+        typer.Option(autocompletion=versions, help="A model under models/; the current release when not given."),
     ] = None,
     errors: Annotated[
         bool, typer.Option("--errors", help="Instead: what it gets wrong, for whom, and which labels are suspect.")
     ] = False,
-    split: Annotated[str, typer.Option(help="With --errors: test or validation.")] = "test",
+    split: Annotated[
+        str, typer.Option(autocompletion=one_of("test", "validation"), help="With --errors: test or validation.")
+    ] = "test",
     as_json: AsJson = False,
 ) -> None:
     """Show a model's figures beside majority class and TF-IDF on the same rows, or write a report of its errors."""
@@ -323,14 +333,20 @@ def retrain(
 add_nightly_command(app)
 
 
-@app.command()
-def doctor(workspace: Folder = None) -> None:
-    """Check Java, Python packages, disk, memory, the database and the release; say what to do about what is wrong."""
+@app.command(epilog="Exit code 0 when nothing is wrong, 3 otherwise; warnings do not count.")
+def doctor(workspace: Folder = None, as_json: AsJson = False) -> None:
+    """Look at Python, packages, Java, memory, disk, GPU, Spark's master, settings, port, workspace, rights, database
+    and the served model; say what is wrong and the command that mends it."""
     from triage.console import show_checks
-    from triage.doctor import examine
+    from triage.doctor import examine, well
 
-    if not show_checks(examine(settings_of(workspace))):
-        raise typer.Exit(1)
+    checks = examine(settings_of(workspace))
+    if as_json:
+        print_json(checks)
+    else:
+        show_checks(checks)
+    if not well(checks):
+        raise typer.Exit(MachineError.exit_code)
 
 
 def _serve(settings: Settings) -> None:

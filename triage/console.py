@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from models.experiments.study import StudyOutcome, TrialResult
     from models.train import ModelVersion
     from monitoring.night import NightReport
-    from triage.doctor import Check
+    from triage.doctor_check import Check
     from triage.loop import DemoSummary
     from triage.retrain import RetrainOutcome
 
@@ -31,6 +32,7 @@ _CHAPTER = r"(?<=  )\d\. [^.]+\."  # of the demonstration
 _ALARM = r"(?<=    )(?:warning|critical):"
 _TRUSTED_TRIALS = 30
 _WORST_TYPES = 8
+_COLOURS: Mapping[str, str] = {"ok": "green", "warning": "yellow", "wrong": "red"}
 _LINE_EVERY = 10.0  # seconds between progress lines where there is no terminal to draw a bar on
 
 
@@ -192,16 +194,17 @@ def show_gate(outcome: RetrainOutcome) -> None:
         console.print(escape(f"  {reason}"))
 
 
-def show_checks(checks: Sequence[Check]) -> bool:
-    """True when all are well."""
+def show_checks(checks: Sequence[Check]) -> None:
+    """A line a check, and under those that are not well what mends them."""
     console = Console(highlight=False)
+    width = max(len(check.name) for check in checks)
     for check in checks:
-        console.print(
-            f"{'[green]ok  [/green]' if check.ok else '[red]MEND[/red]'}  {check.name}: {escape(check.found)}"
-        )
-        if not check.ok and check.advice:
-            console.print(escape(f"      {check.advice}"))
-    return all(check.ok for check in checks)
+        state = f"[{_COLOURS[check.state]}]{check.state:<7}[/]"
+        console.print(f"{state}  {check.name:<{width}}  {escape(check.found)}", soft_wrap=True)
+        if check.mend:
+            console.print(escape(f"{'':<9}{'':<{width}}  mend: {check.mend}"), soft_wrap=True)
+    counts = Counter(check.state for check in checks)
+    console.print(f"{counts['ok']} ok, {counts['warning']} warnings, {counts['wrong']} wrong")
 
 
 def show_summary(summary: DemoSummary) -> None:

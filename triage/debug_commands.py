@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from triage.options import Folder, settings_of
+from triage.completion import presets, versions
+from triage.options import Device, Folder, settings_of
 from triage.printed_json import AsJson, print_json
 
 
@@ -18,7 +19,9 @@ def add_debug_command(app: typer.Typer) -> None:
 
 def debug(
     workspace: Folder = None,
-    preset: Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: what is to be trained.")] = "cpu",
+    preset: Annotated[
+        str, typer.Option(autocompletion=presets, help="cpu-quick, cpu or gpu: what is to be trained.")
+    ] = "cpu",
     bias_variance: Annotated[
         bool, typer.Option("--bias-variance", help="Instead: where errors come from, and what to do next.")
     ] = False,
@@ -27,7 +30,10 @@ def debug(
     ] = False,
     everything: Annotated[bool, typer.Option("--all", help="The checklist and both of these.")] = False,
     version: Annotated[
-        str | None, typer.Option(help="Whose errors: a model under models/; the current release when not given.")
+        str | None,
+        typer.Option(
+            autocompletion=versions, help="Whose errors: a model under models/; the current release when not given."
+        ),
     ] = None,
     with_model: Annotated[
         bool,
@@ -41,7 +47,7 @@ def debug(
     knobs_file: Annotated[
         Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's, as for training.")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    device: Device = None,
     encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
     as_json: AsJson = False,
 ) -> None:

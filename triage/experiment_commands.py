@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickets.errors import InputError
-from triage.options import Folder, Sinks, settings_of
+from triage.completion import one_of, presets
+from triage.completion import rungs as rung_names
+from triage.options import Device, Folder, Sinks, settings_of
 from triage.printed_json import AsJson, print_json
 
 if TYPE_CHECKING:
@@ -26,16 +28,20 @@ def baselines(
     workspace: Folder = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="cpu-quick, cpu or gpu: how the transformer learns, if no model of these tickets is there."),
+        typer.Option(
+            autocompletion=presets,
+            help="cpu-quick, cpu or gpu: how the transformer learns, if no model of these tickets is there.",
+        ),
     ] = None,
     rungs: Annotated[
         str | None,
         typer.Option(
-            help="Only these, with commas: majority, keywords, tfidf, cota1, frozen, cnn, lstm, setfit, transformer."
+            autocompletion=rung_names,
+            help="Only these, with commas: majority, keywords, tfidf, cota1, frozen, cnn, lstm, setfit, transformer.",
         ),
     ] = None,
     max_train_tickets: Annotated[int | None, typer.Option(help="Learn from the newest so many.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    device: Device = None,
     encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
     knobs_file: Annotated[
         Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's.")
@@ -86,7 +92,9 @@ def _tell(found: tuple[LadderRun, Recommendation, Path], as_json: bool) -> None:
 
 def tune(
     workspace: Folder = None,
-    preset: Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: where the search begins.")] = "cpu",
+    preset: Annotated[
+        str, typer.Option(autocompletion=presets, help="cpu-quick, cpu or gpu: where the search begins.")
+    ] = "cpu",
     trials: Annotated[int, typer.Option(help="In all: a study that was stopped goes on to so many.")] = 20,
     minutes: Annotated[
         float | None, typer.Option(help="Begin no trial after these; one under way then ends at its next look.")
@@ -95,11 +103,22 @@ def tune(
     knob: Annotated[
         list[str] | None, typer.Option(help="Search this knob alone, or some: --knob epochs --knob warmup.")
     ] = None,
-    objective: Annotated[str, typer.Option(help="mrr or accuracy, of contact types on the validation split.")] = "mrr",
-    pruner: Annotated[str, typer.Option(help="median, hyperband or none: what ends a hopeless trial.")] = "median",
+    objective: Annotated[
+        str,
+        typer.Option(
+            autocompletion=one_of("mrr", "accuracy"), help="mrr or accuracy, of contact types on the validation split."
+        ),
+    ] = "mrr",
+    pruner: Annotated[
+        str,
+        typer.Option(
+            autocompletion=one_of("median", "hyperband", "none"),
+            help="median, hyperband or none: what ends a hopeless trial.",
+        ),
+    ] = "median",
     study: Annotated[str | None, typer.Option(help="A name for the study.")] = None,
     seed: Annotated[int, typer.Option(help="Of the search.")] = 17,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    device: Device = None,
     encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
     knobs_file: Annotated[
         Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from triage.completion import ROLES, one_of
 from triage.options import Folder, settings_of
 from triage.printed_json import AsJson, plain, print_json
 
@@ -23,7 +24,12 @@ Name = Annotated[str, typer.Argument(help="Whose key it is: a person, or a progr
 @keys_app.command("create")
 def create_key(
     name: Name,
-    role: Annotated[str, typer.Option(help="agent, labeler or admin; each may do what those before it may.")],
+    role: Annotated[
+        str,
+        typer.Option(
+            autocompletion=one_of(*ROLES), help="agent, labeler or admin; each may do what those before it may."
+        ),
+    ],
     workspace: Folder = None,
     days: Annotated[float | None, typer.Option(help="How long it works; for ever when not given.")] = None,
     shared: Annotated[

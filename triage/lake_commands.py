@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tickets.errors import ContractError, InputError
+from triage.completion import tables
 from triage.options import AsOf, Folder, day_of, settings_of
 from triage.printed_json import AsJson, print_json
 
@@ -107,7 +108,7 @@ def retain(
 
 @pipeline_app.command()
 def lineage(
-    table: Annotated[str, typer.Argument(help="A table of the lake, such as features.")],
+    table: Annotated[str, typer.Argument(autocompletion=tables, help="A table of the lake, such as features.")],
     partition: Annotated[
         str | None, typer.Argument(help="A value of its partition, such as 2026-03-02; the newest when not given.")
     ] = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from triage.completion import versions
 from triage.options import Folder, settings_of
 from triage.printed_json import AsJson, print_json
 
@@ -34,7 +35,7 @@ def models(workspace: Folder = None, as_json: AsJson = False) -> None:
 
 
 def promote(
-    version: Annotated[str, typer.Argument()],
+    version: Annotated[str, typer.Argument(autocompletion=versions, help="A version that `triage models` lists.")],
     workspace: Folder = None,
     force: Annotated[bool, typer.Option("--force", help="Also a model in quarantine; that lifts it.")] = False,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from triage.completion import policies
 from triage.options import Folder, settings_of
 from triage.printed_json import AsJson, print_json
 
@@ -23,7 +24,10 @@ def replay(
     into: Annotated[Path, typer.Option(help="Where the lives are lived; made anew each time.")] = Path("replay"),
     policy: Annotated[
         list[str] | None,
-        typer.Option(help="never, fixed interval, alarm-driven, all labels; may be given several times. All of them."),
+        typer.Option(
+            autocompletion=policies,
+            help="never, fixed interval, alarm-driven, all labels; may be given several times. All of them.",
+        ),
     ] = None,
     tickets_per_day: Annotated[
         int | None, typer.Option(min=1, help="So many tickets make a day, whenever they came. As the calendar says.")

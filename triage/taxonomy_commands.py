@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from triage.completion import changes_files
 from triage.options import Folder, settings_of
 from triage.printed_json import AsJson, print_json
 
@@ -16,7 +17,10 @@ app = typer.Typer(
     name="taxonomy", help="Versions of the contact-type tree: renames, merges, splits.", no_args_is_help=True
 )
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="A changes file, or cfpb (docs/taxonomy.md).")]
+File = Annotated[
+    str,
+    typer.Argument(metavar="FILE", autocompletion=changes_files, help="A changes file, or cfpb (docs/taxonomy.md)."),
+]
 _AT_MOST = 20  # lines of each kind
 
 

@@ -51,7 +51,7 @@ def test_a_command_that_reports_offers_json(command: str) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *("models", "audit", "themes", "keys list", "challenger status", "taxonomy history"),
+        *("models", "audit", "themes", "keys list", "challenger status"),
         *("templates list", "pipeline status", "pipeline compact", "pipeline retain"),
     ],
 )
