@@ -22,7 +22,7 @@ from triage.label_commands import labels_app
 from triage.lake_commands import pipeline_app, quarantine_app
 from triage.model_commands import add_model_commands
 from triage.night_commands import add_nightly_command
-from triage.options import AsOf, Device, Folder, Knobs, Preset, Sinks, day_of, settings_of
+from triage.options import AsOf, Device, Encoder, Folder, Knobs, Preset, Sinks, day_of, settings_of
 from triage.printed_json import AsJson, print_json
 from triage.replay_commands import add_replay_command
 from triage.source_commands import sources_app
@@ -120,8 +120,9 @@ def demo(
     quick: Annotated[bool, typer.Option(help="A tenth of the tickets: shows the way, not the quality.")] = False,
 ) -> None:
     """Run the whole loop on simulated tickets: history, model, service, drift, labels, retraining."""
-    from triage.console import screen, show_summary
+    from triage.console import show_summary
     from triage.loop import FULL, QUICK, run_demo
+    from triage.screen import screen
     from triage.settings import read_settings
 
     settings = read_settings()
@@ -147,7 +148,7 @@ def import_(
 ) -> None:
     """Bring source files into the lake, as they are."""
     from triage import steps
-    from triage.console import screen
+    from triage.screen import screen
 
     with screen() as shown:
         steps.import_files(settings_of(workspace), files or [], dataset, as_of=day_of(as_of), report=shown.report)
@@ -168,7 +169,7 @@ def features(
 ) -> None:
     """Clean, label, split and featurise what was imported (Spark). Without days, the periods are fractions of time."""
     from triage import steps
-    from triage.console import screen
+    from triage.screen import screen
 
     periods = tuple(day.date() if day else None for day in (validation_from, test_from, test_until))
     with screen() as shown:
@@ -182,7 +183,7 @@ def train(
     workspace: Folder = None,
     preset: Preset = "cpu",
     device: Device = None,
-    encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
+    encoder: Encoder = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
     max_train_tickets: Annotated[int | None, typer.Option(help="Use only the newest so many.")] = None,
     knobs_file: Knobs = None,
@@ -201,7 +202,8 @@ def train(
 ) -> None:
     """Train a model on the features, measure it beside the baselines, register it."""
     from triage import steps
-    from triage.console import screen, show_metrics
+    from triage.console import show_metrics
+    from triage.screen import screen
 
     knobs = {"device": device, "encoder": encoder, "epochs": epochs, "max_train_tickets": max_train_tickets}
     with screen(as_json=as_json) as shown:
@@ -249,7 +251,8 @@ def evaluate(
 ) -> None:
     """Show a model's figures beside majority class and TF-IDF on the same rows, or write a report of its errors."""
     from triage import steps
-    from triage.console import screen, show_errors, show_metrics
+    from triage.console import show_errors, show_metrics
+    from triage.screen import screen
 
     settings = settings_of(workspace)
     if not errors:
@@ -286,7 +289,7 @@ def serve(
 def score(workspace: Folder = None, as_of: AsOf = None) -> None:
     """Suggest for every open ticket in the lake (Spark)."""
     from triage import steps
-    from triage.console import screen
+    from triage.screen import screen
 
     with screen() as shown:
         steps.score(settings_of(workspace), as_of=day_of(as_of), report=shown.report)
@@ -296,7 +299,8 @@ def score(workspace: Folder = None, as_of: AsOf = None) -> None:
 def monitor(workspace: Folder = None, as_of: AsOf = None, as_json: AsJson = False) -> None:
     """Compare the last days with the champion's own validation period; raise alarms; ask for labels."""
     from triage import steps
-    from triage.console import screen, show_night
+    from triage.console import show_night
+    from triage.screen import screen
 
     with screen(as_json=as_json) as shown:
         night = steps.monitor(settings_of(workspace), as_of=day_of(as_of), report=shown.report)
@@ -317,7 +321,8 @@ def retrain(
 ) -> None:
     """Train a challenger on all that is known, let it meet the champion on the latest days, promote it if it wins."""
     from triage import steps
-    from triage.console import screen, show_gate
+    from triage.console import show_gate
+    from triage.screen import screen
 
     config = steps.train_config(preset, {"device": device}, knobs_file)
     with screen(as_json=as_json) as shown:

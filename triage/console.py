@@ -1,20 +1,15 @@
-"""What the command line shows: a line as each step ends, a bar while a model trains, tables of figures."""
+"""What the commands show at their end: tables of figures, and what follows from them."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
 from models.card import COST, QUALITY
 from models.ladder.budget import amount
@@ -28,64 +23,9 @@ if TYPE_CHECKING:
     from triage.loop import DemoSummary
     from triage.retrain import RetrainOutcome
 
-_CHAPTER = r"(?<=  )\d\. [^.]+\."  # of the demonstration
-_ALARM = r"(?<=    )(?:warning|critical):"
 _TRUSTED_TRIALS = 30
 _WORST_TYPES = 8
 _COLOURS: Mapping[str, str] = {"ok": "green", "warning": "yellow", "wrong": "red"}
-_LINE_EVERY = 10.0  # seconds between progress lines where there is no terminal to draw a bar on
-
-
-@dataclass
-class Screen:
-    """Shows steps and training progress. `report` and `progress` are what the parts call."""
-
-    console: Console
-    bar: Progress
-    started: float = field(default_factory=time.monotonic)
-    _task: TaskID | None = None
-    _last_line: float = 0.0
-
-    def report(self, line: str) -> None:
-        """A line under the clock, as it is: names and words of tickets in it may look like markup."""
-        minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
-        shown = Text.assemble((f"{minutes:2d}:{seconds:02d}", "dim"), "  ", line)
-        shown.highlight_regex(_CHAPTER, "bold")
-        shown.highlight_regex(_ALARM, "red")
-        self.console.print(shown, soft_wrap=True)
-
-    def progress(self, step: int, total: int, loss: float) -> None:
-        """Training is at `step` of `total` steps."""
-        if not self.console.is_terminal:
-            if time.monotonic() - self._last_line > _LINE_EVERY or step == total:
-                self._last_line = time.monotonic()
-                self.report(f"training: step {step} of {total}, loss {loss:.3f}")
-            return
-        if self._task is None:
-            self.bar.start()
-            self._task = self.bar.add_task("training", total=total)
-        self.bar.update(self._task, completed=step, total=total, description=f"training, loss {loss:.3f}")
-        if step >= total:
-            self.end_bar()
-
-    def end_bar(self) -> None:
-        """Take the bar off the screen, also when training failed."""
-        if self._task is not None:
-            self.bar.remove_task(self._task)
-            self.bar.stop()
-            self._task = None
-
-
-@contextmanager
-def screen(*, as_json: bool = False) -> Iterator[Screen]:
-    """The terminal, for the length of one command; standard error where standard output is for JSON."""
-    console = Console(highlight=False, stderr=as_json)
-    columns = (TextColumn("      {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shown = Screen(console, Progress(*columns, console=console, transient=True))
-    try:
-        yield shown
-    finally:
-        shown.end_bar()
 
 
 def show_metrics(trained: ModelVersion) -> None:

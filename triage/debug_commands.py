@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from triage.completion import presets, versions
-from triage.options import Device, Folder, settings_of
+from triage.options import Device, Encoder, Folder, settings_of
 from triage.printed_json import AsJson, print_json
 
 
@@ -48,14 +48,14 @@ def debug(
         Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's, as for training.")
     ] = None,
     device: Device = None,
-    encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
+    encoder: Encoder = None,
     as_json: AsJson = False,
 ) -> None:
     """Walk the checklist before a long run; or say where errors come from, or how much history is needed."""
     from models.diagnosis.diagnose import PARTS, Wanted
     from triage import steps
-    from triage.console import screen
     from triage.debug_view import show_diagnosis
+    from triage.screen import screen
 
     asked = [part for part, wanted in zip(PARTS, (False, bias_variance, learning_curve), strict=True) if wanted]
     parts = PARTS if everything else asked or PARTS[:1]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickets.errors import InputError
-from triage.completion import one_of, presets
+from triage.completion import presets
 from triage.completion import rungs as rung_names
-from triage.options import Device, Folder, Sinks, settings_of
+from triage.options import Device, Encoder, Folder, Objective, Pruner, Sinks, settings_of
 from triage.printed_json import AsJson, print_json
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def baselines(
     ] = None,
     max_train_tickets: Annotated[int | None, typer.Option(help="Learn from the newest so many.")] = None,
     device: Device = None,
-    encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
+    encoder: Encoder = None,
     knobs_file: Annotated[
         Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's.")
     ] = None,
@@ -63,7 +63,7 @@ def baselines(
     if last:
         _tell(experiments.last_ladder(settings, budget), as_json)
         return
-    from triage.console import screen
+    from triage.screen import screen
 
     given = {"device": device, "encoder": encoder, "max_train_tickets": max_train_tickets}
     with screen(as_json=as_json) as shown:
@@ -103,23 +103,12 @@ def tune(
     knob: Annotated[
         list[str] | None, typer.Option(help="Search this knob alone, or some: --knob epochs --knob warmup.")
     ] = None,
-    objective: Annotated[
-        str,
-        typer.Option(
-            autocompletion=one_of("mrr", "accuracy"), help="mrr or accuracy, of contact types on the validation split."
-        ),
-    ] = "mrr",
-    pruner: Annotated[
-        str,
-        typer.Option(
-            autocompletion=one_of("median", "hyperband", "none"),
-            help="median, hyperband or none: what ends a hopeless trial.",
-        ),
-    ] = "median",
+    objective: Objective = "mrr",
+    pruner: Pruner = "median",
     study: Annotated[str | None, typer.Option(help="A name for the study.")] = None,
     seed: Annotated[int, typer.Option(help="Of the search.")] = 17,
     device: Device = None,
-    encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
+    encoder: Encoder = None,
     knobs_file: Annotated[
         Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's.")
     ] = None,
@@ -129,7 +118,8 @@ def tune(
     """Search for good knobs by short trainings, the hopeless ended early (Optuna). Run again, it goes on."""
     from models.experiments.study import StudyPlan
     from triage import experiments
-    from triage.console import screen, show_study
+    from triage.console import show_study
+    from triage.screen import screen
 
     plan = StudyPlan(
         trials=trials,

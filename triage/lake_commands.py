@@ -181,7 +181,7 @@ def replay_(
 ) -> None:
     """After a fix, try refused rows again: their days are cleaned anew (Spark). `triage features` splits them after."""
     from pipeline.upkeep.quarantine import Chosen
-    from triage.console import screen
+    from triage.screen import screen
     from triage.upkeep import replay as do
 
     chosen = Chosen(

@@ -52,7 +52,8 @@ def nightly(
     if as_json:
         _run_as_json(settings.workspace, day, night)
         return
-    from triage.console import screen, show_gate, show_night
+    from triage.console import show_gate, show_night
+    from triage.screen import screen
 
     with screen() as shown:
         done = night(report=shown.report, progress=shown.progress)

@@ -32,6 +32,21 @@ Knobs = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(autocompletion=devices, help="auto, cpu or cuda; auto when not given.")]
 
+Encoder = Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")]
+Objective = Annotated[
+    str,
+    typer.Option(
+        autocompletion=one_of("mrr", "accuracy"), help="mrr or accuracy, of contact types on the validation split."
+    ),
+]
+Pruner = Annotated[
+    str,
+    typer.Option(
+        autocompletion=one_of("median", "hyperband", "none"),
+        help="median, hyperband or none: what ends a hopeless trial.",
+    ),
+]
+
 
 def settings_of(workspace: Path | None) -> Settings:
     """The environment's settings, for the workspace that was named, if one was. Raises InputError."""

@@ -35,7 +35,7 @@ from tickets.database import open_database
 from tickets.errors import InputError, TrainingDataError
 from tickets.label_queue import LabelRequest
 from tickets.monitor_log import model_timeline, record_event
-from tickets.progress import Progress, Report, silent
+from tickets.progress import Progress, Report, each, silent
 from tickets.simulate import SimulatedDay
 from tickets.workspace import Workspace
 from triage.champion import promote
@@ -146,7 +146,7 @@ class _Life:
     def live(self) -> Lived:
         started, days = time.monotonic(), self.history.days[self.plan.learn_days :]
         lived = []
-        for number, day in enumerate(days, start=1):
+        for number, day in each(f"days lived, {self.policy.name}", enumerate(days, start=1), len(days)):
             self._open(day.day)
             answered = self._day(day)
             last = number == len(days)

@@ -38,8 +38,8 @@ def replay(
 ) -> None:
     """Live through history under several policies: never retrain, fixed interval, alarm-driven, all labels."""
     from triage import replay_steps
-    from triage.console import screen
     from triage.replay_view import show_replay
+    from triage.screen import screen
 
     asked = replay_steps.Asked(
         simulated=simulated, policies=policy or (), tickets_per_day=tickets_per_day, newest=newest, quick=quick

@@ -32,7 +32,7 @@ def fetch_zendesk(
 ) -> None:
     """Fetch every ticket changed since the last run, with comments, macros and fields, from Zendesk's API."""
     from pipeline.sources.zendesk_export import fetch_account
-    from triage.console import screen
+    from triage.screen import screen
     from triage.settings import read_settings
 
     account = _account(read_settings())

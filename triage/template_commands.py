@@ -25,7 +25,7 @@ def mine_templates(
     """Find what agents write again and again, and propose it as templates with placeholders."""
     from pipeline.templates.proposals import mine
     from tickets.workspace import Workspace
-    from triage.console import screen
+    from triage.screen import screen
 
     opened = Workspace.open(settings_of(workspace).workspace)
     with opened.lock("templates"), screen(as_json=as_json) as shown:
