@@ -5,6 +5,7 @@ The tables are declared here once; `migrations/` holds the one history that brin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -339,7 +340,7 @@ def _told(url: str) -> Iterator[None]:
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         shown = sa.make_url(url).render_as_string(hide_password=True) if "://" in url else repr(url)
         raise MachineError(
-            f"cannot open the database {shown}: {_first_line(error)}",
+            f"cannot open the database {shown}: {_first_line(error)}.",
             hint="Check TRIAGE_DATABASE_URL, that the server runs, and that this user may create tables.",
         ) from error
 
@@ -388,4 +389,6 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    """Without the driver's name before it."""
+    said = str(error).strip().partition("\n")[0] or type(error).__name__
+    return re.sub(r"^\([\w.]+\) ", "", said).rstrip(".")

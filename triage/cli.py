@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import errno
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tickets.errors import InputError, MachineError, TriageError
+from tickets.errors import InputError, MachineError
 from triage.alert_commands import alerts_app
 from triage.challenger_commands import app as challenger_app
 from triage.completion import datasets, one_of, versions
@@ -56,19 +56,19 @@ Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Fir
 
 def main() -> None:
     """Run the command line; errors raised on purpose become one line and their exit code."""
+    from triage.faults import told
+
     try:
         app()
-    except TriageError as error:
-        _fail(error)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except BrokenPipeError:  # `triage audit | head`: who reads has gone, which is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        mendable = told(error)
+        if mendable is None:
             raise
-        _fail(MachineError("the disk is full.", hint="Free some space and run again; what was there is as it was."))
-
-
-def _fail(error: TriageError) -> None:
-    print(f"triage: {error}", file=sys.stderr)
-    sys.exit(error.exit_code)
+        print(f"triage: {mendable}", file=sys.stderr)
+        sys.exit(mendable.exit_code)
 
 
 @app.callback()
@@ -277,7 +277,7 @@ add_model_commands(app)
 def serve(
     workspace: Folder = None,
     host: Annotated[str | None, typer.Option(help="TRIAGE_HOST")] = None,
-    port: Annotated[int | None, typer.Option(help="TRIAGE_PORT")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="TRIAGE_PORT")] = None,
 ) -> None:
     """Serve suggestions, the console, the label queue and the dashboard."""
     settings = settings_of(workspace)

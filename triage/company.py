@@ -162,7 +162,8 @@ class Company:
                 return waited
             time.sleep(0.1)
         raise WorkspaceError(
-            f"the service did not take up {version} within {seconds:.0f} seconds.", hint="See its log."
+            f"the service did not take up {version} within {seconds:.0f} seconds.",
+            hint="See the service's log; `triage doctor` looks at the release.",
         )
 
 

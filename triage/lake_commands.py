@@ -129,6 +129,9 @@ def lineage(
     elif known[table].partition is None:
         raise InputError(f"the table {table!r} has no partitions.", hint="Leave the partition out.")
     tree = trace(opened, known[table], partition)
+    if partition is not None and not tree.steps and partition not in (there := opened.partitions(known[table])):
+        shown = f"There are {', '.join(there[-5:])}." if there else "There are none yet: run `triage features`."
+        raise InputError(f"{table} has no partition {partition!r}.", hint=shown)
     if as_json:
         print_json(tree)
     else:

@@ -68,7 +68,10 @@ def replay(
     """Live through a history under each policy, in `folder`, which is made anew. Raises TriageError when the machine or
     the history lacks something."""
     if len(history.days) <= plan.learn_days:
-        raise InputError(f"the history has {len(history.days)} days, and {plan.learn_days} of them are for learning.")
+        raise InputError(
+            f"the history has {len(history.days)} days, and {plan.learn_days} of them are for learning.",
+            hint="Import more days, or let --tickets-per-day make more of them.",
+        )
     _make_anew(folder)
     report(f"the beginning: a first model from {plan.learn_days} days of {history.name}")
     beginning = _begin(folder / _BEGINNING, history, plan, spark, progress)
