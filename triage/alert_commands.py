@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 import typer
 
 from triage.options import Folder, settings_of
 from triage.printed_json import AsJson, print_json
+
+if TYPE_CHECKING:
+    from monitoring.notify import Attempt
+    from tickets.alert_log import Channel
 
 alerts_app = typer.Typer(help="Alerts by webhook and e-mail.", no_args_is_help=True)
 
@@ -17,17 +23,24 @@ alerts_app = typer.Typer(help="Alerts by webhook and e-mail.", no_args_is_help=T
 def test_alerts(workspace: Folder = None, as_json: AsJson = False) -> None:
     """Send a test message on every way that is set, and say what came of it."""
     from triage import alerts
+    from triage.screen import screen
 
-    came = alerts.send_test(settings_of(workspace))
+    with screen(as_json=as_json):
+        came = alerts.send_test(settings_of(workspace))
     if as_json:
         print_json(came)
-    for channel, tried in () if as_json else came.items():
+    else:
+        _show(came)
+    if any(tried.reason for tried in came.values()):
+        raise typer.Exit(1)
+
+
+def _show(came: Mapping[Channel, Attempt]) -> None:
+    for channel, tried in came.items():
         if tried.sent:
             print(f"{channel}: sent{f', but {tried.reason}' if tried.reason else ''}")
         else:
             print(f"{channel}: not sent, {tried.reason}")
-    if any(tried.reason for tried in came.values()):
-        raise typer.Exit(1)
 
 
 @alerts_app.command("send")

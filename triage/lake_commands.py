@@ -45,10 +45,11 @@ def status(workspace: Folder = None, as_of: AsOf = None, as_json: AsJson = False
 def check(workspace: Folder = None, as_json: AsJson = False) -> None:
     """Check every table of the lake against its contract (Spark). Exit code 7 when one is broken."""
     from pipeline.contract_checks import check_lake
+    from triage.screen import screen
     from triage.steps import opened, spark_for
 
     settings = settings_of(workspace)
-    with opened(settings, "check") as (lake, _), spark_for(settings) as spark:
+    with screen(as_json=as_json), opened(settings, "check") as (lake, _), spark_for(settings) as spark:
         broken = check_lake(spark, lake)
     if as_json:
         print_json({"broken": broken})
@@ -65,9 +66,10 @@ def compact(workspace: Folder = None, as_json: AsJson = False) -> None:
     """Merge the many small files of a partition into few."""
     from pipeline.upkeep import compaction
     from tickets.workspace import Workspace
+    from triage.screen import screen
 
     opened = Workspace.open(settings_of(workspace).workspace)
-    with opened.lock("compact"):
+    with opened.lock("compact"), screen(as_json=as_json):
         done = compaction.compact(opened)
     if as_json:
         print_json(done)
@@ -88,10 +90,12 @@ def retain(
 ) -> None:
     """Show, or remove, what is older than the policy (TRIAGE_RETENTION__*) allows."""
     from triage import upkeep
+    from triage.screen import screen
 
     settings, day = settings_of(workspace), day_of(as_of)
-    leaving = upkeep.retain(settings, as_of=day, apply=apply, needed_too=needed_too)
-    old = upkeep.retain_rows(settings, as_of=day, apply=apply)
+    with screen(as_json=as_json):
+        leaving = upkeep.retain(settings, as_of=day, apply=apply, needed_too=needed_too)
+        old = upkeep.retain_rows(settings, as_of=day, apply=apply)
     if as_json:
         print_json([*leaving, *old])
         return

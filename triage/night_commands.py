@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -76,12 +75,11 @@ def _run_as_json(workspace: Path, day: dt.date, night: Callable[..., Night]) -> 
     from tickets.errors import LockedError
     from tickets.workspace import Workspace
     from triage.night_record import NightRecord
-
-    def said(*what: object) -> None:
-        print(*what, file=sys.stderr)
+    from triage.screen import screen
 
     try:
-        record = night(report=said, progress=lambda *_: None).record
+        with screen(as_json=True) as shown:
+            record = night(report=shown.report, progress=shown.progress).record
     except LockedError:  # the record is the other run's
         raise
     except BaseException:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.service.conftest import Service
 from triage.doctor import examine, well
 from triage.settings import Settings
 
 
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_a_running_service_and_its_model_are_well(service: Service) -> None:
     settings = Settings(workspace=service.workspace.root, port=urlsplit(service.address).port)
     checks = examine(settings)
