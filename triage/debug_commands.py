@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from triage.completion import presets, versions
-from triage.options import Device, Encoder, Folder, settings_of
+from triage.options import Device, Encoder, Folder, Knobs, settings_of
 from triage.printed_json import AsJson, print_json
 
 
@@ -44,15 +46,13 @@ def debug(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Times that each size of the curve is drawn.")] = 3,
     max_train_tickets: Annotated[int | None, typer.Option(help="Look at the newest so many.")] = None,
-    knobs_file: Annotated[
-        Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's, as for training.")
-    ] = None,
+    knobs_file: Knobs = None,
     device: Device = None,
     encoder: Encoder = None,
     as_json: AsJson = False,
 ) -> None:
     """Walk the checklist before a long run; or say where errors come from, or how much history is needed."""
-    from models.diagnosis.diagnose import PARTS, Wanted
+    from models.diagnosis.diagnose import PARTS, RECORD, Wanted
     from triage import steps
     from triage.debug_view import show_diagnosis
     from triage.screen import screen
@@ -61,9 +61,10 @@ def debug(
     parts = PARTS if everything else asked or PARTS[:1]
     wanted = Wanted(parts=parts, version=version, with_model=with_model, target=target, seeds=seeds)
     knobs = {"device": device, "encoder": encoder, "max_train_tickets": max_train_tickets}
+    settings = settings_of(workspace)
     with screen(as_json=as_json) as shown:
         found = steps.debug(
-            settings_of(workspace),
+            settings,
             preset,
             knobs,
             wanted,
@@ -72,8 +73,14 @@ def debug(
             knobs_file=knobs_file,
         )
     if as_json:
-        print_json(found)
+        _print_kept(settings.workspace / "experiments" / RECORD, parts)
     else:
         show_diagnosis(found)
     if not found.passed:
         raise typer.Exit(1)
+
+
+def _print_kept(record: Path, parts: Sequence[str]) -> None:
+    """What this run left of each part in debug.json: its figures without the samples that intervals come from."""
+    kept = json.loads(record.read_text(encoding="utf-8"))
+    print_json({part: kept[part] for part in parts if part in kept})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,11 +82,12 @@ def baselines(
 
 
 def _tell(found: tuple[LadderRun, Recommendation, Path], as_json: bool) -> None:
+    from models.ladder.saved import to_json
     from triage.ladder_view import show_ladder
 
     run, recommendation, page = found
     if as_json:
-        print_json({"run": run, "recommendation": recommendation, "page": page})
+        print_json({**json.loads(to_json(run, recommendation)), "page": page})
     else:
         show_ladder(run, recommendation, page)
 

@@ -42,5 +42,6 @@ def _scalar(found: Any) -> Any:
         return found.isoformat()
     if isinstance(found, Path):
         return str(found)
-    number = found.item() if hasattr(found, "item") else found  # numpy's
-    return None if isinstance(number, float) and not math.isfinite(number) else number
+    if hasattr(found, "tolist"):  # a number or an array of numpy's
+        return plain(found.tolist())
+    return None if isinstance(found, float) and not math.isfinite(found) else found

@@ -35,8 +35,8 @@ class Figure:
 
 def test_what_parts_return_becomes_json() -> None:
     figure = Figure(dt.date(2026, 3, 1), Path("models/a"), float("nan"), {1: np.int64(3)})
-    found = json.loads(json.dumps(plain([figure])))
-    assert found == [{"day": "2026-03-01", "file": "models/a", "share": None, "counts": {"1": 3}}]
+    found = json.loads(json.dumps(plain([figure, np.array([[0.5, np.inf]])])))
+    assert found == [{"day": "2026-03-01", "file": "models/a", "share": None, "counts": {"1": 3}}, [[0.5, None]]]
 
 
 @pytest.mark.parametrize("command", REPORTING)
