@@ -1,17 +1,18 @@
-# make demo | test | check | bench. Each works in .venv, which it makes and keeps current by itself.
+# make demo | test | check | docs | bench. Each works in .venv, which it makes and keeps current by itself.
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3.11
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check lint bench format browser
+.PHONY: help demo test check lint docs bench format browser
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    set up, then run the whole loop on simulated tickets (a quarter to half an hour)"
 	@echo "make test    set up, then run every test"
 	@echo "make check   what CI runs: format, lint, types, import rules, tests"
+	@echo "make docs    build the documentation into site/, its reference pages made anew from the code"
 	@echo "make bench   measure; figures go to bench/out/"
 
 demo: .venv/ready
@@ -27,6 +28,11 @@ lint: .venv/ready
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: .venv/ready
+	@$(BIN)/python -m triage.reference >/dev/null
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "site/index.html is the documentation; to search in it: $(BIN)/python -m http.server -d site -b 127.0.0.1 8001"
 
 bench: .venv/ready
 	@for bench in $$(grep -l __main__ bench/*.py | grep -v -e scoring_rate -e bare_loop); do echo "$$bench"; $(BIN)/python $$bench $(BENCH_ARGUMENTS) || exit 1; done

@@ -1,6 +1,6 @@
 """Replay: how much of the oracle's accuracy alarm-driven retraining keeps, at how many of the labels.
 
-    python bench/replay.py [--quick] [--only simulated,cfpb]
+    python bench/replay.py [--quick] [--only simulated,cfpb] [--go-on]
 
 Two histories are lived through under four policies (docs/replay.md): half a year of the simulated company, with a mix
 that moves, a launch, an outage and a rename; and the CFPB complaints in order of time, sixty making a day. `--quick`
@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -53,12 +53,16 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--quick", action="store_true", help="six weeks of the simulated company alone")
     arguments.add_argument("--only", default=",".join(HISTORIES), help="histories, by commas")
+    arguments.add_argument("--go-on", action="store_true", help="after a run that was broken off, by policy")
     given = arguments.parse_args()
     quick, wanted = given.quick, given.only.split(",")
     configure_logs(verbose=False)
     started, plan = time.perf_counter(), QUICK if quick else FULL
     figures: dict[str, float | int] = {}
-    with tempfile.TemporaryDirectory() as folder, spark_session() as spark:
+    lives = OUT / ("lives-quick" if quick else "lives")
+    if not given.go_on:
+        shutil.rmtree(lives, ignore_errors=True)
+    with spark_session() as spark:
         if "simulated" in wanted:
             company = simulated_history(
                 learn_days=plan.learn_days,
@@ -66,18 +70,19 @@ def main() -> None:
                 tickets_per_day=plan.tickets_per_day,
                 seed=plan.seed,
             )
-            result = _live(Path(folder) / "simulated", company, plan, spark, started)
+            result = _live(lives / "simulated", company, plan, spark, started)
             figures |= _shares(result) | _figures(result, "simulated")
         if "cfpb" in wanted and not quick and COMPLAINTS.exists():
             plan = replace(plan, learn_days=CFPB_LEARN_DAYS)
-            complaints = _complaints(Path(folder) / "lake", plan, spark)
-            result = _live(Path(folder) / "cfpb", complaints, plan, spark, started)
+            complaints = _complaints(lives / "lake", plan, spark)
+            result = _live(lives / "cfpb", complaints, plan, spark, started)
             figures |= {f"cfpb_{name}": value for name, value in _shares(result).items()} | _figures(result, "cfpb")
     record("replay" if set(wanted) == set(HISTORIES) else "replay-part", figures, seconds=time.perf_counter() - started)
 
 
 def _complaints(folder: Path, plan: ReplayPlan, spark: SparkSession) -> History:
     """The complaints in order of time, from a lake of their own."""
+    shutil.rmtree(folder, ignore_errors=True)
     workspace, day = Workspace.create(folder), dt.date(2024, 2, 1)
     import_dataset(workspace, [COMPLAINTS], ready_dataset("cfpb"), as_of=day)
     take_up(workspace, as_of=day, spark=spark)

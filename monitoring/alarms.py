@@ -45,6 +45,9 @@ SIGNS: Mapping[str, Sign] = {
         "tickets", "Customers use more words that are new", "Customers use fewer words that are new"
     ),
     "text.words": Sign("tickets", "Words come up that hardly anybody used", "Words are gone that many used"),
+    "predictions.one_type": Sign(
+        "tickets", "One contact type comes much more often", "One contact type comes much less often"
+    ),
     "predictions.types": Sign("tickets", "The mix of predicted contact types changed"),
     "attributes": Sign("tickets", "Attributes of tickets changed"),
     "text.language": Sign("tickets", "The mix of languages changed"),
@@ -214,7 +217,7 @@ def _fell(details: Mapping[str, Any]) -> bool:
     match details:
         case {"share": {"reference": before, "current": now}} | {"mean": {"reference": before, "current": now}}:
             return bool(now < before)
-        case {"words": int(), "moved": [{"reference": before, "current": now}, *_]}:
+        case {"compared": int(), "moved": [{"reference": before, "current": now}, *_]}:
             return bool(now < before)
         case {"expected": before, "tickets": now}:
             return bool(now < before)

@@ -109,6 +109,7 @@ def compare_windows(evidence: Evidence, policy: Policy) -> list[DetectorResult]:
         mmd.mmd(before.embeddings, now.embeddings, **drawn),
         accuracy_result(estimate_accuracy(evidence.whole_reference, now, least=least)),
         predictions.predicted_types(before.predicted, now.predicted, least=least),
+        predictions.one_type(before.predicted, now.predicted, least=least),
         confidence.probability(before.probability, now.probability, least=least),
         confidence.out_of_scope(before.out_of_scope, now.out_of_scope, least=least),
         confidence.abstained(before.abstained, now.abstained, least=least),

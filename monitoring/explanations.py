@@ -106,7 +106,7 @@ def _scores(result: DetectorResult, reference: Window, current: Window, overridd
         case "embeddings.domain" | "embeddings.mmd":
             towards = current.embeddings.mean(axis=0) - reference.embeddings.mean(axis=0)
             scores = np.asarray(current.embeddings @ towards, dtype=np.float64)
-        case "predictions.types":
+        case "predictions.types" | "predictions.one_type":
             scores = _grew(details, current.predicted)
         case "text.language":
             scores = _grew(details, current.languages)

@@ -13,6 +13,7 @@ LEAST_EFFECTS: Mapping[str, float] = {
     "embeddings.domain": 0.53,  # AUC; 0.5 is chance
     "embeddings.mmd": 0.0005,  # MMD²; about the square of the share of tickets that moved, times 0.2
     "predictions.types": 0.10,  # Cramér's V; a type that grows from 0 to 5 % of tickets gives about 0.15
+    "predictions.one_type": 0.20,  # Cohen's h; a type that grows from 1 to 4 % of tickets gives about 0.20
     "confidence.probability": 0.08,  # KS distance: at most the share of tickets that moved
     "confidence.out_of_scope": 0.08,
     "confidence.abstained": 0.03,  # change of a share

@@ -29,7 +29,7 @@ def recommend(result: DetectorResult, contact_types: Sequence[str], night: Seque
         case "text.language":
             grown = [row["name"] for row in result.details.get("moved", ()) if row["current"] > row["reference"]][:2]
             sentences = [f"Label tickets in {' and '.join(grown)}, then retrain." if grown else _LABEL]
-        case "predictions.types":
+        case "predictions.types" | "predictions.one_type":
             named = ", ".join(contact_types)
             sentences = [f"Look at staffing for {named}." if named else "Look at staffing by contact type.", *new]
         case "text.length":

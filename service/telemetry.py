@@ -1,4 +1,4 @@
-"""Prometheus metrics of one service process. Names are part of the interface; see the design and docs/operations.md."""
+"""Prometheus metrics of one service process. Names are part of the interface; see docs/reference/metrics.md."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Metrics:
     def _measure_requests(self, new: CollectorRegistry) -> None:
         self.http_seconds = Histogram(
             "triage_http_request_duration_seconds",
-            "Whole requests.",
+            "Whole requests; status 0 for a client that left.",
             ["method", "route", "status"],
             buckets=_SECONDS,
             registry=new,
@@ -144,11 +144,15 @@ class Metrics:
 
     def _measure_spool(self, new: CollectorRegistry) -> None:
         self.spool_rows = Gauge("triage_spool_rows", "Rows of the suggestion log on their way.", registry=new)
-        self.spool_bytes = Gauge("triage_spool_bytes", "Their size on disk.", registry=new)
-        self.spool_oldest_seconds = Gauge(
-            "triage_spool_oldest_seconds", "How long the oldest has waited.", registry=new
+        self.spool_bytes = Gauge(
+            "triage_spool_bytes", "Size on disk of the suggestion log's rows on their way.", registry=new
         )
-        self.spool_replayed = Counter("triage_spool_replayed", "Rows that ended processes left.", registry=new)
+        self.spool_oldest_seconds = Gauge(
+            "triage_spool_oldest_seconds", "How long the oldest row of the suggestion log has waited.", registry=new
+        )
+        self.spool_replayed = Counter(
+            "triage_spool_replayed", "Rows that ended processes left and that were brought in.", registry=new
+        )
 
     def _measure_releases(self, new: CollectorRegistry) -> None:
         self.model_info = Gauge("triage_model_info", "1 for the release that is served.", ["version"], registry=new)

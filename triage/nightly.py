@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from models.config import TrainConfig
+from tickets.errors import TrainingDataError
 from tickets.manifests import Manifest
 from tickets.progress import Progress, Report
 from tickets.workspace import Workspace
@@ -127,14 +128,19 @@ def monitor(night: Night) -> Did:
 
 
 def retrain(night: Night) -> Did:
-    """A challenger meets the champion, when monitoring decided so."""
+    """A challenger meets the champion, when monitoring decided so. Where the last days have nothing to judge it by, as
+    after the import of an old history, that is told and the night goes by."""
     decided = night.record.facts("monitor")
     reasons = " ".join(decided.get("reasons", ()))
     if not decided.get("retrain"):
         return Did(f"not tonight: {reasons}")
     meet = challenge(night.settings, night.workspace, night.engine, night.spark(), night.config)
     first = night.record.steps["retrain"].first
-    night.outcome = outcome = meet(as_of=night.as_of, report=night.report, progress=night.progress, asked_by=first)
+    try:
+        outcome = meet(as_of=night.as_of, report=night.report, progress=night.progress, asked_by=first)
+    except TrainingDataError as error:
+        return Did(f"no training, though {reasons} {error}")
+    night.outcome = outcome
     version, verdict = outcome.challenger.version, outcome.gate.verdict
     told = f"{version} {verdict}: {' '.join(outcome.gate.reasons)}"
     return Did(told, {"challenger": version, "verdict": verdict, "served": outcome.served})

@@ -42,6 +42,7 @@ from triage.champion import promote
 from triage.labelers import answer_queue
 from triage.replay_desk import Answered, Reader, work
 from triage.replay_history import History, in_force
+from triage.replay_kept import begun, find_life, keep_life, key_of, note_begun
 from triage.replay_policies import ReplayPlan, ReplayPolicy
 from triage.replay_record import Lived, LivedDay, ReplayResult
 from triage.retrain import RetrainOutcome, retrain
@@ -65,28 +66,49 @@ def replay(
     report: Report,
     progress: Progress,
 ) -> ReplayResult:
-    """Live through a history under each policy, in `folder`, which is made anew. Raises TriageError when the machine or
-    the history lacks something."""
+    """Live through a history under each policy, in `folder`. What was lived there to its end, of the same history, plan
+    and policy, is not lived again. Raises TriageError when the machine or the history lacks something."""
     if len(history.days) <= plan.learn_days:
         raise InputError(
             f"the history has {len(history.days)} days, and {plan.learn_days} of them are for learning.",
             hint="Import more days, or let --tickets-per-day make more of them.",
         )
-    _make_anew(folder)
-    report(f"the beginning: a first model from {plan.learn_days} days of {history.name}")
-    beginning = _begin(folder / _BEGINNING, history, plan, spark, progress)
+    if not begun(folder, key := key_of(history, plan)):
+        make_anew(folder)
+        report(f"the beginning: a first model from {plan.learn_days} days of {history.name}")
+        _begin(folder / _BEGINNING, history, plan, spark, progress)
+        note_begun(folder, key)
     lived = []
     for policy in policies:
         report(f"{policy.name}: {policy.told}")
-        shutil.copytree(beginning.root, folder / _folder_name(policy))
-        with _life(Workspace.open(folder / _folder_name(policy)), history, policy, plan, spark) as life:
-            life.report, life.progress = report, progress
-            lived.append(life.live())
-        report(f"{policy.name}: {lived[-1].accuracy:.1%} right, {lived[-1].labels:,} labels")
+        root = folder / _folder_name(policy)
+        if (life := find_life(root, policy)) is None:
+            life = _live(root, history, policy, plan, spark=spark, report=report, progress=progress)
+            keep_life(root, policy, life)
+        lived.append(life)
+        report(f"{policy.name}: {life.accuracy:.1%} right, {life.labels:,} labels")
     return ReplayResult(history=history.name, events=history.events, policies=tuple(lived))
 
 
-def _make_anew(folder: Path) -> None:
+def _live(
+    root: Path,
+    history: History,
+    policy: ReplayPolicy,
+    plan: ReplayPlan,
+    *,
+    spark: SparkSession,
+    report: Report,
+    progress: Progress,
+) -> Lived:
+    """Live under one policy, in a copy of the beginning."""
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(root.parent / _BEGINNING, root)
+    with _life(Workspace.open(root), history, policy, plan, spark) as life:
+        life.report, life.progress = report, progress
+        return life.live()
+
+
+def make_anew(folder: Path) -> None:
     """Empty the folder of an earlier replay. Raises InputError when it holds something else."""
     if folder.exists() and any(folder.iterdir()):
         if not (folder / _BEGINNING / "workspace.json").exists():
@@ -95,7 +117,7 @@ def _make_anew(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _begin(root: Path, history: History, plan: ReplayPlan, spark: SparkSession, progress: Progress) -> Workspace:
+def _begin(root: Path, history: History, plan: ReplayPlan, spark: SparkSession, progress: Progress) -> None:
     """Import the days to learn from, train the first model, serve it."""
     workspace, days = Workspace.create(root), history.days[: plan.learn_days]
     engine = open_database(workspace.default_database_url)
@@ -111,7 +133,6 @@ def _begin(root: Path, history: History, plan: ReplayPlan, spark: SparkSession, 
             promote(workspace, engine, first.version, details=told, tracking_uri="", at=at)
     finally:
         engine.dispose()
-    return workspace
 
 
 @contextmanager

@@ -21,7 +21,9 @@ def replay(
     simulated: Annotated[
         bool, typer.Option("--simulated", help="A simulated company's half year, not the workspace's own history.")
     ] = False,
-    into: Annotated[Path, typer.Option(help="Where the lives are lived; made anew each time.")] = Path("replay"),
+    into: Annotated[
+        Path, typer.Option(help="Where the lives are lived. One that was broken off goes on by policy.")
+    ] = Path("replay"),
     policy: Annotated[
         list[str] | None,
         typer.Option(
@@ -33,6 +35,7 @@ def replay(
         int | None, typer.Option(min=1, help="So many tickets make a day, whenever they came. As the calendar says.")
     ] = None,
     newest: Annotated[int, typer.Option(min=1, help="Of the history, the newest so many tickets.")] = 20_000,
+    again: Annotated[bool, typer.Option(help="Forget what was lived there before.")] = False,
     quick: Annotated[bool, typer.Option(help="Six weeks, short trainings: shows the way, not the quality.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -42,7 +45,12 @@ def replay(
     from triage.screen import screen
 
     asked = replay_steps.Asked(
-        simulated=simulated, policies=policy or (), tickets_per_day=tickets_per_day, newest=newest, quick=quick
+        simulated=simulated,
+        again=again,
+        policies=policy or (),
+        tickets_per_day=tickets_per_day,
+        newest=newest,
+        quick=quick,
     )
     with screen(as_json=as_json) as shown:
         found = replay_steps.replay(settings_of(workspace), asked, into, report=shown.report, progress=shown.progress)

@@ -26,12 +26,14 @@ class Asked:
     tickets_per_day: int | None = None
     newest: int = 20_000
     quick: bool = False
+    again: bool = False
 
 
 def replay(
     settings: Settings, asked: Asked, into: Path, *, report: Report, progress: Progress
 ) -> tuple[ReplayResult, Path]:
     """The result and the page that tells of it. Raises InputError, MissingStepError, MachineError."""
+    from triage.replay import make_anew
     from triage.replay import replay as live_again
     from triage.replay_policies import FULL, QUICK, policies_named
     from triage.replay_report import write_replay
@@ -39,6 +41,8 @@ def replay(
 
     plan, policies = QUICK if asked.quick else FULL, policies_named(asked.policies)
     history = _history(settings, asked, plan)
+    if asked.again:
+        make_anew(into)
     with spark_for(settings) as spark:
         result = live_again(into, history, policies, plan, spark=spark, report=report, progress=progress)
     return result, write_replay(result, into)

@@ -16,6 +16,7 @@ DETECTORS: Mapping[str, str] = {
     "text.unseen_words": "New words",
     "text.words": "Words in use",
     "predictions.types": "Mix of contact types",
+    "predictions.one_type": "The contact type that moved most",
     "label_shift": "Mix of contact types, corrected for mistakes",
     "attributes": "Ticket attributes",
     "text.language": "Languages",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from triage.settings_list import every_setting
+from triage.reference.settings import every_setting
 
 ROOT = Path(__file__).resolve().parents[2]
 

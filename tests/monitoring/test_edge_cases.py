@@ -64,7 +64,7 @@ def test_every_detector_answers_and_only_what_changed_is_called_drift(case: str,
     of_reference, of_current = CASES[case]
     reference, current = of_reference(window.take(np.arange(0, 800, 2))), of_current(window.take(np.arange(1, 800, 2)))
     results = judge(detect(evidence_of(reference, current), POLICY), POLICY.limits)
-    assert len({result.detector for result in results}) == len(results) == 18
+    assert len({result.detector for result in results}) == len(results) == 19
     for result in results:
         assert result.status == "unknown" or result.statistic is not None
         assert result.status != "unknown" or result.details["why"]

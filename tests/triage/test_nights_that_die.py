@@ -139,7 +139,7 @@ class Nights:
         knobs = MonitoringSettings.model_validate({name.lower(): value for name, value in KNOBS.items()})
         return Settings(workspace=self.workspace.root, monitoring=knobs, tracking=TrackingSettings(sinks="none"))
 
-    def run(self, *, after: str = "", at_line: str = "", at_step: int = 0) -> NightRecord:
+    def run(self, *, as_of: dt.date = TONIGHT, after: str = "", at_line: str = "", at_step: int = 0) -> NightRecord:
         """Do the night. It dies `after` a step's work, at a line that is told, or at a step of training."""
         settings = self.settings
 
@@ -158,8 +158,8 @@ class Nights:
                 engine=engine,
                 spark=lambda: self.spark,
                 config=self.config,
-                as_of=TONIGHT,
-                record=NightRecord.open(self.workspace, TONIGHT),
+                as_of=as_of,
+                record=NightRecord.open(self.workspace, as_of),
                 report=report,
                 progress=progress,
             )
@@ -281,6 +281,18 @@ def test_a_night_that_dies_in_every_step_ends_as_one_that_nobody_touched(
     assert [kind for kind, _, _ in expected["timeline"]].count("trained") == 2
     left = dying.left()
     assert {name for name in expected if left[name] != expected[name]} == set()
+
+
+def test_long_after_the_newest_ticket_a_night_says_why_it_cannot_train_and_is_done(
+    nights: Callable[[str], Nights],
+) -> None:
+    late = nights("late")
+    models = release.versions(late.workspace)
+    record = late.run(as_of=TONIGHT + dt.timedelta(days=200))
+    assert record.state == "done"
+    assert record.steps["retrain"].summary.startswith("no training, though the model was last judged on tickets 2")
+    assert "validation" in record.steps["retrain"].summary
+    assert release.versions(late.workspace) == models
 
 
 def _first_to_end(processes: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:

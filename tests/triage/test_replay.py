@@ -23,6 +23,7 @@ from tickets.workspace import Workspace
 from triage import replay_steps
 from triage.replay import replay
 from triage.replay_history import History, in_force, simulated_history, workspace_history
+from triage.replay_kept import begun, find_life, key_of
 from triage.replay_policies import (
     ALARM_DRIVEN,
     ALL_LABELS,
@@ -31,6 +32,7 @@ from triage.replay_policies import (
     POLICIES,
     QUICK,
     ReplayPlan,
+    ReplayPolicy,
     policies_named,
     scheduled,
 )
@@ -48,6 +50,8 @@ LEARN, LIVE, PER_DAY = 7, 8, 25
 class Ran:
     folder: Path
     history: History
+    plan: ReplayPlan
+    policies: tuple[ReplayPolicy, ...]
     result: ReplayResult
     said: list[str]
 
@@ -88,7 +92,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, history: History, spark: Spark
     asks = replace(ALARM_DRIVEN, night=replace(ALARM_DRIVEN.night, label_budget=3, permutations=199), nights_every=5)
     policies = (NEVER, scheduled(FIXED_INTERVAL, every=7), asks, ALL_LABELS)
     result = replay(folder, history, policies, plan, spark=spark, report=said.append, progress=lambda *_: None)
-    return Ran(folder, history, result, said)
+    return Ran(folder, history, plan, policies, result, said)
 
 
 def count(engine: sa.Engine, table: sa.Table) -> int:
@@ -180,6 +184,20 @@ def test_table_picture_and_figures_are_written(ran: Ran, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_what_was_lived_to_its_end_is_not_lived_again(ran: Ran, spark: SparkSession) -> None:
+    def say(_line: str) -> None:
+        """Nobody asks."""
+
+    again = replay(ran.folder, ran.history, ran.policies, ran.plan, spark=spark, report=say, progress=lambda *_: None)
+    assert again == ran.result  # the minutes too: they are those of the life
+    never = ran.policies[0]
+    assert find_life(ran.folder / "never", replace(never, nights_every=1)) is None
+    assert find_life(ran.folder / "beginning", never) is None
+    assert begun(ran.folder, key_of(ran.history, ran.plan))
+    assert not begun(ran.folder, key_of(ran.history, replace(ran.plan, seed=8)))
+    assert not begun(ran.folder, key_of(replace(ran.history, days=ran.history.days[1:]), ran.plan))
+
+
 def test_a_folder_that_is_no_replay_is_left_alone(tmp_path: Path, history: History, spark: SparkSession) -> None:
     (tmp_path / "precious.txt").write_text("keep me", encoding="utf-8")
     plan = replace(QUICK, learn_days=LEARN)

@@ -1,20 +1,18 @@
-"""The service's knobs can all be set, and the settings are all told in the docs."""
+"""The service's knobs can all be set, and each is explained."""
 
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
 from service.options import LogOptions, ServerOptions, ServiceOptions
 from service.traces import NO_TRACES
 from tickets.errors import InputError
+from triage.reference.settings import every_setting
 from triage.service_options import server_options, service_options
 from triage.settings import LogSettings, ServiceSettings, read_settings
-from triage.settings_list import as_markdown, every_setting
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
 NOT_OF_THE_ENVIRONMENT = {"clock", "traces"}
 OF_OTHER_NAMES = {"threads", "drain_seconds", "access", "keep_text", "helpdesks", "frame_ancestors"}
 
@@ -50,7 +48,5 @@ def test_a_setting_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch)
         read_settings()
 
 
-def test_every_setting_is_explained_and_the_docs_show_them_as_they_are() -> None:
-    assert all(said for _, _, said in every_setting())
-    command = 'python -c "from triage.settings_list import as_markdown; print(as_markdown())"'
-    assert as_markdown() in DOCS.read_text(encoding="utf-8"), f"put the output of this into {DOCS}: {command}"
+def test_every_setting_is_explained() -> None:
+    assert [name for name, _, said in every_setting() if not said] == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.docs.pages import Page
 from tests.service.conftest import KEY
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -19,9 +20,8 @@ ADDRESS = "http://127.0.0.1:8000"
 
 
 def blocks() -> list[str]:
-    """The indented blocks, without their indentation."""
-    found = re.findall(r"(?:^    .*\n(?:\n+(?=    ))?)+", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
-    return [re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in found]
+    page = Page(GUIDE.name, GUIDE.read_text(encoding="utf-8"))
+    return [block.text for block in page.blocks()]
 
 
 def run(block: str, address: str, folder: Path) -> str:
