@@ -36,7 +36,7 @@ def begin_challenge(workspace: Workspace, version: str, *, shadow: float, canary
             hint="Give numbers from 0 to 1, one of them above 0.",
         )
     if version == current_version(workspace):
-        raise ReleaseError(f"{version} is the champion.", hint="Name another version.")
+        raise ReleaseError(f"{version} is the champion.", hint="Name another version; `triage models` lists them.")
     publish(workspace, version)
     begun = Challenge(version=version, shadow=shadow, canary=canary, since=datetime.now(UTC).isoformat())
     write_text(workspace.releases / _FILE, json.dumps(asdict(begun), indent=1) + "\n")

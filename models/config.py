@@ -55,7 +55,10 @@ class TrainConfig:
             for name in names:
                 value = getattr(self, name)
                 if value is not None and not holds(value):
-                    raise InputError(f"{name} is {value}; it must be {told}.")
+                    raise InputError(
+                        f"{name} is {value}; it must be {told}.",
+                        hint=f"Knobs are set by options, or in the file of --knobs: {name} = ...",
+                    )
 
 
 _RULES: Sequence[tuple[str, Callable[[float], bool], tuple[str, ...]]] = (

@@ -52,7 +52,8 @@ def load_heads(network: TriageNetwork, path: Path) -> None:
     for name, tensor in state.items():
         if saved[name].shape != tensor.shape:
             raise ReleaseError(
-                f"{name} in {path.name} has shape {tuple(saved[name].shape)}, not {tuple(tensor.shape)}."
+                f"{name} in {path.name} has shape {tuple(saved[name].shape)}, not {tuple(tensor.shape)}.",
+                hint="The folder is of another model than its release.json says: train or copy it again.",
             )
         tensor.copy_(saved[name])
     network.load_state_dict(state, strict=False)

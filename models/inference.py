@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models import release as names
 from models.attributes import AttributeRow, AttributeSpec, EncodedAttributes, encode_attributes, load_attributes
 from tickets.errors import ReleaseError
+from tickets.progress import under_way
 
 INPUTS = ("input_ids", "attention_mask", "categories", "numbers", "missing")
 OUTPUTS = ("ticket_vector", "node_logits", "template_query", "token_weights")
@@ -22,6 +23,7 @@ BATCH = 8  # tickets; the states between layers of larger ones outgrow a core's 
 _ROOM, _LITTLE = 1.25, 6  # a batch's longest has at most so many times the tokens of its shortest, and a few more
 
 Feed = dict[str, NDArray[Any]]  # input name -> array
+Answered = tuple[NDArray[np.int64], list[NDArray[np.float32]]]  # a batch's tickets, and what the graph says of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +96,19 @@ class OnnxModel:
         vectors, logits, queries = (np.concatenate(column)[back] for column in zip(*parts, strict=True))
         return Outputs(vectors, logits, queries, tokens)
 
-    def _answers(self, encoded: Encoded) -> Iterator[tuple[NDArray[np.int64], list[NDArray[np.float32]]]]:
+    def _answers(self, encoded: Encoded) -> Iterator[Answered]:
         """Each batch's tickets and what the graph says of them. A batch has one core: two batches at once are done
         sooner than one after the other on two cores (docs/experiments.md, 2026-11-30)."""
 
-        def answer(batch: tuple[NDArray[np.int64], Feed]) -> tuple[NDArray[np.int64], list[NDArray[np.float32]]]:
+        def answer(batch: tuple[NDArray[np.int64], Feed]) -> Answered:
             return batch[0], self._session.run(list(OUTPUTS), batch[1])
 
         batches = self.batches(encoded)
         if self._threads == 1 or len(encoded.encodings) <= BATCH:
-            yield from map(answer, batches)
+            yield from _told(map(answer, batches), len(encoded.encodings))
         else:
             with ThreadPoolExecutor(self._threads) as pool:
-                yield from pool.map(answer, batches)
+                yield from _told(pool.map(answer, batches), len(encoded.encodings))
 
     def encode(self, texts: Sequence[str], rows: Sequence[AttributeRow]) -> Encoded:
         """Tokens, cut at the model's limit, and attributes."""
@@ -130,6 +132,15 @@ class OnnxModel:
         blank = np.zeros((1, numbers), np.float32)
         fed = _feed(one, one, np.zeros((1, categories), np.int64), blank, blank)
         return [output[:0] for output in self._session.run(list(OUTPUTS[:3]), fed)]
+
+
+def _told(answers: Iterator[Answered], tickets: int) -> Iterator[Answered]:
+    """The same, and whoever watches hears how many tickets are read."""
+    read = 0
+    for batch, outputs in answers:
+        read += len(batch)
+        under_way("tickets read by the model", read, tickets)
+        yield batch, outputs
 
 
 def open_session(graph: Path) -> Any:

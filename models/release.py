@@ -160,14 +160,19 @@ def promote(workspace: Workspace, version: str) -> None:
     log.info("release promoted", version=version, previous=previous)
 
 
-def publish(workspace: Workspace, version: str) -> None:
-    """Put models/<version> among the releases, where the service reads. Raises ReleaseError as `promote` does."""
+def known_release(workspace: Workspace, version: str) -> Release:
+    """models/<version>, checked. Raises ReleaseError when it is unknown (naming those there are) or damaged."""
     known = versions(workspace)
     if version not in known:
         raise ReleaseError(
             f"there is no model {version!r}.", hint=f"Trained so far: {', '.join(known) or 'none; run `triage train`'}."
         )
-    open_release(workspace.models / version)
+    return open_release(workspace.models / version)
+
+
+def publish(workspace: Workspace, version: str) -> None:
+    """Put models/<version> among the releases, where the service reads. Raises ReleaseError as `promote` does."""
+    known_release(workspace, version)
     if not _is_whole(workspace.releases / version):
         with workspace.aside("release") as aside:
             shutil.copytree(workspace.models / version, aside / version, copy_function=_link_or_copy)

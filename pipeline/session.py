@@ -14,7 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.task_progress import told_tasks
 from tickets.errors import MachineError
+from tickets.progress import under_way
 
 if TYPE_CHECKING:
     from pyspark import SparkConf
@@ -99,6 +101,7 @@ def spark_session(
     asked = {"spark.master": master or "local[2]", "spark.app.name": app, **(config or {})}
     if executor_memory:
         asked["spark.executor.memory"] = executor_memory
+    under_way("starting Spark")
     try:
         # Java starts here with what it must know from the start, and reads the cluster's spark-defaults.conf.
         boot = {} if submitted else _boot(asked["spark.master"], memory or "2g") | asked
@@ -132,7 +135,8 @@ def open_spark(
     theirs = SparkContext._active_spark_context is not None
     session = spark_session(app=app, master=master, memory=memory, executor_memory=executor_memory, config=config)
     try:
-        yield session
+        with told_tasks(session.sparkContext):
+            yield session
     finally:
         if not theirs:
             with contextlib.suppress(Py4JError, OSError):

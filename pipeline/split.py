@@ -49,9 +49,15 @@ class SplitPlan:
     def __post_init__(self) -> None:
         shares = (self.train, self.validation, self.test)
         if min(shares) < 0 or self.train == 0 or abs(sum(shares) - 1) > 1e-6:
-            raise InputError(f"the shares of a split are {shares}; they must sum to 1, with some for training.")
+            raise InputError(
+                f"the shares of a split are {shares}; they must sum to 1, with some for training.",
+                hint="For example 0.8, 0.1 and 0.1.",
+            )
         if (self.validation_from is None) != (self.test_from is None):
-            raise InputError("a split by date needs both validation_from and test_from.")
+            raise InputError(
+                "a split by date needs both validation_from and test_from.",
+                hint="Give --validation-from and --test-from together, or neither for shares of time.",
+            )
         moments = [moment for moment in self.moments if moment is not None]
         if moments != sorted(moments):
             raise InputError(

@@ -15,12 +15,13 @@ from tickets.manifests import (
     Manifest,
     Output,
     fingerprint,
+    manifests,
     output_of,
     partition_name,
     record_state,
     write_manifest,
 )
-from tickets.progress import Report
+from tickets.progress import Report, under_way, watcher
 from tickets.tables import Table
 from tickets.workspace import Workspace
 
@@ -72,6 +73,7 @@ def run_step(workspace: Workspace, name: str, as_of: date, report: Report) -> It
     step = Step(workspace)
     started_at, clock = datetime.now(UTC), time.perf_counter()
     record_state(workspace, name, as_of, "running")
+    under_way(name, took=_took_last(workspace, name))
     try:
         with machine_limits(workspace.root):
             yield step
@@ -94,6 +96,12 @@ def run_step(workspace: Workspace, name: str, as_of: date, report: Report) -> It
     write_manifest(workspace, step.manifest)
     record_state(workspace, name, as_of, "done")
     report(f"{name}: {step.summary} in {seconds:.1f} s")
+
+
+def _took_last(workspace: Workspace, name: str) -> float | None:
+    """Seconds of the step's last run; a run over other days may take another time."""
+    runs = list(manifests(workspace, name)) if watcher() else []
+    return max(runs, key=lambda run: run.started_at).seconds if runs else None
 
 
 def follows_from(inputs: Mapping[str, str], *more: object) -> str:

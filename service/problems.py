@@ -233,6 +233,6 @@ def database_away(*, retry_after: float) -> Problem:
 
 
 def _hint(status: int) -> str:
-    return {404: "The page /docs lists the addresses there are.", 405: "The page /docs lists the methods."}.get(
-        status, ""
-    )
+    """For an error that FastAPI raises of itself."""
+    told = {404: "The page /docs lists the addresses there are.", 405: "The page /docs lists the methods."}
+    return told.get(status, "The page /docs shows what is expected.")

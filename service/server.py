@@ -100,5 +100,6 @@ def _listen(host: str, port: int, options: ServerOptions) -> socket.socket:
         )
     except OSError as error:
         raise MachineError(
-            f"cannot listen on {host}:{port}: {error.strerror}.", hint="Stop what uses that port, or name another one."
+            f"cannot listen on {host}:{port}: {error.strerror}.",
+            hint="Stop what uses it, or name another with --host and --port; `triage doctor` looks.",
         ) from error

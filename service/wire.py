@@ -40,7 +40,12 @@ async def read_body(request: Request) -> bytes:
     try:
         return await request.body()
     except ClientDisconnect:  # nobody will read this answer, but the log line has its status
-        raise Problem(400, "client-left", "the client left before its request was read.") from None
+        raise Problem(
+            400,
+            "client-left",
+            "the client left before its request was read.",
+            hint="Send it whole, and wait for the answer.",
+        ) from None
 
 
 def parse_json(body: bytes, model: type[Body]) -> Body:

@@ -15,6 +15,8 @@ from tickets.errors import InputError, MissingStepError
 from tickets.records import ReplyTemplate
 from tickets.workspace import Workspace, write_text
 
+_WRITTEN = "Mend the file or restore it from a backup; the next import writes it where dataset.toml names one."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateProposal:
@@ -76,7 +78,10 @@ def load_templates(path: Path) -> tuple[ReplyTemplate, ...]:
         try:
             templates.append(ReplyTemplate(**{**entry, "contact_types": tuple(entry.get("contact_types", ()))}))
         except (TypeError, AttributeError) as error:
-            raise InputError(f"entry {number} of {path.name} is no reply template: {error}.") from error
+            raise InputError(
+                f"entry {number} of {path.name} is no reply template: {error}.",
+                hint='Write {"template_id": ..., "title": ..., "body": ...} with texts.',
+            ) from error
     return tuple(templates)
 
 
@@ -96,7 +101,10 @@ def read_proposals(workspace: Workspace) -> tuple[TemplateProposal, ...]:
         entries = _load(path) if path.exists() else []
         return tuple(TemplateProposal(**{**entry, **{name: tuple(entry[name]) for name in lists}}) for entry in entries)
     except (TypeError, KeyError) as error:
-        raise InputError(f"{path.name} holds an entry that is no proposal: {error}.") from error
+        raise InputError(
+            f"{path.name} holds an entry that is no proposal: {error}.",
+            hint="Remove the file and run `triage templates mine` again.",
+        ) from error
 
 
 def write_proposals(workspace: Workspace, proposals: Sequence[TemplateProposal]) -> None:
@@ -108,7 +116,7 @@ def _load(path: Path) -> Any:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}.") from error
+        raise InputError(f"cannot read {path}: {error}.", hint=_WRITTEN) from error
     if not isinstance(data, (list, dict)):
-        raise InputError(f"{path} holds {type(data).__name__}; a list or an object was expected.")
+        raise InputError(f"{path} holds {type(data).__name__}; a list or an object was expected.", hint=_WRITTEN)
     return data

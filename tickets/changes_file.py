@@ -67,9 +67,14 @@ def load_changes(path: Path) -> ChangesFile:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text)
     except OSError as error:
-        raise ContactTypeError(f"cannot read {path}: {error.strerror}.") from error
+        raise ContactTypeError(
+            f"cannot read {path}: {error.strerror}.", hint="Check the path and its rights, or name a ready one: cfpb."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ContactTypeError(f"{path} is not valid TOML: {error}.") from error
+        raise ContactTypeError(
+            f"{path} is not valid TOML: {error}.",
+            hint="Mend that line; docs/taxonomy.md shows how a changes file is written.",
+        ) from error
     return changes_from_toml(data, text=text, name=path.name)
 
 
@@ -102,7 +107,10 @@ def _changes_of(entry: Mapping[str, Any], said: str) -> Iterator[_Line]:
     yield _Line(change=_change(on, source, parts, said), said=said)
     below = entry.get("below", {})
     if not isinstance(below, Mapping):
-        raise ContactTypeError(f"{said}: `below` is {below!r}; it must be a table: old name = new name.")
+        raise ContactTypeError(
+            f"{said}: `below` is {below!r}; it must be a table: old name = new name.",
+            hint='Write below = { "Old name" = "New name" }.',
+        )
     for old, new in below.items():
         inner = f"{said}, below {old!r}"
         moved = _parts(new, inner, old)
@@ -124,7 +132,9 @@ def _changes_of(entry: Mapping[str, Any], said: str) -> Iterator[_Line]:
 
 def _change(on: date, source: Place, parts: tuple[Part, ...], said: str) -> Change:
     if len(parts) == 1 and parts[0].to == source:
-        raise ContactTypeError(f"{said}: {SEPARATOR.join(source)!r} changes to itself.")
+        raise ContactTypeError(
+            f"{said}: {SEPARATOR.join(source)!r} changes to itself.", hint="Remove it, or write where it goes."
+        )
     if len(parts) == 1 and parts[0].conditional:
         raise ContactTypeError(
             f"{said}: {SEPARATOR.join(source)!r} has one part, and only for some rows.", hint="Say where the rest goes."
@@ -149,11 +159,17 @@ def _part(entry: Any, said: str, key: str) -> Part:
     if isinstance(entry, str):
         return Part(to=_place(entry, said, key))
     if not isinstance(entry, Mapping):
-        raise ContactTypeError(f"{said}: `{key}` holds {entry!r}; a path or {{ path = ... }} was expected.")
+        raise ContactTypeError(
+            f"{said}: `{key}` holds {entry!r}; a path or {{ path = ... }} was expected.",
+            hint='Write "Payments::Refund", or { path = ..., when = ... }.',
+        )
     _refuse_unknown(said, entry, {"path", "when", "formerly"})
     when = entry.get("when", {})
     if not isinstance(when, Mapping):
-        raise ContactTypeError(f"{said}: `when` is {when!r}; it must be a table: column = [values].")
+        raise ContactTypeError(
+            f"{said}: `when` is {when!r}; it must be a table: column = [values].",
+            hint='Write when = { City = ["Berlin"] }.',
+        )
     formerly = _place(entry["formerly"], said, "formerly") if "formerly" in entry else ()
     values = {column: _values(found, said, column) for column, found in when.items()}
     return Part(to=_place(entry.get("path"), said, "path"), when=values, formerly=formerly)
@@ -162,7 +178,10 @@ def _part(entry: Any, said: str, key: str) -> Part:
 def _values(found: Any, said: str, column: str) -> tuple[str, ...]:
     values = [found] if isinstance(found, str) else found
     if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
-        raise ContactTypeError(f"{said}: `when` has {column!r} = {found!r}; a list of texts was expected.")
+        raise ContactTypeError(
+            f"{said}: `when` has {column!r} = {found!r}; a list of texts was expected.",
+            hint=f'Write {column} = ["...", "..."].',
+        )
     return tuple(value.strip() for value in values)
 
 
@@ -177,11 +196,16 @@ def _place(value: Any, said: str, key: str) -> Place:
 def _current(table: Any, name: str) -> Iterator[Place]:
     """The places that [current] names, each after what it stands under."""
     if not isinstance(table, Mapping):
-        raise ContactTypeError(f"{name}: `current` must be a table: [current].")
+        raise ContactTypeError(
+            f"{name}: `current` must be a table: [current].",
+            hint="Under it stand the names in use, as docs/taxonomy.md shows.",
+        )
     for top, below in table.items():
         said = f"{name}, [current], {top!r}"
         if not isinstance(below, list):
-            raise ContactTypeError(f"{said} is {below!r}; a list of the names under it was expected.")
+            raise ContactTypeError(
+                f"{said} is {below!r}; a list of the names under it was expected.", hint='Write ["Refund", "Invoice"].'
+            )
         place = _place(top, said, "path")
         yield place
         for inner in below:

@@ -21,6 +21,7 @@ from tickets.taxonomy_changes import (
 )
 
 SEPARATOR = "::"
+_TREE_FILE = "Restore catalogue/contact_types.json from a backup, or write it as `triage taxonomy apply` does."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +54,14 @@ class ContactTypeTree:
             raise ContactTypeError("two contact types have the same id.", hint="Give each node its own id.")
         for node in self.nodes:
             if node.parent is not None and node.parent not in self._by_id:
-                raise ContactTypeError(f"{node.id!r} has the unknown parent {node.parent!r}.")
+                raise ContactTypeError(f"{node.id!r} has the unknown parent {node.parent!r}.", hint=_TREE_FILE)
         for node in self.nodes:
             self.ancestors(node.id)
         for retired, targets in self.mapping.items():
             if unknown := [target for target in targets if target not in self._by_id and target not in self.mapping]:
-                raise ContactTypeError(f"{retired!r} is mapped to {unknown}, which is not in the tree.")
+                raise ContactTypeError(
+                    f"{retired!r} is mapped to {unknown}, which is not in the tree.", hint=_TREE_FILE
+                )
 
     @cached_property
     def _by_id(self) -> dict[str, ContactType]:
@@ -86,7 +89,10 @@ class ContactTypeTree:
         try:
             return self._by_id[contact_type]
         except KeyError:
-            raise ContactTypeError(f"the contact type {contact_type!r} is not in the tree.") from None
+            raise ContactTypeError(
+                f"the contact type {contact_type!r} is not in the tree.",
+                hint="`triage taxonomy show` prints those there are.",
+            ) from None
 
     def children(self, contact_type: str | None) -> tuple[ContactType, ...]:
         """The children of a node, in tree order; of `None`, the top level."""
@@ -98,7 +104,7 @@ class ContactTypeTree:
         current: str | None = contact_type
         while current is not None:
             if len(chain) > len(self.nodes):
-                raise ContactTypeError(f"the parents of {contact_type!r} form a cycle.")
+                raise ContactTypeError(f"the parents of {contact_type!r} form a cycle.", hint=_TREE_FILE)
             chain.append(self[current])
             current = chain[-1].parent
         return tuple(reversed(chain))
@@ -130,11 +136,15 @@ class ContactTypeTree:
             node = self._by_place.get((parent, name))
             if node is None:
                 raise ContactTypeError(
-                    f"no contact type is at {path!r}: {name!r} is not under {parent or 'the root'!r}."
+                    f"no contact type is at {path!r}: {name!r} is not under {parent or 'the root'!r}.",
+                    hint="`triage taxonomy show` prints those there are.",
                 )
             parent = node.id
         if node is None:
-            raise ContactTypeError("the path of a contact type is empty.")
+            raise ContactTypeError(
+                "the path of a contact type is empty.",
+                hint=f"Write its names from the top, with {SEPARATOR} between them.",
+            )
         return node
 
     def leaves(self) -> tuple[ContactType, ...]:
@@ -235,7 +245,9 @@ def tree_from_json(data: Mapping[str, Any]) -> ContactTypeTree:
         changes = changes_from_json(data.get("changes", ()), SEPARATOR)
         return ContactTypeTree(nodes=tuple(nodes), version=int(data["version"]), mapping=mapping, changes=changes)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ContactTypeError(f"contact_types.json has another shape than expected: {error!r}.") from error
+        raise ContactTypeError(
+            f"contact_types.json has another shape than expected: {error!r}.", hint=_TREE_FILE
+        ) from error
 
 
 def tree_to_text(tree: ContactTypeTree) -> str:

@@ -31,15 +31,24 @@ def contract_options(data: Mapping[str, Any], numeric: Sequence[str]) -> Contrac
     """Read and check `[contract]` of a parsed dataset.toml. Raises DatasetError."""
     options = data.get("contract", {})
     if not isinstance(options, Mapping):
-        raise DatasetError(f"contract is {options!r}; it must be a table: [contract].")
+        raise DatasetError(
+            f"contract is {options!r}; it must be a table: [contract].",
+            hint="Write the line [contract], and its keys under it.",
+        )
     if unknown := sorted(set(options) - set(_KEYS)):
         raise DatasetError(f"[contract] has the unknown key {unknown[0]!r}.", hint=f"Known keys: {', '.join(_KEYS)}.")
     share = options.get("quarantine_at_most", _AT_MOST)
     if not _is_number(share) or not 0 <= share <= 1:
-        raise DatasetError(f"quarantine_at_most is {share!r}; a share from 0 to 1 was expected.")
+        raise DatasetError(
+            f"quarantine_at_most is {share!r}; a share from 0 to 1 was expected.",
+            hint="For one row in fifty: quarantine_at_most = 0.02.",
+        )
     ranges = options.get("ranges", {})
     if not isinstance(ranges, Mapping):
-        raise DatasetError(f"ranges is {ranges!r}; it must be a table: [contract.ranges].")
+        raise DatasetError(
+            f"ranges is {ranges!r}; it must be a table: [contract.ranges].",
+            hint="Write the line [contract.ranges], and under it amount = [0, 20000].",
+        )
     if unknown := sorted(set(ranges) - set(numeric)):
         raise DatasetError(
             f"[contract.ranges] names {unknown[0]!r}, which is no numeric attribute.",

@@ -5,8 +5,10 @@ The tables are declared here once; `migrations/` holds the one history that brin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from tickets.errors import MachineError
 
 metadata = sa.MetaData()
 _PATIENCE_SECONDS = 5  # for a connection
+_MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -301,17 +304,30 @@ def _connect_arguments(url: str) -> dict[str, Any]:
     return {} if patient else {"connect_timeout": _PATIENCE_SECONDS}
 
 
-def probe_database(url: str) -> str:
-    """What kind of database answers at `url`; changes nothing in it. Raises MachineError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseFound:
+    """What answers at an address: sqlite or postgresql, whether it is there, and its schema's revision beside ours."""
+
+    kind: str
+    there: bool
+    revision: str | None
+    newest: str
+
+
+def probe_database(url: str) -> DatabaseFound:
+    """Look at the database at `url`; changes nothing in it. Raises MachineError."""
+    newest = max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
     with _told(url):
         address = sa.make_url(_with_driver(url))
-        if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
-            return "sqlite, made when it is first needed"
-        engine = sa.create_engine(address)
+        kind = address.get_backend_name()
+        if kind == "sqlite" and not Path(address.database or "").is_file():
+            return DatabaseFound(kind=kind, there=False, revision=None, newest=newest)
+        engine = sa.create_engine(address, connect_args=_connect_arguments(url))
         try:
             with engine.connect() as connection:
-                connection.execute(sa.text("SELECT 1"))
-            return engine.dialect.name
+                known = sa.inspect(connection).has_table("alembic_version")
+                revision = connection.scalar(sa.text("SELECT version_num FROM alembic_version")) if known else None
+            return DatabaseFound(kind=kind, there=True, revision=revision, newest=newest)
         finally:
             engine.dispose()
 
@@ -324,7 +340,7 @@ def _told(url: str) -> Iterator[None]:
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         shown = sa.make_url(url).render_as_string(hide_password=True) if "://" in url else repr(url)
         raise MachineError(
-            f"cannot open the database {shown}: {_first_line(error)}",
+            f"cannot open the database {shown}: {_first_line(error)}.",
             hint="Check TRIAGE_DATABASE_URL, that the server runs, and that this user may create tables.",
         ) from error
 
@@ -347,7 +363,7 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(7418529630)"))
@@ -373,4 +389,6 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    """Without the driver's name before it."""
+    said = str(error).strip().partition("\n")[0] or type(error).__name__
+    return re.sub(r"^\([\w.]+\) ", "", said).rstrip(".")

@@ -97,9 +97,14 @@ def load_dataset(path: Path) -> Dataset:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DatasetError(f"cannot read {path}: {error.strerror}.") from error
+        raise DatasetError(
+            f"cannot read {path}: {error.strerror}.",
+            hint="Check the path; it is the dataset.toml that says which column is what.",
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} is not valid TOML: {error}.") from error
+        raise DatasetError(
+            f"{path} is not valid TOML: {error}.", hint="Mend that line; texts stand in double quotes."
+        ) from error
     return dataset_from_toml(data, name=path.stem)
 
 
@@ -117,7 +122,10 @@ def dataset_from_toml(data: Mapping[str, Any], *, name: str) -> Dataset:
     if "body" not in ticket:
         raise DatasetError("[ticket] has no `body`.", hint='Say which column holds the customer\'s text: body = "...".')
     if (file_format := data.get("format", "csv")) not in get_args(Format):
-        raise DatasetError(f"format is {file_format!r}; it may be one of {', '.join(get_args(Format))}.")
+        raise DatasetError(
+            f"format is {file_format!r}; it may be one of {', '.join(get_args(Format))}.",
+            hint='Write format = "csv", for example.',
+        )
     if file_format == "database" and "ticket_id" not in ticket:
         raise DatasetError(
             "[ticket] has no `ticket_id`.", hint="Rows of a query are told apart by it from one import to the next."
@@ -161,7 +169,9 @@ def dataset_from_toml(data: Mapping[str, Any], *, name: str) -> Dataset:
 def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = data.get(key, {})
     if not isinstance(value, Mapping):
-        raise DatasetError(f"{key} is {value!r}; it must be a table: [{key}].")
+        raise DatasetError(
+            f"{key} is {value!r}; it must be a table: [{key}].", hint=f"Write the line [{key}], and its keys under it."
+        )
     return value
 
 

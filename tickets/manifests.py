@@ -12,15 +12,15 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pyarrow.parquet as pq
 
-from tickets.errors import TriageError
+from tickets.errors import TriageError, WorkspaceError
 from tickets.tables import SCHEMA_VERSION, SERVICE, Table
 from tickets.workspace import Workspace, write_text
 
@@ -31,6 +31,7 @@ _NUMBER = re.compile(r"\d+\.parquet$")
 _SAID_AT_MOST = 500  # characters of an error's message
 
 State = Literal["running", "done", "failed"]
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +116,7 @@ def record_state(
 def step_states(workspace: Workspace) -> dict[str, StepState]:
     """The last recorded state of each step."""
     paths = sorted((workspace.manifests / _STATES).glob("*.json"))
-    states = (StepState(**json.loads(path.read_text(encoding="utf-8"))) for path in paths)
+    states = (_read(path, lambda told: StepState(**told)) for path in paths)
     return {said.step: said for said in states}
 
 
@@ -169,9 +170,23 @@ def _made_anew(prefix: str) -> bool:
 
 
 def _load(path: Path) -> Manifest:
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return _read(path, _manifest)
+
+
+def _manifest(data: dict[str, Any]) -> Manifest:
     outputs = {
         name: Output(**{**said, "made_from": tuple(said["made_from"])})
         for name, said in data.pop("outputs", {}).items()
     }
     return Manifest(**data, outputs=outputs)
+
+
+def _read(path: Path, as_record: Callable[[dict[str, Any]], Record]) -> Record:
+    """Raises WorkspaceError for a file that is damaged."""
+    try:
+        return as_record(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise WorkspaceError(
+            f"cannot read {path}: {error!r}.",
+            hint="Restore it from a backup, or remove it: the step's next run writes it anew.",
+        ) from error

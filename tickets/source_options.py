@@ -36,7 +36,10 @@ def source_options(data: Mapping[str, Any], file_format: str) -> SourceOptions:
     """Check the [source] table of a dataset of this format. Raises DatasetError."""
     options = data.get("source", {})
     if not isinstance(options, Mapping):
-        raise DatasetError(f"source is {options!r}; it must be a table: [source].")
+        raise DatasetError(
+            f"source is {options!r}; it must be a table: [source].",
+            hint="Write the line [source], and its keys under it.",
+        )
     known = _KEYS.get(file_format, set())
     if unknown := sorted(set(options) - known):
         expected = f"Known keys: {', '.join(sorted(known))}." if known else f"format {file_format!r} takes none."
@@ -49,9 +52,15 @@ def _database(options: Mapping[str, Any]) -> SourceOptions:
     if not isinstance(query, str) or not query.strip():
         raise DatasetError("[source] has no `query`.", hint='Write query = "select ...".')
     if watermark is not None and not isinstance(watermark, str):
-        raise DatasetError(f"watermark is {watermark!r}; the name of a column was expected.")
+        raise DatasetError(
+            f"watermark is {watermark!r}; the name of a column was expected.",
+            hint='Write watermark = "updated_at", for example.',
+        )
     if isinstance(since, bool) or not isinstance(since, str | int | date | None):
-        raise DatasetError(f"since is {since!r}; a time, a day, a number or a text was expected.")
+        raise DatasetError(
+            f"since is {since!r}; a time, a day, a number or a text was expected.",
+            hint="Write since = 2024-01-01, for example.",
+        )
     if len({":since" in query, watermark is not None, since is not None}) > 1:
         raise DatasetError(
             "[source] needs `:since` in the query, `watermark` and `since` together, or none of them.",

@@ -145,4 +145,7 @@ def changes_from_json(data: Iterable[Mapping[str, Any]], separator: str) -> tupl
             for change in data
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ContactTypeError(f"the changes of the tree have another shape than expected: {error!r}.") from error
+        raise ContactTypeError(
+            f"the changes of the tree have another shape than expected: {error!r}.",
+            hint="Restore catalogue/contact_types.json from a backup, or apply the changes file again.",
+        ) from error

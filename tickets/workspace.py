@@ -68,9 +68,15 @@ class Workspace:
 
     def identity(self) -> str:
         """What tells this workspace from others wherever it lies; a copy of the folder shares it. A workspace made
-        before there was one is given it now, so call this under the lock. Raises OSError when it cannot be written."""
+        before there was one is given it now, so call this under the lock. Raises OSError when it cannot be written,
+        WorkspaceError when it is damaged."""
         marker = self.root / _MARKER
-        told = json.loads(marker.read_text(encoding="utf-8") or "{}")
+        try:
+            told = json.loads(marker.read_text(encoding="utf-8") or "{}")
+        except ValueError as error:
+            raise WorkspaceError(
+                f"cannot read {marker}: {error}.", hint="Restore it from a backup, or write {} into it."
+            ) from error
         if "id" not in told:
             told["id"] = uuid.uuid4().hex
             write_text(marker, json.dumps(told))

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from triage.completion import versions
 from triage.options import Folder, settings_of
+from triage.printed_json import AsJson, print_json
 
 if TYPE_CHECKING:
     from models.comparison import Difference
@@ -22,7 +24,7 @@ app = typer.Typer(
 
 @app.command()
 def begin(
-    version: Annotated[str, typer.Argument()],
+    version: Annotated[str, typer.Argument(autocompletion=versions, help="A version that `triage models` lists.")],
     shadow: Annotated[
         float, typer.Option(help="Share of tickets it is asked about too; its answers are not shown.")
     ] = 0,
@@ -51,11 +53,15 @@ def status(
         dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day; 28 days ago when not given.")
     ] = None,
     workspace: Folder = None,
+    as_json: AsJson = False,
 ) -> None:
     """Who sees how much of the traffic, how the parts compare, and how far shadow and champion agree."""
     from triage import champion
 
     challenge, report = champion.compare(settings_of(workspace), since=since.date() if since else None)
+    if as_json:
+        print_json({"challenge": challenge, "report": report})
+        return
     if challenge is None:
         print("The champion answers alone.")
     else:

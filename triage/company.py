@@ -22,7 +22,7 @@ from tickets.api_keys import create_key, revoke_keys
 from tickets.catalogue import write_templates, write_tree
 from tickets.errors import WorkspaceError
 from tickets.feedback_log import new_id
-from tickets.progress import Report
+from tickets.progress import Report, each
 from tickets.simulate import (
     SimulatedDay,
     SimulationConfig,
@@ -124,7 +124,7 @@ class Company:
         """
         handled: list[Handled] = []
         night: NightReport | None = None
-        for day in islice(self.days, days):
+        for day in each("days of service", islice(self.days, days), days):
             self.truth |= {one.ticket.ticket_id: one.true_contact_type for one in day.tickets}
             handled += self.desk.work([day])
             night = self._night(day.day)
@@ -162,7 +162,8 @@ class Company:
                 return waited
             time.sleep(0.1)
         raise WorkspaceError(
-            f"the service did not take up {version} within {seconds:.0f} seconds.", hint="See its log."
+            f"the service did not take up {version} within {seconds:.0f} seconds.",
+            hint="See the service's log; `triage doctor` looks at the release.",
         )
 
 

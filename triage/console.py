@@ -1,19 +1,15 @@
-"""What the command line shows: a line as each step ends, a bar while a model trains, tables of figures."""
+"""What the commands show at their end: tables of figures, and what follows from them."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
 from models.card import COST, QUALITY
 from models.ladder.budget import amount
@@ -23,67 +19,13 @@ if TYPE_CHECKING:
     from models.experiments.study import StudyOutcome, TrialResult
     from models.train import ModelVersion
     from monitoring.night import NightReport
-    from triage.doctor import Check
+    from triage.doctor_check import Check
     from triage.loop import DemoSummary
     from triage.retrain import RetrainOutcome
 
-_CHAPTER = r"(?<=  )\d\. [^.]+\."  # of the demonstration
-_ALARM = r"(?<=    )(?:warning|critical):"
 _TRUSTED_TRIALS = 30
 _WORST_TYPES = 8
-_LINE_EVERY = 10.0  # seconds between progress lines where there is no terminal to draw a bar on
-
-
-@dataclass
-class Screen:
-    """Shows steps and training progress. `report` and `progress` are what the parts call."""
-
-    console: Console
-    bar: Progress
-    started: float = field(default_factory=time.monotonic)
-    _task: TaskID | None = None
-    _last_line: float = 0.0
-
-    def report(self, line: str) -> None:
-        """A line under the clock, as it is: names and words of tickets in it may look like markup."""
-        minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
-        shown = Text.assemble((f"{minutes:2d}:{seconds:02d}", "dim"), "  ", line)
-        shown.highlight_regex(_CHAPTER, "bold")
-        shown.highlight_regex(_ALARM, "red")
-        self.console.print(shown, soft_wrap=True)
-
-    def progress(self, step: int, total: int, loss: float) -> None:
-        """Training is at `step` of `total` steps."""
-        if not self.console.is_terminal:
-            if time.monotonic() - self._last_line > _LINE_EVERY or step == total:
-                self._last_line = time.monotonic()
-                self.report(f"training: step {step} of {total}, loss {loss:.3f}")
-            return
-        if self._task is None:
-            self.bar.start()
-            self._task = self.bar.add_task("training", total=total)
-        self.bar.update(self._task, completed=step, total=total, description=f"training, loss {loss:.3f}")
-        if step >= total:
-            self.end_bar()
-
-    def end_bar(self) -> None:
-        """Take the bar off the screen, also when training failed."""
-        if self._task is not None:
-            self.bar.remove_task(self._task)
-            self.bar.stop()
-            self._task = None
-
-
-@contextmanager
-def screen() -> Iterator[Screen]:
-    """The terminal, for the length of one command."""
-    console = Console(highlight=False)
-    columns = (TextColumn("      {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shown = Screen(console, Progress(*columns, console=console, transient=True))
-    try:
-        yield shown
-    finally:
-        shown.end_bar()
+_COLOURS: Mapping[str, str] = {"ok": "green", "warning": "yellow", "wrong": "red"}
 
 
 def show_metrics(trained: ModelVersion) -> None:
@@ -192,16 +134,17 @@ def show_gate(outcome: RetrainOutcome) -> None:
         console.print(escape(f"  {reason}"))
 
 
-def show_checks(checks: Sequence[Check]) -> bool:
-    """True when all are well."""
+def show_checks(checks: Sequence[Check]) -> None:
+    """A line a check, and under those that are not well what mends them."""
     console = Console(highlight=False)
+    width = max(len(check.name) for check in checks)
     for check in checks:
-        console.print(
-            f"{'[green]ok  [/green]' if check.ok else '[red]MEND[/red]'}  {check.name}: {escape(check.found)}"
-        )
-        if not check.ok and check.advice:
-            console.print(escape(f"      {check.advice}"))
-    return all(check.ok for check in checks)
+        state = f"[{_COLOURS[check.state]}]{check.state:<7}[/]"
+        console.print(f"{state}  {check.name:<{width}}  {escape(check.found)}", soft_wrap=True)
+        if check.mend:
+            console.print(escape(f"{'':<9}{'':<{width}}  mend: {check.mend}"), soft_wrap=True)
+    counts = Counter(check.state for check in checks)
+    console.print(f"{counts['ok']} ok, {counts['warning']} warnings, {counts['wrong']} wrong")
 
 
 def show_summary(summary: DemoSummary) -> None:

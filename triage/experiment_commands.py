@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tickets.errors import InputError
-from triage.options import Folder, Sinks, settings_of
+from triage.completion import presets
+from triage.completion import rungs as rung_names
+from triage.options import Device, Encoder, Folder, Objective, Pruner, Sinks, settings_of
+from triage.printed_json import AsJson, print_json
+
+if TYPE_CHECKING:
+    from models.ladder.budget import Recommendation
+    from models.ladder.record import LadderRun
 
 
 def add_experiment_commands(app: typer.Typer) -> None:
@@ -21,17 +29,21 @@ def baselines(
     workspace: Folder = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="cpu-quick, cpu or gpu: how the transformer learns, if no model of these tickets is there."),
+        typer.Option(
+            autocompletion=presets,
+            help="cpu-quick, cpu or gpu: how the transformer learns, if no model of these tickets is there.",
+        ),
     ] = None,
     rungs: Annotated[
         str | None,
         typer.Option(
-            help="Only these, with commas: majority, keywords, tfidf, cota1, frozen, cnn, lstm, setfit, transformer."
+            autocompletion=rung_names,
+            help="Only these, with commas: majority, keywords, tfidf, cota1, frozen, cnn, lstm, setfit, transformer.",
         ),
     ] = None,
     max_train_tickets: Annotated[int | None, typer.Option(help="Learn from the newest so many.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
+    device: Device = None,
+    encoder: Encoder = None,
     knobs_file: Annotated[
         Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's.")
     ] = None,
@@ -39,23 +51,23 @@ def baselines(
     budget_mb: Annotated[float | None, typer.Option(help="Recommend within so many megabytes.")] = None,
     budget_train_seconds: Annotated[float | None, typer.Option(help="Recommend within so much training.")] = None,
     last: Annotated[bool, typer.Option("--last", help="Train nothing: ask the last run again.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """The ladder: every way to tell contact types, from majority to transformer, with its quality and its costs."""
     from models.ladder.budget import Budget
     from triage import experiments
-    from triage.ladder_view import show_ladder
 
     budget = Budget(train_seconds=budget_train_seconds, ms_per_ticket=budget_ms, megabytes=budget_mb)
     settings = settings_of(workspace)
     if last and any(given is not None for given in (preset, rungs, max_train_tickets, device, encoder, knobs_file)):
         raise InputError("--last asks the last run again, as it was.", hint="Leave --last out, or give budgets alone.")
     if last:
-        show_ladder(*experiments.last_ladder(settings, budget))
+        _tell(experiments.last_ladder(settings, budget), as_json)
         return
-    from triage.console import screen
+    from triage.screen import screen
 
     given = {"device": device, "encoder": encoder, "max_train_tickets": max_train_tickets}
-    with screen() as shown:
+    with screen(as_json=as_json) as shown:
         found = experiments.baselines(
             settings,
             preset,
@@ -66,12 +78,25 @@ def baselines(
             report=shown.report,
             progress=shown.progress,
         )
-    show_ladder(*found)
+    _tell(found, as_json)
+
+
+def _tell(found: tuple[LadderRun, Recommendation, Path], as_json: bool) -> None:
+    from models.ladder.saved import to_json
+    from triage.ladder_view import show_ladder
+
+    run, recommendation, page = found
+    if as_json:
+        print_json({**json.loads(to_json(run, recommendation)), "page": page})
+    else:
+        show_ladder(run, recommendation, page)
 
 
 def tune(
     workspace: Folder = None,
-    preset: Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: where the search begins.")] = "cpu",
+    preset: Annotated[
+        str, typer.Option(autocompletion=presets, help="cpu-quick, cpu or gpu: where the search begins.")
+    ] = "cpu",
     trials: Annotated[int, typer.Option(help="In all: a study that was stopped goes on to so many.")] = 20,
     minutes: Annotated[
         float | None, typer.Option(help="Begin no trial after these; one under way then ends at its next look.")
@@ -80,21 +105,23 @@ def tune(
     knob: Annotated[
         list[str] | None, typer.Option(help="Search this knob alone, or some: --knob epochs --knob warmup.")
     ] = None,
-    objective: Annotated[str, typer.Option(help="mrr or accuracy, of contact types on the validation split.")] = "mrr",
-    pruner: Annotated[str, typer.Option(help="median, hyperband or none: what ends a hopeless trial.")] = "median",
+    objective: Objective = "mrr",
+    pruner: Pruner = "median",
     study: Annotated[str | None, typer.Option(help="A name for the study.")] = None,
     seed: Annotated[int, typer.Option(help="Of the search.")] = 17,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    encoder: Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")] = None,
+    device: Device = None,
+    encoder: Encoder = None,
     knobs_file: Annotated[
         Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's.")
     ] = None,
     sink: Sinks = None,
+    as_json: AsJson = False,
 ) -> None:
     """Search for good knobs by short trainings, the hopeless ended early (Optuna). Run again, it goes on."""
     from models.experiments.study import StudyPlan
     from triage import experiments
-    from triage.console import screen, show_study
+    from triage.console import show_study
+    from triage.screen import screen
 
     plan = StudyPlan(
         trials=trials,
@@ -106,7 +133,7 @@ def tune(
         seed=seed,
     )
     given = {"device": device, "encoder": encoder, "max_train_tickets": max_train_tickets}
-    with screen() as shown:
+    with screen(as_json=as_json) as shown:
         outcome, file = experiments.tune(
             settings_of(workspace),
             preset,
@@ -117,4 +144,7 @@ def tune(
             knobs_file=knobs_file,
             sinks=sink or (),
         )
-    show_study(outcome, preset, file)
+    if as_json:
+        print_json({"outcome": outcome, "file": file})
+    else:
+        show_study(outcome, preset, file)

@@ -3,18 +3,18 @@ plain function and prints."""
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tickets.errors import ContractError, InputError
+from triage.completion import tables
 from triage.options import AsOf, Folder, day_of, settings_of
+from triage.printed_json import AsJson, print_json
 
 if TYPE_CHECKING:
     from pipeline.upkeep.status import PipelineStatus, StepStatus
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 pipeline_app = typer.Typer(help="The nightly pipeline: where it stands, what it keeps.", no_args_is_help=True)
 quarantine_app = typer.Typer(help="Rows that were refused: look at them, try them again.", no_args_is_help=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Reason = Annotated[str | None, typer.Option(help="Only rows refused for this reason.")]
 Step = Annotated[str | None, typer.Option(help="Only rows refused by this step.")]
 Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only rows that arrived on this day.")]
@@ -37,23 +36,27 @@ def status(workspace: Folder = None, as_of: AsOf = None, as_json: AsJson = False
 
     found = pipeline_status(Workspace.open(settings_of(workspace).workspace), as_of=day_of(as_of))
     if as_json:
-        _print_json(dataclasses.asdict(found))
+        print_json(found)
     else:
         _show_status(found)
 
 
 @pipeline_app.command()
-def check(workspace: Folder = None) -> None:
+def check(workspace: Folder = None, as_json: AsJson = False) -> None:
     """Check every table of the lake against its contract (Spark). Exit code 7 when one is broken."""
     from pipeline.contract_checks import check_lake
+    from triage.screen import screen
     from triage.steps import opened, spark_for
 
     settings = settings_of(workspace)
-    with opened(settings, "check") as (lake, _), spark_for(settings) as spark:
+    with screen(as_json=as_json), opened(settings, "check") as (lake, _), spark_for(settings) as spark:
         broken = check_lake(spark, lake)
-    for line in broken:
-        _say(line)
-    _say("Every table keeps its contract." if not broken else f"{len(broken)} promises are broken.")
+    if as_json:
+        print_json({"broken": broken})
+    else:
+        for line in broken:
+            _say(line)
+        _say("Every table keeps its contract." if not broken else f"{len(broken)} promises are broken.")
     if broken:
         raise typer.Exit(ContractError.exit_code)
 
@@ -63,12 +66,13 @@ def compact(workspace: Folder = None, as_json: AsJson = False) -> None:
     """Merge the many small files of a partition into few."""
     from pipeline.upkeep import compaction
     from tickets.workspace import Workspace
+    from triage.screen import screen
 
     opened = Workspace.open(settings_of(workspace).workspace)
-    with opened.lock("compact"):
+    with opened.lock("compact"), screen(as_json=as_json):
         done = compaction.compact(opened)
     if as_json:
-        _print_json([dataclasses.asdict(one) for one in done])
+        print_json(done)
         return
     rows = [
         (one.name, one.files_before, one.files_after, _size(one.bytes_before), _size(one.bytes_after)) for one in done
@@ -86,13 +90,14 @@ def retain(
 ) -> None:
     """Show, or remove, what is older than the policy (TRIAGE_RETENTION__*) allows."""
     from triage import upkeep
+    from triage.screen import screen
 
     settings, day = settings_of(workspace), day_of(as_of)
-    leaving = upkeep.retain(settings, as_of=day, apply=apply, needed_too=needed_too)
-    old = upkeep.retain_rows(settings, as_of=day, apply=apply)
+    with screen(as_json=as_json):
+        leaving = upkeep.retain(settings, as_of=day, apply=apply, needed_too=needed_too)
+        old = upkeep.retain_rows(settings, as_of=day, apply=apply)
     if as_json:
-        in_lake = [{**dataclasses.asdict(item), "path": str(item.path)} for item in leaving]
-        _print_json([*in_lake, *(dataclasses.asdict(one) for one in old)])
+        print_json([*leaving, *old])
         return
     rows = [
         (item.name, item.day, _size(item.bytes), item.needed_by, "gone" if item.gone else "kept" if apply else "")
@@ -107,7 +112,7 @@ def retain(
 
 @pipeline_app.command()
 def lineage(
-    table: Annotated[str, typer.Argument(help="A table of the lake, such as features.")],
+    table: Annotated[str, typer.Argument(autocompletion=tables, help="A table of the lake, such as features.")],
     partition: Annotated[
         str | None, typer.Argument(help="A value of its partition, such as 2026-03-02; the newest when not given.")
     ] = None,
@@ -128,8 +133,11 @@ def lineage(
     elif known[table].partition is None:
         raise InputError(f"the table {table!r} has no partitions.", hint="Leave the partition out.")
     tree = trace(opened, known[table], partition)
+    if partition is not None and not tree.steps and partition not in (there := opened.partitions(known[table])):
+        shown = f"There are {', '.join(there[-5:])}." if there else "There are none yet: run `triage features`."
+        raise InputError(f"{table} has no partition {partition!r}.", hint=shown)
     if as_json:
-        _print_json(dataclasses.asdict(tree))
+        print_json(tree)
     else:
         _show_lineage(tree)
 
@@ -180,15 +188,16 @@ def replay_(
 ) -> None:
     """After a fix, try refused rows again: their days are cleaned anew (Spark). `triage features` splits them after."""
     from pipeline.upkeep.quarantine import Chosen
+    from triage.screen import screen
     from triage.upkeep import replay as do
 
     chosen = Chosen(
         reason=reason, step=step, day=day.date().isoformat() if day else None, ids=frozenset(ids) if ids else None
     )
-    with _reporting(as_json) as report:
-        done = do(settings_of(workspace), chosen, corrected, as_of=day_of(as_of), report=report)
+    with screen(as_json=as_json) as shown:
+        done = do(settings_of(workspace), chosen, corrected, as_of=day_of(as_of), report=shown.report)
     if as_json:
-        _print_json(dataclasses.asdict(done))
+        print_json(done)
         return
     mended = (
         f"{done.corrected.written:,} corrected, {done.corrected.unchanged:,} were so already; "
@@ -196,22 +205,6 @@ def replay_(
         else ""
     )
     _say(f"{mended}{done.left:,} of {done.chosen:,} rows left the quarantine; {len(done.days)} days were done again.")
-
-
-@contextmanager
-def _reporting(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Steps told on the terminal as they end; not where JSON is asked for."""
-    if quiet:
-        yield lambda _line: None
-        return
-    from triage.console import screen
-
-    with screen() as shown:
-        yield shown.report
-
-
-def _print_json(data: Any) -> None:
-    typer.echo(json.dumps(data, indent=1, ensure_ascii=False))
 
 
 def _say(line: str) -> None:

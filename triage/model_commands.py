@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from triage.completion import versions
 from triage.options import Folder, settings_of
+from triage.printed_json import AsJson, print_json
 
 if TYPE_CHECKING:
     from triage.champion import KnownModel
@@ -18,11 +20,14 @@ def add_model_commands(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def models(workspace: Folder = None) -> None:
+def models(workspace: Folder = None, as_json: AsJson = False) -> None:
     """List the trained models: the champion, those before it, those in quarantine and why."""
     from triage.champion import known_models
 
     known = known_models(settings_of(workspace))
+    if as_json:
+        print_json(known)
+        return
     for model in known:
         print(_told(model))
     if not known:
@@ -30,7 +35,7 @@ def models(workspace: Folder = None) -> None:
 
 
 def promote(
-    version: Annotated[str, typer.Argument()],
+    version: Annotated[str, typer.Argument(autocompletion=versions, help="A version that `triage models` lists.")],
     workspace: Folder = None,
     force: Annotated[bool, typer.Option("--force", help="Also a model in quarantine; that lifts it.")] = False,
 ) -> None:

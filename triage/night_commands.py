@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from triage.options import Device, Folder, Knobs, Preset, day_of, settings_of
+from triage.printed_json import AsJson, print_json
 
 if TYPE_CHECKING:
     from triage.night_record import NightRecord
@@ -40,7 +39,7 @@ def nightly(
     device: Device = None,
     knobs_file: Knobs = None,
     again: Annotated[bool, typer.Option("--again", help="Do every step, also those that are done.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record of the night, and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """The night's work in order: extract, take up, probation, score, monitor, and retrain when there is reason to."""
     from triage import steps
@@ -52,7 +51,8 @@ def nightly(
     if as_json:
         _run_as_json(settings.workspace, day, night)
         return
-    from triage.console import screen, show_gate, show_night
+    from triage.console import show_gate, show_night
+    from triage.screen import screen
 
     with screen() as shown:
         done = night(report=shown.report, progress=shown.progress)
@@ -75,19 +75,18 @@ def _run_as_json(workspace: Path, day: dt.date, night: Callable[..., Night]) -> 
     from tickets.errors import LockedError
     from tickets.workspace import Workspace
     from triage.night_record import NightRecord
-
-    def said(*what: object) -> None:
-        print(*what, file=sys.stderr)
+    from triage.screen import screen
 
     try:
-        record = night(report=said, progress=lambda *_: None).record
+        with screen(as_json=True) as shown:
+            record = night(report=shown.report, progress=shown.progress).record
     except LockedError:  # the record is the other run's
         raise
     except BaseException:
         record = NightRecord.open(Workspace.open(workspace), day)
-        print(json.dumps(record.to_json(), ensure_ascii=False))
+        print_json(record.to_json())
         raise
-    print(json.dumps(record.to_json(), ensure_ascii=False))
+    print_json(record.to_json())
 
 
 def _last_whole_day(as_of: dt.datetime | None) -> dt.date:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from triage.completion import SINKS, devices, one_of, presets
+
 if TYPE_CHECKING:
     from triage.settings import Settings
 
@@ -18,13 +20,32 @@ AsOf = Annotated[
 
 Sinks = Annotated[
     list[str] | None,
-    typer.Option("--sink", help="Where to record: mlflow, tensorboard, wandb, none (TRIAGE_TRACKING__SINKS)."),
+    typer.Option(
+        "--sink",
+        autocompletion=one_of(*SINKS),
+        help="Where to record: mlflow, tensorboard, wandb, none (TRIAGE_TRACKING__SINKS).",
+    ),
 ]
-Preset = Annotated[str, typer.Option(help="cpu-quick, cpu or gpu: how much to spend.")]
+Preset = Annotated[str, typer.Option(autocompletion=presets, help="cpu-quick, cpu or gpu: how much to spend.")]
 Knobs = Annotated[
     Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's, as a study writes.")
 ]
-Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda; auto when not given.")]
+Device = Annotated[str | None, typer.Option(autocompletion=devices, help="auto, cpu or cuda; auto when not given.")]
+
+Encoder = Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")]
+Objective = Annotated[
+    str,
+    typer.Option(
+        autocompletion=one_of("mrr", "accuracy"), help="mrr or accuracy, of contact types on the validation split."
+    ),
+]
+Pruner = Annotated[
+    str,
+    typer.Option(
+        autocompletion=one_of("median", "hyperband", "none"),
+        help="median, hyperband or none: what ends a hopeless trial.",
+    ),
+]
 
 
 def settings_of(workspace: Path | None) -> Settings:

@@ -35,7 +35,7 @@ from tickets.database import open_database
 from tickets.errors import InputError, TrainingDataError
 from tickets.label_queue import LabelRequest
 from tickets.monitor_log import model_timeline, record_event
-from tickets.progress import Progress, Report, silent
+from tickets.progress import Progress, Report, each, silent
 from tickets.simulate import SimulatedDay
 from tickets.workspace import Workspace
 from triage.champion import promote
@@ -69,7 +69,10 @@ def replay(
     """Live through a history under each policy, in `folder`. What was lived there to its end, of the same history, plan
     and policy, is not lived again. Raises TriageError when the machine or the history lacks something."""
     if len(history.days) <= plan.learn_days:
-        raise InputError(f"the history has {len(history.days)} days, and {plan.learn_days} of them are for learning.")
+        raise InputError(
+            f"the history has {len(history.days)} days, and {plan.learn_days} of them are for learning.",
+            hint="Import more days, or let --tickets-per-day make more of them.",
+        )
     if not begun(folder, key := key_of(history, plan)):
         make_anew(folder)
         report(f"the beginning: a first model from {plan.learn_days} days of {history.name}")
@@ -167,7 +170,7 @@ class _Life:
     def live(self) -> Lived:
         started, days = time.monotonic(), self.history.days[self.plan.learn_days :]
         lived = []
-        for number, day in enumerate(days, start=1):
+        for number, day in each(f"days lived, {self.policy.name}", enumerate(days, start=1), len(days)):
             self._open(day.day)
             answered = self._day(day)
             last = number == len(days)

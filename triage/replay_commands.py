@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from triage.completion import policies
 from triage.options import Folder, settings_of
+from triage.printed_json import AsJson, print_json
 
 
 def add_replay_command(app: typer.Typer) -> None:
@@ -24,7 +26,10 @@ def replay(
     ] = Path("replay"),
     policy: Annotated[
         list[str] | None,
-        typer.Option(help="never, fixed interval, alarm-driven, all labels; may be given several times. All of them."),
+        typer.Option(
+            autocompletion=policies,
+            help="never, fixed interval, alarm-driven, all labels; may be given several times. All of them.",
+        ),
     ] = None,
     tickets_per_day: Annotated[
         int | None, typer.Option(min=1, help="So many tickets make a day, whenever they came. As the calendar says.")
@@ -32,11 +37,12 @@ def replay(
     newest: Annotated[int, typer.Option(min=1, help="Of the history, the newest so many tickets.")] = 20_000,
     again: Annotated[bool, typer.Option(help="Forget what was lived there before.")] = False,
     quick: Annotated[bool, typer.Option(help="Six weeks, short trainings: shows the way, not the quality.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Live through history under several policies: never retrain, fixed interval, alarm-driven, all labels."""
     from triage import replay_steps
-    from triage.console import screen
     from triage.replay_view import show_replay
+    from triage.screen import screen
 
     asked = replay_steps.Asked(
         simulated=simulated,
@@ -46,6 +52,9 @@ def replay(
         newest=newest,
         quick=quick,
     )
-    with screen() as shown:
+    with screen(as_json=as_json) as shown:
         found = replay_steps.replay(settings_of(workspace), asked, into, report=shown.report, progress=shown.progress)
-    show_replay(*found)
+    if as_json:
+        print_json(found[0].to_json())
+    else:
+        show_replay(*found)

@@ -280,7 +280,10 @@ def read_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "TRIAGE_" + "__".join(str(part) for part in first["loc"]).upper()
-        raise InputError(f"{name} is {first['input']!r}: {first['msg']}.", hint="Mend or unset it.") from error
+        raise InputError(
+            f"{name} is {first['input']!r}: {first['msg']}.",
+            hint="Correct or unset it; docs/operations.md lists every setting.",
+        ) from error
     except SettingsError as error:
         raise InputError(
             f"a TRIAGE_ variable cannot be read: {error}.",

@@ -32,7 +32,7 @@ def fetch_zendesk(
 ) -> None:
     """Fetch every ticket changed since the last run, with comments, macros and fields, from Zendesk's API."""
     from pipeline.sources.zendesk_export import fetch_account
-    from triage.console import screen
+    from triage.screen import screen
     from triage.settings import read_settings
 
     account = _account(read_settings())
@@ -49,5 +49,8 @@ def _account(settings: Settings) -> ZendeskAccount:
     zendesk = settings.zendesk
     if not zendesk.url or not zendesk.token:
         missing = "TRIAGE_ZENDESK__TOKEN" if zendesk.url else "TRIAGE_ZENDESK__URL"
-        raise InputError(f"{missing} is not set.", hint="triage/settings.py tells what fetching from Zendesk needs.")
+        raise InputError(
+            f"{missing} is not set.",
+            hint="Set TRIAGE_ZENDESK__URL (https://company.zendesk.com), TRIAGE_ZENDESK__EMAIL, TRIAGE_ZENDESK__TOKEN.",
+        )
     return ZendeskAccount(url=zendesk.url, email=zendesk.email, token=zendesk.token.get_secret_value())

@@ -98,7 +98,7 @@ def train(
     the lock; the others take their share of the steps and end with None. Raises InputError, TrainingDataError,
     ReleaseError."""
     from models import train as training
-    from models.release import open_release
+    from models.release import known_release
     from models.training.distributed import meet
     from triage import champion
 
@@ -106,7 +106,7 @@ def train(
     workers = meet(config.device)
     if not workers.first:
         given = Workspace.open(settings.workspace)
-        teaching = [open_release(given.models / version) for version in teachers]
+        teaching = [known_release(given, version) for version in teachers]
         training.assist(given, config, workers=workers, teachers=teaching, with_unlabelled=with_unlabelled)
         return None
     with opened(settings, "train") as (workspace, engine):
@@ -118,7 +118,7 @@ def train(
             progress=progress,
             tracking_uri=uri,
             sinks=sinks or settings.tracking.names(),
-            teachers=[open_release(workspace.models / version) for version in teachers],
+            teachers=[known_release(workspace, version) for version in teachers],
             with_unlabelled=with_unlabelled,
             workers=workers,
         )
@@ -163,11 +163,11 @@ def debug(
 
 def model_version(settings: Settings, version: str | None) -> ModelVersion:
     """A trained model, or the current release. Raises ReleaseError when there is none."""
-    from models.release import current_release, open_release
+    from models.release import current_release, known_release
     from models.train import ModelVersion
 
     workspace = Workspace.open(settings.workspace)
-    release = open_release(workspace.models / version) if version else current_release(workspace)
+    release = known_release(workspace, version) if version else current_release(workspace)
     return ModelVersion(version=release.version, folder=release.folder, metrics=release.metrics)
 
 
@@ -182,7 +182,7 @@ def errors(
     from tickets.catalogue import load_tree
 
     workspace = Workspace.open(settings.workspace)
-    release = releases.open_release(workspace.models / version) if version else releases.current_release(workspace)
+    release = releases.known_release(workspace, version) if version else releases.current_release(workspace)
     found = report_errors(workspace, release, split=split, report=report)
     return found, write_report(workspace, found, load_tree(release.path(releases.TREE)))
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from triage.options import AsOf, Folder, day_of, settings_of
+from triage.printed_json import AsJson, print_json
 
 templates_app = typer.Typer(help="Mine reply templates from past replies; approve them.", no_args_is_help=True)
 
@@ -19,16 +20,17 @@ def mine_templates(
     workspace: Folder = None,
     as_of: AsOf = None,
     at_least: Annotated[int, typer.Option(min=2, help="How many replies must have been made from a template.")] = 20,
+    as_json: AsJson = False,
 ) -> None:
     """Find what agents write again and again, and propose it as templates with placeholders."""
     from pipeline.templates.proposals import mine
     from tickets.workspace import Workspace
-    from triage.console import screen
+    from triage.screen import screen
 
     opened = Workspace.open(settings_of(workspace).workspace)
-    with opened.lock("templates"), screen() as shown:
+    with opened.lock("templates"), screen(as_json=as_json) as shown:
         mine(opened, as_of=day_of(as_of), at_least=at_least, report=shown.report)
-    _show(opened.root, whole=False)
+    _show(opened.root, whole=False, as_json=as_json)
 
 
 @templates_app.command("list")
@@ -37,9 +39,10 @@ def list_templates(
     whole: Annotated[
         bool, typer.Option("--whole", help="The whole text, the contact types and example tickets.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the proposals: how many replies each explains, and what was decided."""
-    _show(settings_of(workspace).workspace, whole=whole)
+    _show(settings_of(workspace).workspace, whole=whole, as_json=as_json)
 
 
 @templates_app.command("approve")
@@ -65,11 +68,14 @@ def _decide(template_ids: list[str], workspace: Path | None, status: Literal["ap
         print(f"{proposal.template_id}: {status}.")
 
 
-def _show(root: Path, *, whole: bool) -> None:
+def _show(root: Path, *, whole: bool, as_json: bool) -> None:
     from tickets.catalogue import read_proposals
     from tickets.workspace import Workspace
 
     proposals = read_proposals(Workspace.open(root))
+    if as_json:
+        print_json(proposals)
+        return
     if not proposals:
         print("No template was proposed yet: run `triage templates mine`.")
     for proposal in proposals:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from triage.options import Folder, settings_of
+from triage.printed_json import AsJson, plain, print_json
 
 if TYPE_CHECKING:
     from tickets.theme_log import Theme
@@ -24,7 +23,7 @@ def add_theme_command(app: typer.Typer) -> None:
 def themes(
     workspace: Folder = None,
     every: Annotated[bool, typer.Option("--all", help="Decided ones too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List new themes, biggest first. They are accepted and dismissed on the page /themes."""
     from tickets.theme_log import decided_themes, open_themes
@@ -35,16 +34,16 @@ def themes(
     with database(settings, Workspace.open(settings.workspace)) as engine:
         found = [*open_themes(engine), *(decided_themes(engine, limit=1000) if every else ())]
     if as_json:
-        print(json.dumps([_plain(theme) for theme in found], ensure_ascii=False, indent=1, default=str))
+        print_json([_told(theme) for theme in found])
     elif not found:
-        print("No theme is open.")
+        print("No theme is open: a theme is found by `triage nightly` when many tickets fit no contact type.")
     else:
         for theme in found:
             _show(theme)
 
 
-def _plain(theme: Theme) -> dict[str, object]:
-    return {name: value for name, value in dataclasses.asdict(theme).items() if name not in _NOT_PRINTED}
+def _told(theme: Theme) -> dict[str, object]:
+    return {name: value for name, value in plain(theme).items() if name not in _NOT_PRINTED}
 
 
 def _show(theme: Theme) -> None:

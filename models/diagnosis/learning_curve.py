@@ -20,7 +20,7 @@ from models.diagnosis.answers import Learn
 from models.diagnosis.power_law import PowerLaw, fit_power_law
 from models.training.data import TrainingData
 from tickets.errors import InputError, TrainingDataError
-from tickets.progress import Report
+from tickets.progress import Report, each
 
 Order = Literal["random", "newest"]
 RANDOM, NEWEST = "random", "newest"
@@ -208,7 +208,7 @@ def _learn_all(
     random = np.zeros((len(seeds), len(sizes), len(judged)), np.bool_)
     newest = np.zeros((len(sizes), len(judged)), np.bool_)
     count = len(data.train)
-    for place, size in enumerate(sizes.tolist()):
+    for place, size in each("points of the curve", enumerate(sizes.tolist()), len(sizes)):
         last = np.arange(count - size, count)  # the oldest ticket is the first
         newest[place] = learn(data.train.take(last), seeds[0])(judged)
         for row, seed in enumerate(seeds):

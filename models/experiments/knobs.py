@@ -60,7 +60,8 @@ def _checked(path: Path, name: str, value: Any, hints: Mapping[str, Any]) -> Any
         raise InputError(f"{path}: there is no knob {name!r}.", hint=hint)
     if not _fits(value, hints[name]):
         raise InputError(
-            f"{path}: {name} is {value!r}, a {type(value).__name__}; expected {_told(hints[name])}.", hint="Mend it."
+            f"{path}: {name} is {value!r}, a {type(value).__name__}; expected {_told(hints[name])}.",
+            hint=f"Correct the line `{name} = ...`.",
         )
     return float(value) if hints[name] is float else value
 

@@ -50,9 +50,12 @@ class StudyPlan:
 
     def __post_init__(self) -> None:
         if self.trials < 1:
-            raise InputError(f"trials is {self.trials}; it must be 1 or more.")
+            raise InputError(f"trials is {self.trials}; it must be 1 or more.", hint="Give --trials 20, for example.")
         if self.minutes is not None and self.minutes <= 0:
-            raise InputError(f"minutes is {self.minutes}; it must be above 0.")
+            raise InputError(
+                f"minutes is {self.minutes}; it must be above 0.",
+                hint="Give --minutes 60, for example, or leave it out.",
+            )
         choices = {"objective": ("mrr", "accuracy"), "pruner": ("median", "hyperband", "none")}
         for name, known in choices.items():
             if getattr(self, name) not in known:

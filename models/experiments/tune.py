@@ -36,6 +36,7 @@ from models.training.data import TrainingData, load_training_data
 from models.training.fit import fit
 from tickets.errors import TrainingDataError
 from tickets.experiment_log import ExperimentRun, append_run, read_runs
+from tickets.progress import under_way
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def _run_trials(search: _Search) -> None:
     study, wanted = search.study, search.plan.trials
     while (ended := len(results(study))) < wanted and time.monotonic() < search.deadline:
         trial = study.ask()
+        under_way("trials", ended, wanted, whole=True)
         try:
             state, value = _try(search, trial)
         except BaseException:
@@ -131,6 +133,7 @@ def _run_trials(search: _Search) -> None:
         made = result_of(study.tell(trial, value, state=state))
         gc.collect()  # not every GPU holds the network of one trial beside that of the next
         search.report(_told(search, made, ended + 1))
+    under_way("trials", wanted, wanted, whole=True)
     if len(results(study)) < wanted:
         search.report(f"The minutes are over after {len(results(study))} of {wanted} trials; the same command goes on.")
 

@@ -24,7 +24,10 @@ class Budget:
     def __post_init__(self) -> None:
         for name, most in self.limits.items():
             if not most > 0:
-                raise InputError(f"a budget of {most} {UNITS[name]} was given; it must be above 0.")
+                raise InputError(
+                    f"a budget of {most} {UNITS[name]} was given; it must be above 0.",
+                    hint="Give a number above 0, such as --budget-ms 5, or leave it out.",
+                )
 
     @property
     def limits(self) -> dict[str, float]:

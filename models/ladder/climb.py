@@ -17,6 +17,7 @@ from models.quality import leaf_columns
 from models.release import Release
 from models.training.data import TrainingData, hash_of
 from tickets.errors import InputError, TrainingDataError
+from tickets.progress import each
 
 MODEL = "transformer"  # the last rung: the model itself
 RUNGS = (*LADDER, MODEL)
@@ -51,7 +52,7 @@ def climb(
     split = judged_split(data)
     course = attempt("all rungs", lay_out, data, config)
     results = []
-    for number, name in enumerate(rungs, start=1):
+    for number, name in each("rungs of the ladder", enumerate(rungs, start=1), len(rungs)):
         result = _result(name, data, course, split, trained)
         results.append(result)
         report(f"Rung {number} of {len(rungs)}, {result.title}: {_told(result)}")

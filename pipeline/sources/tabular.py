@@ -22,12 +22,14 @@ import orjson
 
 from tickets.dataset import Dataset
 from tickets.errors import SourceError
+from tickets.progress import under_way
 
 INVALID_UTF8 = "invalid UTF-8"
 WRONG_COLUMNS = "wrong number of columns"
 BROKEN_JSON = "broken JSON"
 LARGEST_FIELD = 64 * 1024 * 1024  # characters; more than that is a quote that was never closed
 DEEPEST = 200  # levels of JSON; Python's own reader gives up at about a thousand
+_READ_BYTES = 1024 * 1024
 _LOOK_AHEAD = 1_000  # JSON lines have no header: a field that none of so many rows has is missing
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -221,7 +223,33 @@ def _open(path: Path) -> IO[bytes]:
         start = file.read(2)
     if start in (b"\xff\xfe", b"\xfe\xff"):
         raise SourceError(f"{path.name} is in UTF-16.", hint="Save it as UTF-8 and import it again.")
-    return cast(IO[bytes], gzip.open(path, "rb")) if start == b"\x1f\x8b" else open(path, "rb")
+    watched = cast(IO[bytes], io.BufferedReader(_Watched(path), _READ_BYTES))
+    return cast(IO[bytes], _Gzip(watched)) if start == b"\x1f\x8b" else watched
+
+
+class _Gzip(gzip.GzipFile):
+    """Closes the file that it reads, too."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        super().__init__(fileobj=packed)
+        self._packed = packed
+
+    def close(self) -> None:
+        super().close()
+        self._packed.close()
+
+
+class _Watched(io.FileIO):
+    """A file that tells how far it has been read."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._name, self._size = path.name, path.stat().st_size
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        read = super().readinto(buffer)
+        under_way(f"bytes of {self._name}", min(self.tell(), self._size), self._size)
+        return read
 
 
 @contextmanager

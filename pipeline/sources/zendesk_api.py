@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from tickets.errors import InputError, SourceError
+from tickets.progress import under_way
 
 if TYPE_CHECKING:
     import httpx
@@ -81,8 +82,9 @@ class ZendeskApi:
                 failed = f"status {status}" if status != HTTPStatus.OK else "an answer that is no JSON object"
                 if status == HTTPStatus.TOO_MANY_REQUESTS:
                     pause = _asked_for(response.headers.get("retry-after"))
-            _log.info("zendesk_waits", path=path, failed=failed, seconds=pause)
+            _log.warning("zendesk_waits", path=path, failed=failed, seconds=pause)
             if attempt < ATTEMPTS - 1:
+                under_way(f"waiting for Zendesk ({failed})", took=pause)
                 self._wait(pause)
         raise SourceError(
             f"Zendesk failed {ATTEMPTS} times at {path}: {failed}.",

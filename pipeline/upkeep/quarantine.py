@@ -152,7 +152,10 @@ def read_corrected(path: Path) -> dict[Place, dict[str, Any]]:
     try:
         written = path.read_text(encoding="utf-8").split("\n")  # texts may hold what `splitlines` takes for an end
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}.") from error
+        raise InputError(
+            f"cannot read {path}: {error}.",
+            hint="Name a file of lines that `triage quarantine list --json` printed, with `fields` mended.",
+        ) from error
     for number, text in enumerate(written, start=1):
         if not text.strip():
             continue

@@ -20,9 +20,9 @@ router = APIRouter(prefix="/console/tickets")
 
 
 @router.get("/new")
-def new_ticket(request: Request) -> HTMLResponse:
+def new_ticket(request: Request, held: Held) -> HTMLResponse:
     """A form to write or paste a ticket into."""
-    return render(request, "new_ticket.html", problem=None, ticket=None)
+    return render(request, "new_ticket.html", problem=None, ticket=None, release=held.releases.loaded)
 
 
 @router.post("")
@@ -48,7 +48,9 @@ async def paste_ticket(
         if problem.status_code not in (422, 429, 503):
             raise
         # The form again, with what was written and what is wrong with it.
-        page = render(request, "new_ticket.html", status_code=problem.status_code, problem=problem, ticket=ticket)
+        page = render(
+            request, "new_ticket.html", status_code=problem.status_code, problem=problem, ticket=ticket, release=None
+        )
         page.headers.update(problem.headers or {})
         return page
     return RedirectResponse(f"/console/suggestions/{made.suggestion_id}", status_code=303)

@@ -43,5 +43,10 @@ def ticket_of(held: Serving, suggestion_id: str) -> tuple[Ticket, Suggestion]:
     """The suggestion with its ticket. Raises Problem 404."""
     found = find_kept(held, suggestion_id)
     if found is None:
-        raise Problem(404, "unknown-suggestion", "there is no such suggestion.", hint="Take a ticket from the queue.")
+        raise Problem(
+            404,
+            "unknown-suggestion",
+            "there is no such suggestion.",
+            hint="Take a ticket from the queue: this one may be of another workspace, or no longer be kept.",
+        )
     return found

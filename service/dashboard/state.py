@@ -49,11 +49,16 @@ _FIGURES = (
     ("abstained", "Left open", "tickets where the model chooses nothing beforehand"),
 )
 
+NOTHING_YET = (
+    "No model is served and no monitoring has run. From history to here: `triage import`, `triage features`, "
+    "`triage train --promote`, then `triage nightly` each night. `triage` alone tells which comes next."
+)
+
 
 def status_line(runs: Sequence[MonitorRun], alarms: Sequence[Alarm], *, serving: str | None) -> StatusLine:
     """`runs` newest first; `alarms` are the open ones; `serving` is the release in service."""
     if serving is None and not runs:
-        return StatusLine("unknown", "Nothing to watch yet", "No model is served and no monitoring has run.")
+        return StatusLine("unknown", "Nothing to watch yet", NOTHING_YET)
     if not runs:
         return StatusLine(
             "unknown", "Not watched yet", f"{serving} is served; run `triage monitor` or `triage nightly` to watch it."

@@ -64,7 +64,7 @@ def environment() -> Environment:
     made.filters.update(branches=branches, shown_text=shown_text)
     made.tests["html"] = is_html
     made.globals["band_words"] = BAND_WORDS
-    made.filters.update(detector=words.detector, event=words.event)
+    made.filters.update(detector=words.detector, event=words.event, commands=words.commands)
     return made
 
 

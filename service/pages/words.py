@@ -1,8 +1,11 @@
-"""Plain words for what monitoring names shortly: detectors, events of models, shares of labels."""
+"""Plain words for what monitoring names shortly: detectors, events of models, shares of labels; and commands in a
+sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from markupsafe import Markup, escape
 
 DETECTORS: Mapping[str, str] = {
     "feedback.acceptance": "What agents accept",
@@ -54,3 +57,11 @@ def event(kind: str) -> str:
 
 def share(name: str) -> str:
     return SHARES.get(name, name)
+
+
+def commands(text: str) -> Markup:
+    """What stands between `backticks` as code; the rest escaped."""
+    parts = [escape(part) for part in text.split("`")]
+    if len(parts) % 2 == 0:  # one without its other half is no code
+        return escape(text)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))

@@ -17,6 +17,7 @@ from service.themes.proposal import Proposal, proposed
 from tickets import theme_log
 from tickets.contact_types import ContactTypeTree
 from tickets.errors import ContactTypeError, InputError
+from tickets.monitor_log import recent_runs
 from tickets.taxonomy_versions import branches_of
 from tickets.theme_log import Theme, ThemeStatus
 
@@ -43,6 +44,7 @@ def themes(
         accepted=_if(by_id.get(accepted), "accepted"),
         queued=queued,
         path=held.choices.path,
+        watched=bool(recent_runs(held.engine, limit=1)),
     )
 
 

@@ -158,7 +158,14 @@ def test_processes_that_start_at_once_all_find_the_tables(tmp_path: Path) -> Non
 
 
 def test_probing_a_database_changes_nothing(tmp_path: Path) -> None:
-    assert "when it is first needed" in probe_database(f"sqlite:///{tmp_path / 'triage.db'}")
+    found = probe_database(f"sqlite:///{tmp_path / 'triage.db'}")
+    assert (found.there, found.revision) == (False, None)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(MachineError, match="cannot open"):
         probe_database("postgresql://nobody:secret@127.0.0.1:1/none")
+
+
+def test_probing_tells_how_new_the_schema_is(engine: sa.Engine) -> None:
+    found = probe_database(engine.url.render_as_string(hide_password=False))
+    assert (found.kind, found.there) == (engine.dialect.name, True)
+    assert found.revision == found.newest

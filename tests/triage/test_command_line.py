@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -150,7 +151,8 @@ def test_promoting_what_was_never_trained_says_so(tmp_path: Path, export: tuple[
 
 
 def test_doctor_names_what_is_missing_and_how_to_mend_it(tmp_path: Path) -> None:
-    result = run("doctor", "-w", tmp_path / "nowhere")
-    assert result.returncode == 1
-    assert "MEND  workspace" in result.stdout
-    assert "triage import" in result.stdout
+    result = run("doctor", "-w", tmp_path / "nowhere", TRIAGE_SPARK__MASTER="spark://127.0.0.1:1")
+    assert result.returncode == 3
+    assert re.search(r"^wrong +Spark master +spark://127.0.0.1:1 does not answer", result.stdout, re.MULTILINE)
+    assert re.search(r"^warning +workspace .*nowhere is not a workspace", result.stdout, re.MULTILINE)
+    assert "mend: triage import" in result.stdout

@@ -47,7 +47,7 @@ def test_keys_are_made_listed_rotated_and_revoked(workspace: Workspace, capsys: 
         ["key revoked", "helpdesk"],
     ]
     assert written.split("_")[2] not in told
-    assert run(capsys, "audit", "--since", "2999-01-01", *here) == ""
+    assert run(capsys, "audit", "--since", "2999-01-01", *here) == "Nothing was done since then.\n"
 
 
 def test_the_first_start_makes_one_key_and_the_second_none(workspace: Workspace) -> None:

@@ -47,7 +47,7 @@ def run(workspace: Workspace) -> Run:
     def invoke(app: typer.Typer, *arguments: str) -> str:
         found = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*arguments, "--workspace", str(workspace.root)])
         assert found.exit_code == 0, (found.output, found.exception)
-        return found.output
+        return found.stdout
 
     return invoke
 

@@ -154,7 +154,10 @@ def fitting_replies(path: str, resolution: str, language: str) -> tuple[ReplyTem
         if fitting:
             depth = max(length for length, _ in fitting)
             return tuple(template for length, template in fitting if length == depth)
-    raise InputError(f"no reply template serves {path!r} with the resolution {resolution!r}.")
+    raise InputError(
+        f"no reply template serves {path!r} with the resolution {resolution!r}.",
+        hint="Add one to the catalogue, or remove the resolution.",
+    )
 
 
 def _node(entry: Mapping[str, Any], parent: str | None) -> ContactType:

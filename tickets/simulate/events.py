@@ -33,11 +33,20 @@ class Event:
     def __post_init__(self) -> None:
         limit = 0.95 if self.kind == "outage" else 1.0
         if not 0 <= self.share <= limit:
-            raise InputError(f"the event {self.name!r} has the share {self.share}; 0 to {limit} is possible.")
+            raise InputError(
+                f"the event {self.name!r} has the share {self.share}; 0 to {limit} is possible.",
+                hint="Give a share within these bounds.",
+            )
         if (self.kind == "wording") == bool(self.contact_types):
-            raise InputError(f"the event {self.name!r} must name contact types, unless it changes the wording.")
+            raise InputError(
+                f"the event {self.name!r} must name contact types, unless it changes the wording.",
+                hint="Name the types it touches, as paths.",
+            )
         if unknown := [path for path in self.contact_types if path not in situation_by_path()]:
-            raise InputError(f"the event {self.name!r} names the unknown contact type {unknown[0]!r}.")
+            raise InputError(
+                f"the event {self.name!r} names the unknown contact type {unknown[0]!r}.",
+                hint="Name types of the catalogue, as paths.",
+            )
 
     def share_on(self, day: date) -> float:
         """The share of the day's tickets that this event shapes."""

@@ -40,7 +40,9 @@ def parse(text: str) -> Phrase:
         raise InputError(f"the phrase {text!r} has a brace that is no slot.", hint="Write {name}.")
     phrase, rest = _parse_sequence(tokens, 0)
     if rest != len(tokens):
-        raise InputError(f"the phrase {text!r} has a `)` or `|` outside brackets.")
+        raise InputError(
+            f"the phrase {text!r} has a `)` or `|` outside brackets.", hint="Write ( before it, or take it out."
+        )
     return phrase
 
 
@@ -67,7 +69,9 @@ def _parse_choice(tokens: list[str], at: int) -> tuple[Choice, int]:
         option, at = _parse_sequence(tokens, at)
         options.append(option)
         if at >= len(tokens):
-            raise InputError(f"the phrase {''.join(tokens)!r} has a `(` that is never closed.")
+            raise InputError(
+                f"the phrase {''.join(tokens)!r} has a `(` that is never closed.", hint="Write the `)` that ends it."
+            )
         if tokens[at] == ")":
             return Choice(tuple(options)), at + 1
         at += 1

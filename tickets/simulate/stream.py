@@ -57,9 +57,14 @@ class SimulationConfig:
 
     def __post_init__(self) -> None:
         if self.days < 1 or self.tickets_per_day < 1 or self.customers < 1:
-            raise InputError("a simulation needs at least one day, one ticket a day and one customer.")
+            raise InputError(
+                "a simulation needs at least one day, one ticket a day and one customer.",
+                hint="Raise the plan's days, tickets_per_day or customers.",
+            )
         if not 0 <= self.mislabel_rate <= 1:
-            raise InputError(f"mislabel_rate is {self.mislabel_rate}; it is a share, 0 to 1.")
+            raise InputError(
+                f"mislabel_rate is {self.mislabel_rate}; it is a share, 0 to 1.", hint="For one label in twenty: 0.05."
+            )
 
     def wording(self, day: date) -> Wording:
         """Which of the phrases customers use that day."""

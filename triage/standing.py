@@ -1,0 +1,130 @@
+"""`triage` without a command: where this workspace stands, and what to type next.
+
+It answers at once, so it reads a few small files itself and imports nothing that is heavy: neither pyarrow nor the
+settings. What it reads is written by tickets/manifests.py, models/release.py and triage/night_record.py.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_NEW = (
+    ("triage doctor", "what this machine lacks"),
+    ("triage demo --quick", "the whole loop on simulated tickets, minutes"),
+    ("triage import tickets.csv --dataset dataset.toml", "your own history"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What is so, a line each, and the commands that come next with what each does."""
+
+    found: tuple[str, ...]
+    next: tuple[tuple[str, str], ...]
+
+
+def standing(root: Path, *, today: dt.date, host: str, port: int) -> Standing:
+    """Never raises: what cannot be read is told as such."""
+    if not (root / "workspace.json").is_file():
+        return Standing(found=(f"No workspace yet: there is none at {root}.",), next=_NEW)
+    imported, split = _newest_run(root, "import"), _newest_run(root, "split")
+    if imported is None and split is None:
+        return Standing(found=(f"Workspace {root}: nothing is imported yet.",), next=_NEW)
+    found = [f"Workspace {root}", *_at_work(root), *_told_runs(imported, split)]
+    if split is None:
+        return _ended(found, ("triage features", "clean, label and split what was imported"))
+    models = sorted(path.parent.name for path in (root / "models").glob("*/release.json"))
+    served = _read(root / "releases" / "current")
+    if not models and not served:
+        found.append("Model       none yet")
+        check = ("triage debug", "fourteen checks before a long training")
+        return _ended(found, check, ("triage train --promote", "train a model and serve it"))
+    if not served:
+        found.append(f"Model       {models[-1]} is trained, none is served")
+        return _ended(found, (f"triage promote {models[-1]}", "serve it"))
+    found.append(f"Model       {served} is the champion")
+    answers = _answers(host, port)
+    found.append(f"Service     {f'something answers at {host}:{port}' if answers else 'not running here'}")
+    steps = list(_night(root, today, found))
+    if imported and split and imported["started_at"] > split["started_at"]:
+        steps.insert(0, ("triage features", "what was imported since is not in the features yet"))
+    if not answers:
+        steps.insert(0, ("triage serve", "answer agents: console, labels, dashboard"))
+    return _ended(found, *(steps or [("triage evaluate", "how good the champion is")]))
+
+
+def _ended(found: list[str], *following: tuple[str, str]) -> Standing:
+    return Standing(found=tuple(found), next=following)
+
+
+def _told_runs(imported: dict[str, Any] | None, split: dict[str, Any] | None) -> Iterator[str]:
+    if imported is not None:
+        yield f"Imported    {imported['rows_out']:,} rows with the last import, of {imported['as_of']}"
+    yield "Features    none yet" if split is None else f"Features    made as of {split['as_of']}"
+
+
+def _night(root: Path, today: dt.date, found: list[str]) -> Iterator[tuple[str, str]]:
+    """Adds a line on the last night to `found`; yields what is to be done about it."""
+    nights = sorted((root / "nightly").glob("????-??-??.json"))
+    last = _json(nights[-1]) if nights else None
+    if not nights:
+        found.append("Last night  none was run yet")
+        yield "triage nightly", "a night's work; let a timer call it (docs/operations.md)"
+        return
+    day, state = nights[-1].stem, "unreadable" if last is None else str(last.get("state"))
+    failed = [name for name, step in (last or {}).get("steps", {}).items() if step.get("state") != "done"]
+    found.append(f"Last night  {day}: {state}{f', in the step {failed[0]}' if state != 'done' and failed else ''}")
+    if state != "done":
+        yield f"triage nightly --as-of {day}", "goes on with the step that it stopped in"
+    elif day < (today - dt.timedelta(days=1)).isoformat():
+        yield "triage nightly", "the night's work of yesterday is not done"
+
+
+def _newest_run(root: Path, step: str) -> dict[str, Any] | None:
+    """The manifest of the step that was begun last."""
+    read = (_json(path) for path in (root / "manifests" / step).glob("*.json"))
+    known = [one for one in read if one and {"as_of", "rows_out", "started_at"} <= one.keys()]
+    return max(known, key=lambda one: str(one["started_at"]), default=None)
+
+
+def _at_work(root: Path) -> Iterator[str]:
+    """Who holds the workspace's lock; taking it for a moment tells, and leaves no trace."""
+    try:
+        with open(root / "run.lock", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield f"At work     {file.read().strip() or 'a run'}"
+    except OSError:
+        return
+
+
+def _answers(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        try:
+            return probe.connect_ex((host, port)) == 0
+        except (OSError, OverflowError):
+            return False
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return read if isinstance(read, dict) else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
