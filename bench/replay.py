@@ -56,6 +56,8 @@ def main() -> None:
     arguments.add_argument("--go-on", action="store_true", help="after a run that was broken off, by policy")
     given = arguments.parse_args()
     quick, wanted = given.quick, given.only.split(",")
+    if unknown := set(wanted) - set(HISTORIES):
+        arguments.error(f"no history is called {', '.join(sorted(unknown))}; there are {', '.join(HISTORIES)}")
     configure_logs(verbose=False)
     started, plan = time.perf_counter(), QUICK if quick else FULL
     figures: dict[str, float | int] = {}

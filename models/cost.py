@@ -27,12 +27,15 @@ class Load:
 
     def __post_init__(self) -> None:
         if self.tickets_a_day < 0:
-            raise InputError(f"tickets_a_day is {self.tickets_a_day}; it must be 0 or more.")
+            raise InputError(f"tickets_a_day is {self.tickets_a_day}.", hint="It must be 0 or more.")
         if not 1 / 24 <= self.peak_hour_share <= 1:
-            raise InputError(f"peak_hour_share is {self.peak_hour_share}; the busiest hour has 1/24 of a day to all.")
+            raise InputError(
+                f"peak_hour_share is {self.peak_hour_share}.",
+                hint="The busiest hour has 1/24 of a day at least, 1 at most.",
+            )
         for name in ("busiest_day", "burst"):
             if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; the busiest has at least the mean, 1.")
+                raise InputError(f"{name} is {getattr(self, name)}.", hint="The busiest has the mean at least, 1.")
 
     @property
     def peak_per_second(self) -> float:
@@ -57,7 +60,7 @@ def replicas(load: Load, *, per_second: float, headroom: float = 0.5, spare: int
 def hours(units: float, *, per_second: float) -> float:
     """Hours of work on so many tickets (or tickets times epochs) at a rate. Raises InputError."""
     if per_second <= 0:
-        raise InputError(f"a rate of {per_second} a second was given; it must be above 0.")
+        raise InputError(f"a rate of {per_second} a second was given.", hint="It must be above 0.")
     return units / per_second / 3600
 
 
@@ -73,7 +76,7 @@ class Owned:
 
     def __post_init__(self) -> None:
         if self.life_months < 1:
-            raise InputError(f"life_months is {self.life_months}; it must be 1 or more.")
+            raise InputError(f"life_months is {self.life_months}.", hint="It must be 1 or more.")
 
     @property
     def running_a_month(self) -> float:

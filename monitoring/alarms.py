@@ -44,7 +44,7 @@ SIGNS: Mapping[str, Sign] = {
     "text.unseen_words": Sign(
         "tickets", "Customers use more words that are new", "Customers use fewer words that are new"
     ),
-    "text.words": Sign("tickets", "Words come up that hardly anybody used", "Words are gone that many used"),
+    "text.words": Sign("tickets", "Some words are used much more often", "Some words are used much less often"),
     "predictions.one_type": Sign(
         "tickets", "One contact type comes much more often", "One contact type comes much less often"
     ),
@@ -73,13 +73,15 @@ def judge(
     p-value is held at the level that persistence allows for; elsewhere at `family_wise`. Attributes have limits each:
     a city changes every week, a plan hardly ever.
     """
-    results = [_farthest(result, calibrated) for result in results]
+    least = limits.least_effects.get(ATTRIBUTES, 0.0)
+    results = [_farthest(result, calibrated, least) for result in results]
     adjusted = holm({r.detector: r.p_value for r in results if r.status != "unknown" and r.p_value is not None})
     return [_judged(result, adjusted.get(result.detector), limits, calibrated) for result in results]
 
 
-def _farthest(result: DetectorResult, calibrated: DetectorLimits | None) -> DetectorResult:
-    """Of the attributes that surely changed, the one farthest beyond its own limit speaks for all."""
+def _farthest(result: DetectorResult, calibrated: DetectorLimits | None, least: float) -> DetectorResult:
+    """Of the attributes that surely changed, the one farthest beyond its own limit, which is `least` at least, speaks
+    for all."""
     if result.detector != ATTRIBUTES or calibrated is None or result.statistic is None:
         return result
     tests, moved = result.details["tests"], result.details["moved"]
@@ -87,7 +89,7 @@ def _farthest(result: DetectorResult, calibrated: DetectorLimits | None) -> Dete
     if not sure:
         return result
     limits = calibrated.limits
-    first = max(sure, key=lambda row: row["effect"] - limits.get(part_of(ATTRIBUTES, row["name"]), 0.0))
+    first = max(sure, key=lambda row: row["effect"] - max(least, limits.get(part_of(ATTRIBUTES, row["name"]), 0.0)))
     details = {**result.details, "moved": [first, *(row for row in moved if row is not first)]}
     return replace(result, statistic=first["effect"], p_value=min(1.0, first["p_value"] * tests), details=details)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from pipeline.session import machine_limits
+from tickets.errors import WorkspaceError
 from tickets.manifests import (
     Manifest,
     Output,
@@ -100,7 +101,9 @@ def run_step(workspace: Workspace, name: str, as_of: date, report: Report) -> It
 
 def _took_last(workspace: Workspace, name: str) -> float | None:
     """Seconds of the step's last run; a run over other days may take another time."""
-    runs = list(manifests(workspace, name)) if watcher() else []
+    runs: list[Manifest] = []
+    with suppress(WorkspaceError):  # a damaged one is for who reads it; here it only costs the estimate
+        runs = list(manifests(workspace, name)) if watcher() else []
     return max(runs, key=lambda run: run.started_at).seconds if runs else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shlex
 import sys
 import textwrap
 from pathlib import Path
@@ -84,7 +85,7 @@ def _start(
     source = context.get_parameter_source("workspace")
     named = source is not None and source.name == "COMMANDLINE"
     if context.invoked_subcommand is None:
-        _show_standing(context, workspace, f" -w {workspace}" if named else "", (host, port))
+        _show_standing(context, workspace, f" -w {shlex.quote(str(workspace))}" if named else "", (host, port))
         return
     if named:
         name = context.invoked_subcommand
@@ -96,7 +97,7 @@ def _start(
 
 def _show_standing(context: typer.Context, workspace: Path, option: str, address: tuple[str, str]) -> None:
     """Plain lines: drawing the whole help takes longer than finding all this out. `option` names the workspace in the
-    commands that come next."""
+    commands that come next, but for the demonstration, which has a folder of its own and makes that anew."""
     from triage.standing import standing
 
     host, port = address
@@ -104,7 +105,7 @@ def _show_standing(context: typer.Context, workspace: Path, option: str, address
     stands = standing(workspace, today=dt.datetime.now(dt.UTC).date(), host=host, port=at)
     print("\n".join(stands.found))
     print("\nNext")
-    following = [(f"{command}{option}", told) for command, told in stands.next]
+    following = [(command if "demo" in command else f"{command}{option}", told) for command, told in stands.next]
     width = max(len(command) for command, _ in following)
     for command, told in following:
         print(f"  {command:<{width}}  {told}")

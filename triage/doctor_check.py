@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+import structlog
+
 from tickets.errors import TriageError
+
+log = structlog.get_logger()
 
 State = Literal["ok", "warning", "wrong"]
 
@@ -31,4 +37,12 @@ def looked(name: str, look: Callable[[], Check]) -> Check:
     except Exception as error:
         said = str(error).strip().partition("\n")[0]
         found = f"this check broke: {type(error).__name__}{f': {said}' if said else ''}"
-        return Check(name=name, state="warning", found=found, mend="triage -v doctor  # and report what it says")
+        log.warning("a check broke", check=name, exc_info=True)
+        return Check(name=name, state="warning", found=found, mend="triage -v doctor  # shows where; report that")
+
+
+def nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there. One that cannot be looked into counts as there."""
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    return folder

@@ -17,7 +17,7 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from triage.doctor_check import Check
+from triage.doctor_check import Check, nearest
 
 _MIN_DISK_GB, _GOOD_DISK_GB = 2, 6  # six are what `make demo` takes, packages included
 _MIN_SCRATCH_GB = 1
@@ -60,9 +60,7 @@ def memory() -> Check:
 
 
 def disk(folder: Path) -> Check:
-    place = folder.resolve()
-    while not place.exists():
-        place = place.parent
+    place = nearest(folder.resolve())
     free = shutil.disk_usage(place).free / 1e9
     found = f"{free:.1f} GB free at {place}"
     if free >= _GOOD_DISK_GB:

@@ -19,13 +19,15 @@ def title(room: str) -> str:
 
 
 def needed(room: str) -> Check:
-    """Raises PackageNotFoundError where the project itself is not installed."""
     name, extra = title(room), f"[{room}]" if room else ""
     install = f"pip install -c constraints.txt -e '.{extra}'"
     marker = ROOMS[room]
     if marker and _version(marker) is None:
         return Check(name=name, state="warning", found=f"not installed: no {marker}", mend=install)
-    wanted = list(_requirements(room))
+    try:
+        wanted = list(_requirements(room))
+    except metadata.PackageNotFoundError:
+        return Check(name=name, state="wrong", found=f"{_PROJECT} itself is not installed", mend="./setup.sh")
     problems = [said for one in wanted if (said := problem(one))]
     if problems:
         return Check(name=name, state="wrong", found="; ".join(problems), mend=install)

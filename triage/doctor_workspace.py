@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shlex
 import stat
 import tempfile
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 from tickets.database import probe_database
 from tickets.errors import ReleaseError, WorkspaceError
 from tickets.workspace import Workspace
-from triage.doctor_check import Check
+from triage.doctor_check import Check, nearest
 from triage.settings import Settings, database_url, frame_ancestors
 
 _FIRST = "triage import tickets.csv --dataset dataset.toml"
@@ -40,10 +41,9 @@ def workspace(settings: Settings) -> Check:
 def rights(settings: Settings) -> Check:
     """The workspace can be written, and nobody else reads what signs sessions or waits to be committed."""
     root = settings.workspace.resolve()
-    place = root
-    while not place.exists():
-        place = place.parent
-    owner = f"sudo chown -R $(id -un) {place}"
+    place = nearest(root)
+    quoted = shlex.quote(str(root))
+    owner = f"sudo chown -R $(id -un) {quoted}" if place == root else f"sudo install -d -o $(id -un) {quoted}"
     try:
         with tempfile.TemporaryFile(dir=place):
             pass
@@ -57,14 +57,15 @@ def rights(settings: Settings) -> Check:
     open_ones = [path for path in secrets if stat.S_IMODE(path.stat().st_mode) & 0o077]
     if open_ones:
         found = f"others may read {', '.join(path.name for path in open_ones)}"
-        return Check(name="rights", state="wrong", found=found, mend=f"chmod 600 {' '.join(map(str, open_ones))}")
+        return Check(name="rights", state="wrong", found=found, mend=f"chmod 600 {shlex.join(map(str, open_ones))}")
     kept = f"; {len(secrets)} secret files are ours alone" if secrets else ""
     return Check(name="rights", found=f"{place} can be written{kept}")
 
 
 def _inside(root: Path) -> list[Path]:
     """The parts that commands write to, those that are there."""
-    names = ("lake", "catalogue", "manifests", "models", "releases", "reports", "nightly", ".aside", "triage.db")
+    made = ("lake", "catalogue", "manifests", "models", "releases", "reports", "nightly", "experiments", "spool")
+    names = (*made, ".aside", "triage.db")
     return [path for name in names if (path := root / name).exists()]
 
 

@@ -14,6 +14,16 @@ _PLACE = (
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.EMFILE, errno.ESTALE),
 )
 _DATABASE = ("OperationalError", "InterfaceError", "TimeoutError")
+_OURS = ("no such table", "no such column", "syntax error", "has no column")
+_SQLITE = (
+    ("is full", "the disk of the database is full.", "Free some space and run again; what was there is as it was."),
+    ("readonly", "the database cannot be written.", "`triage doctor` says whose it is and how to change that."),
+    (
+        "locked",
+        "the database is held by another process.",
+        "Wait for it and run again; SQLite has one writer at a time.",
+    ),
+)
 
 
 def told(error: Exception) -> TriageError | None:
@@ -22,12 +32,7 @@ def told(error: Exception) -> TriageError | None:
         return error
     if isinstance(error, OSError):
         return _of_files(error)
-    if _is_of_database(error):
-        return MachineError(
-            f"the database stopped answering ({type(error).__name__}).",
-            hint="`triage doctor` looks at it. Run the command again: what was done stays done.",
-        )
-    return None
+    return _of_database(error)
 
 
 def _of_files(error: OSError) -> TriageError | None:
@@ -41,7 +46,19 @@ def _of_files(error: OSError) -> TriageError | None:
     return None
 
 
-def _is_of_database(error: Exception) -> bool:
-    """Asked without importing SQLAlchemy, which a command may have done without."""
+def _of_database(error: Exception) -> TriageError | None:
+    """Asked without importing SQLAlchemy, which a command may have done without. SQLite tells a wrong statement, which
+    is a fault of ours, and a full disk by the same class as a database that went away."""
     sqlalchemy = sys.modules.get("sqlalchemy.exc")
-    return sqlalchemy is not None and isinstance(error, tuple(getattr(sqlalchemy, name) for name in _DATABASE))
+    if sqlalchemy is None or not isinstance(error, tuple(getattr(sqlalchemy, name) for name in _DATABASE)):
+        return None
+    cause = str(getattr(error, "orig", "")).casefold()
+    if any(sign in cause for sign in _OURS):
+        return None
+    for sign, said, hint in _SQLITE:
+        if sign in cause:
+            return MachineError(said, hint=hint)
+    return MachineError(
+        f"the database stopped answering ({type(error).__name__}).",
+        hint="`triage doctor` looks at it. Run the command again: what was done stays done.",
+    )

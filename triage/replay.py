@@ -12,8 +12,7 @@ import datetime as dt
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,9 +102,23 @@ def _live(
     """Live under one policy, in a copy of the beginning."""
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(root.parent / _BEGINNING, root)
-    with _life(Workspace.open(root), history, policy, plan, spark) as life:
-        life.report, life.progress = report, progress
-        return life.live()
+    workspace = Workspace.open(root)
+    engine = open_database(workspace.default_database_url)  # its own: TRIAGE_DATABASE_URL is for what really happens
+    try:
+        with workspace.lock("replay"):
+            return _Life(
+                workspace=workspace,
+                engine=engine,
+                history=history,
+                policy=policy,
+                plan=plan,
+                spark=spark,
+                salt=read_dataset(workspace).name,
+                report=report,
+                progress=progress,
+            ).live()
+    finally:
+        engine.dispose()
 
 
 def make_anew(folder: Path) -> None:
@@ -135,21 +148,7 @@ def _begin(root: Path, history: History, plan: ReplayPlan, spark: SparkSession, 
         engine.dispose()
 
 
-@contextmanager
-def _life(
-    workspace: Workspace, history: History, policy: ReplayPolicy, plan: ReplayPlan, spark: SparkSession
-) -> Iterator[_Life]:
-    """A policy in its workspace, locked, its database open. The database is the workspace's own: TRIAGE_DATABASE_URL
-    is for what really happens."""
-    engine = open_database(workspace.default_database_url)
-    try:
-        with workspace.lock("replay"):
-            yield _Life(workspace, engine, history, policy, plan, spark, read_dataset(workspace).name)
-    finally:
-        engine.dispose()
-
-
-@dataclass
+@dataclass(kw_only=True)
 class _Life:
     """One policy while it lives through the history."""
 
@@ -160,8 +159,8 @@ class _Life:
     plan: ReplayPlan
     spark: SparkSession
     salt: str
-    report: Report = silent
-    progress: Progress = lambda *_: None
+    report: Report
+    progress: Progress
     reader: Reader | None = None
     unlabelled: list[Answered] = field(default_factory=list)  # of policies that label all tickets
     labels: int = 0

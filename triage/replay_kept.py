@@ -12,15 +12,17 @@ from triage.replay_history import History
 from triage.replay_policies import ReplayPlan, ReplayPolicy
 from triage.replay_record import Lived
 
-_BEGUN, _LIVED = "begun", "lived.json"
+_BEGUN, _POLICY, _LIVED = "begun", "policy", "lived.json"
 _LIFE = TypeAdapter(Lived)
 
 
 def key_of(history: History, plan: ReplayPlan) -> str:
-    """Differs where the tickets or the plan differ."""
-    tickets = (f"{one.ticket.ticket_id} {one.true_contact_type}" for day in history.days for one in day.tickets)
-    told = "\n".join([history.name, repr(plan), *tickets])
-    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+    """Differs where the plan, the tickets with their outcomes, the catalogues or the dataset differ. The code may have
+    changed all the same: `--again`."""
+    told = hashlib.blake2b(f"{history.name}\n{plan!r}\n{history.dataset}".encode(), digest_size=16)
+    for part in (*history.catalogues, *(one for day in history.days for one in day.tickets)):
+        told.update(repr(part).encode())
+    return told.hexdigest()
 
 
 def begun(folder: Path, key: str) -> bool:
@@ -37,11 +39,11 @@ def find_life(root: Path, policy: ReplayPolicy) -> Lived | None:
     """The life of a policy in its workspace, when it was lived to its end as the policy is now."""
     try:
         lived: Lived = _LIFE.validate_json((root / _LIVED).read_bytes())
-        return lived if (root / _BEGUN).read_text(encoding="utf-8") == repr(policy) else None
+        return lived if (root / _POLICY).read_text(encoding="utf-8") == repr(policy) else None
     except (OSError, ValidationError):
         return None
 
 
 def keep_life(root: Path, policy: ReplayPolicy, lived: Lived) -> None:
-    write_text(root / _BEGUN, repr(policy))
+    write_text(root / _POLICY, repr(policy))
     write_text(root / _LIVED, _LIFE.dump_json(lived).decode())

@@ -282,7 +282,7 @@ def read_settings() -> Settings:
         name = "TRIAGE_" + "__".join(str(part) for part in first["loc"]).upper()
         raise InputError(
             f"{name} is {first['input']!r}: {first['msg']}.",
-            hint="Correct or unset it; docs/operations.md lists every setting.",
+            hint="Correct or unset it; docs/reference/settings.md lists every setting.",
         ) from error
     except SettingsError as error:
         raise InputError(

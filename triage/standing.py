@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import json
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Standing:
 
 def standing(root: Path, *, today: dt.date, host: str, port: int) -> Standing:
     """Never raises: what cannot be read is told as such."""
-    if not (root / "workspace.json").is_file():
+    if not os.path.lexists(root / "workspace.json"):
         return Standing(found=(f"No workspace yet: there is none at {root}.",), next=_NEW)
     imported, split = _newest_run(root, "import"), _newest_run(root, "split")
     if imported is None and split is None:
@@ -53,7 +54,7 @@ def standing(root: Path, *, today: dt.date, host: str, port: int) -> Standing:
     answers = _answers(host, port)
     found.append(f"Service     {f'something answers at {host}:{port}' if answers else 'not running here'}")
     steps = list(_night(root, today, found))
-    if imported and split and imported["started_at"] > split["started_at"]:
+    if _later(imported, _newest_run(root, "featurise")):
         steps.insert(0, ("triage features", "what was imported since is not in the features yet"))
     if not answers:
         steps.insert(0, ("triage serve", "answer agents: console, labels, dashboard"))
@@ -66,7 +67,9 @@ def _ended(found: list[str], *following: tuple[str, str]) -> Standing:
 
 def _told_runs(imported: dict[str, Any] | None, split: dict[str, Any] | None) -> Iterator[str]:
     if imported is not None:
-        yield f"Imported    {imported['rows_out']:,} rows with the last import, of {imported['as_of']}"
+        rows = imported["rows_out"]
+        told = f"{rows:,}" if isinstance(rows, int) else rows
+        yield f"Imported    {told} rows with the last import, of {imported['as_of']}"
     yield "Features    none yet" if split is None else f"Features    made as of {split['as_of']}"
 
 
@@ -79,7 +82,9 @@ def _night(root: Path, today: dt.date, found: list[str]) -> Iterator[tuple[str, 
         yield "triage nightly", "a night's work; let a timer call it (docs/operations.md)"
         return
     day, state = nights[-1].stem, "unreadable" if last is None else str(last.get("state"))
-    failed = [name for name, step in (last or {}).get("steps", {}).items() if step.get("state") != "done"]
+    steps = (last or {}).get("steps")
+    steps = steps if isinstance(steps, dict) else {}
+    failed = [name for name, step in steps.items() if not isinstance(step, dict) or step.get("state") != "done"]
     found.append(f"Last night  {day}: {state}{f', in the step {failed[0]}' if state != 'done' and failed else ''}")
     if state != "done":
         yield f"triage nightly --as-of {day}", "goes on with the step that it stopped in"
@@ -92,6 +97,11 @@ def _newest_run(root: Path, step: str) -> dict[str, Any] | None:
     read = (_json(path) for path in (root / "manifests" / step).glob("*.json"))
     known = [one for one in read if one and {"as_of", "rows_out", "started_at"} <= one.keys()]
     return max(known, key=lambda one: str(one["started_at"]), default=None)
+
+
+def _later(imported: dict[str, Any] | None, featurised: dict[str, Any] | None) -> bool:
+    """Whether the last import came after the last features; nightly makes features too."""
+    return bool(imported and featurised and str(imported["started_at"]) > str(featurised["started_at"]))
 
 
 def _at_work(root: Path) -> Iterator[str]:
@@ -107,12 +117,12 @@ def _at_work(root: Path) -> Iterator[str]:
 
 
 def _answers(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.2)
-        try:
-            return probe.connect_ex((host, port)) == 0
-        except (OSError, OverflowError):
-            return False
+    at = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # where one listens everywhere
+    try:
+        with socket.create_connection((at.strip("[]"), port), timeout=0.2):
+            return True
+    except (OSError, OverflowError):
+        return False
 
 
 def _json(path: Path) -> dict[str, Any] | None:

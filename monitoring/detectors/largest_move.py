@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
 _OFTEN = 5  # tickets of both windows together; what is rarer cannot be told from chance
-_TESTED = 20  # names whose shares moved most: the surest of all is among them
 _SHOWN = 5
 
 
@@ -40,14 +39,14 @@ def largest_move(before: Counter[str], after: Counter[str], tickets_before: int,
     sizes = np.array([tickets_before, tickets], dtype=np.float64)
     arcsines = 2 * np.arcsin(np.sqrt((having + 0.375) / (sizes + 0.75)))
     moved = np.abs(np.diff(arcsines, axis=1)[:, 0])
-    order = np.argsort(-moved, kind="stable")[:_TESTED]
+    order = np.argsort(-moved, kind="stable")[:_SHOWN]
     shares = having / sizes
     return LargestMove(
         effect=float(moved[order[0]]),
-        p_value=min(1.0, float(_fisher(having[order], sizes).min()) * len(names)),
+        p_value=min(1.0, float(_fisher(having[order[:1]], sizes)[0]) * len(names)),
         moved=[
             {"name": names[place], "reference": float(shares[place, 0]), "current": float(shares[place, 1])}
-            for place in order[:_SHOWN].tolist()
+            for place in order.tolist()
         ],
         names=len(names),
     )

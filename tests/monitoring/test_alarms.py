@@ -77,6 +77,9 @@ def test_each_attribute_is_held_at_a_limit_of_its_own() -> None:
     assert (unsteady.status, unsteady.details["moved"][0]["name"], unsteady.limit) == ("drifted", "plan", 0.1)
     (quiet,) = judge([seen], LIMITS, made({"attributes: city": 0.6, "attributes: plan": 0.5}))
     assert quiet.status == "ok"
+    strict = replace(LIMITS, least_effects={"attributes": 0.5})
+    (matters,) = judge([seen], strict, made({"attributes: city": 0.1, "attributes: plan": 0.0}))
+    assert matters.details["moved"][0]["name"] == "city"  # a plan that moved less than matters is not put before it
 
 
 def test_a_trifle_beyond_its_quiet_limit_stays_a_trifle() -> None:

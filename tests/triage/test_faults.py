@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import sqlalchemy as sa
 
 from models.release import known_release
 from tests.triage.test_command_line import TRIAGE, fails, run
-from tickets.database import open_database
 from tickets.errors import MachineError, ReleaseError, WorkspaceError
 from tickets.manifests import manifests
 from tickets.tables import FEATURES
@@ -23,14 +23,33 @@ def test_a_place_that_cannot_be_written_is_named(workspace: Workspace) -> None:
     assert "/proc" in fails(run("labels", "export", "/proc/tasks.json", "-w", workspace.root), 3)
 
 
-def test_a_database_that_goes_away_in_the_middle_is_told(tmp_path: Path) -> None:
-    engine = open_database(f"sqlite:///{tmp_path / 'triage.db'}")
-    with engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE labels"))
-    with pytest.raises(sa.exc.OperationalError) as gone, engine.begin() as connection:
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("/gone/triage.db", "stopped answering"), ("?mode=ro", "cannot be written"), ("?timeout=0", "another process")],
+)
+def test_a_database_that_fails_in_the_middle_is_told(tmp_path: Path, options: str, said: str) -> None:
+    file = tmp_path / "triage.db"
+    with sqlite3.connect(file) as holds:
+        holds.execute("CREATE TABLE notes (text TEXT)")
+    if "timeout" in options:
+        holds.execute("BEGIN IMMEDIATE")
+    place = f"{tmp_path}{options}" if options.startswith("/") else f"file:{file}{options}&uri=true"
+    engine = sa.create_engine(f"sqlite:///{place}")
+    with pytest.raises(sa.exc.OperationalError) as met, engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO notes VALUES ('a')"))
+    engine.dispose()
+    holds.close()
+    error = told(met.value)
+    assert isinstance(error, MachineError)
+    assert said in error.message
+
+
+def test_a_wrong_statement_stays_a_fault_of_ours(tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'triage.db'}")
+    with pytest.raises(sa.exc.OperationalError) as met, engine.begin() as connection:
         connection.execute(sa.text("SELECT * FROM labels"))
     engine.dispose()
-    assert "triage doctor" in str(told(gone.value))
+    assert told(met.value) is None
 
 
 def test_only_what_the_world_did_is_told() -> None:

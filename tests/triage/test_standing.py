@@ -64,8 +64,11 @@ def test_each_step_leads_to_the_next(workspace: Workspace) -> None:
 
 def test_rows_imported_since_the_features_ask_for_them_again(workspace: Workspace) -> None:
     served(workspace)
+    ran(workspace, "featurise", 2)
     ran(workspace, "import", 3)
     assert "triage features" in commands(where(workspace.root))
+    ran(workspace, "featurise", 4)  # as a night does, which splits nothing
+    assert "triage features" not in commands(where(workspace.root))
 
 
 def test_a_night_that_stopped_is_named_with_its_step(workspace: Workspace) -> None:

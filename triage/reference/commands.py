@@ -18,7 +18,7 @@ _INTRODUCTION = """# Commands
 to standard error what happens. Days are UTC. Settings are environment variables ([settings](settings.md))."""
 _WELL = "done"
 _READABLE = {"%Y-%m-%d": "YYYY-MM-DD", "%H:%M": "HH:MM", "<list[Path]>": "<path>", "<list[str]>": "<str>"}
-_ELSE = "anything else; also what `doctor` finds amiss, a failed check of `debug`, an alert that could not be sent"
+_ELSE = "anything else; also a failed check of `debug`, an alert that could not be sent"
 
 
 def as_markdown() -> str:
