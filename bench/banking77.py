@@ -23,6 +23,7 @@ from pipeline.text.features import model_text, text_statistics
 from tickets.contact_types import ContactTypeTree
 from tickets.dataset import dataset_from_toml
 from tickets.examples import SCHEMA
+from tickets.progress import silent
 from tickets.records import Ticket
 
 FOLDER = Path("../shared/data/banking77")
@@ -82,7 +83,7 @@ def data_of(
         tokenizer=tokenizer,
         config=config,
         negatives={},
-        report=lambda _line: None,
+        report=silent,
     )
 
 

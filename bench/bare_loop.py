@@ -40,6 +40,7 @@ from models.network import TriageNetwork
 from models.training.data import TrainingData
 from models.training.fit import fit
 from models.training.run import make_optimiser, start_network, tensors_of
+from tickets.progress import silent
 
 CONFIG = TrainConfig(max_tokens=64, epochs=1, compile="off")
 _WARM_UP = 2  # steps of the loop before it is timed
@@ -104,7 +105,7 @@ def training(data: TrainingData, config: TrainConfig) -> Cost:
             data,
             config,
             folder=Path(folder),
-            report=lambda _line: None,
+            report=silent,
             progress=lambda _step, _total, _loss: ends.append(_now()),
         )
         return _cost(ends[0], len(ends) - 1)

@@ -40,6 +40,7 @@ from pipeline.text.clean import clean_ticket
 from tickets.catalogue import write_tree
 from tickets.database import feedback, open_database, suggestions
 from tickets.feedback_log import suggestion_columns
+from tickets.progress import silent
 from tickets.records import Ticket, to_json
 from tickets.workspace import Workspace
 
@@ -105,13 +106,13 @@ def _workspace(folder: Path, *, quick: bool) -> Workspace:
         tokenizer=tokenizer,
         config=_CONFIG,
         negatives={},
-        report=_silent,
+        report=silent,
     )
-    fitted = fit(data, _CONFIG, folder=folder / "fit", report=_silent, progress=_silent)
+    fitted = fit(data, _CONFIG, folder=folder / "fit", report=silent, progress=silent)
     model = folder / "model"
     model.mkdir()
     release = package(
-        fitted, data, _CONFIG, model, encoder=_CONFIG.encoder, languages=("en",), report=_silent, ladder={}
+        fitted, data, _CONFIG, model, encoder=_CONFIG.encoder, languages=("en",), report=silent, ladder={}
     )
     write_tree(workspace, data.tree)
     shutil.move(model, workspace.models / release.version)
@@ -164,10 +165,6 @@ def _judgement(suggestion_id: str, ticket_id: str, at: dt.datetime, *, accepted:
         "at": at + dt.timedelta(minutes=5),
         "contact_type": None if accepted else "card arrival",
     }
-
-
-def _silent(*_: object) -> None:
-    pass
 
 
 if __name__ == "__main__":

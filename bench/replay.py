@@ -32,6 +32,7 @@ from pipeline.datasets import ready_dataset
 from pipeline.importing import import_dataset
 from pipeline.nightly import take_up
 from pipeline.session import spark_session
+from tickets.progress import silent
 from tickets.workspace import Workspace
 from triage.logs import configure_logs
 from triage.replay import replay
@@ -95,7 +96,7 @@ def _live(folder: Path, history: History, plan: ReplayPlan, spark: SparkSession,
     def report(line: str) -> None:
         print(f"{(time.perf_counter() - started) / 60:6.1f} min  {line}", flush=True)
 
-    result = replay(folder, history, POLICIES, plan, spark=spark, report=report, progress=_silent)
+    result = replay(folder, history, POLICIES, plan, spark=spark, report=report, progress=silent)
     write_replay(result, OUT / f"replay-{folder.name}")
     return result
 
@@ -120,10 +121,6 @@ def _figures(result: ReplayResult, history: str) -> dict[str, float | int]:
             f"{name}_minutes": round(one.minutes, 1),
         }
     return figures
-
-
-def _silent(*_said: object) -> None:
-    """The progress of trainings, which nobody watches."""
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ from models.train import train
 from pipeline.text.clean import clean_ticket
 from pipeline.text.features import model_text, text_statistics
 from tickets.catalogue import keep_dataset, write_templates, write_tree
+from tickets.progress import silent
 from tickets.records import Ticket, attributes_to_text
 from tickets.simulate import (
     SimulatedTicket,
@@ -94,7 +95,7 @@ def backlog(folder: Path, tickets: int) -> Workspace:
     _write(workspace, TICKETS, [_ticket_row(ticket) for ticket in cleaned])
     _write_examples(workspace, simulated[tickets:])
     config = TrainConfig(epochs=1, trainable_layers=0)
-    made = train(workspace, config, report=_silent, progress=_silent, ladder={})
+    made = train(workspace, config, report=silent, progress=silent, ladder={})
     _widen(open_release(made.folder))
     promote(workspace, made.version)
     return workspace
@@ -146,7 +147,7 @@ def _run_bare(release: Release, inputs: ModelInputs, ready: Barrier, ended: Simp
 
 def _seconds_to_score(workspace: Workspace, spark: SparkSession) -> float:
     started = time.perf_counter()
-    score(workspace, spark, as_of=NIGHT, report=_silent)
+    score(workspace, spark, as_of=NIGHT, report=silent)
     return time.perf_counter() - started
 
 
@@ -208,10 +209,6 @@ def _widen(release: Release) -> None:
     ids, texts, contact_types = (known[name].to_pylist() for name in ("ticket_id", "snippet", "contact_type"))
     write_neighbours(release.folder, near.astype(np.float32), ticket_ids=ids, texts=texts, contact_types=contact_types)
     seal(release)
-
-
-def _silent(*_anything: object) -> None:
-    """No report, no progress."""
 
 
 if __name__ == "__main__":

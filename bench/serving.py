@@ -54,6 +54,7 @@ from service.options import cores, utc_now
 from tickets.api_keys import create_key
 from tickets.catalogue import write_templates, write_tree
 from tickets.database import open_database
+from tickets.progress import silent
 from tickets.simulate import reply_templates
 from tickets.workspace import Workspace
 
@@ -126,13 +127,13 @@ def served_workspace(folder: Path) -> Workspace:
         tokenizer=tokenizer,
         config=_CONFIG,
         negatives={},
-        report=_silent,
+        report=silent,
     )
-    fitted = fit(data, _CONFIG, folder=folder / "fit", report=_silent, progress=_silent)
+    fitted = fit(data, _CONFIG, folder=folder / "fit", report=silent, progress=silent)
     model = folder / "model"
     model.mkdir()
     release = package(
-        fitted, data, _CONFIG, model, encoder=_CONFIG.encoder, languages=("en",), report=_silent, ladder={}
+        fitted, data, _CONFIG, model, encoder=_CONFIG.encoder, languages=("en",), report=silent, ladder={}
     )
     write_tree(workspace, data.tree)
     write_templates(workspace, templates)
@@ -331,10 +332,6 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
-
-
-def _silent(*_: object) -> None:
-    pass
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from models.training.fit import FitResult, fit
 from models.training.lessons import taught, unlabelled_examples
 from tickets.catalogue import read_dataset
 from tickets.errors import TrainingDataError
+from tickets.progress import Report, silent
 from tickets.workspace import Workspace, write_text
 
 log = structlog.get_logger()
@@ -58,7 +59,7 @@ def train(
     workspace: Workspace,
     config: TrainConfig,
     *,
-    report: Callable[[str], None],
+    report: Report,
     progress: Callable[[int, int, float], None],
     tracking_uri: str | None = None,
     sinks: Sequence[str] = DEFAULT_SINKS,
@@ -127,13 +128,9 @@ def assist(
 
     They write nothing, record nothing and say nothing. Raises as `train` does.
     """
-    data = _read(workspace, config, config.encoder, teachers, with_unlabelled=with_unlabelled, report=_silent)
-    fit(data, config, folder=workspace.models / _CHECKPOINTS, report=_silent, progress=_silent, workers=workers)
+    data = _read(workspace, config, config.encoder, teachers, with_unlabelled=with_unlabelled, report=silent)
+    fit(data, config, folder=workspace.models / _CHECKPOINTS, report=silent, progress=silent, workers=workers)
     workers.leave()
-
-
-def _silent(*_said: object) -> None:
-    """The report and the progress of a process that nobody watches."""
 
 
 def _read(
@@ -143,7 +140,7 @@ def _read(
     teachers: Sequence[Release],
     *,
     with_unlabelled: bool,
-    report: Callable[[str], None],
+    report: Report,
 ) -> TrainingData:
     tokenizer = load_tokenizer(encoder, config.max_tokens)
     data = load_training_data(workspace, tokenizer, config, report=report)
@@ -166,7 +163,7 @@ def package(
     *,
     encoder: str,
     languages: tuple[str, ...],
-    report: Callable[[str], None],
+    report: Report,
     ladder: Mapping[str, Rung] = BESIDE_TRAINING,
     started_from: str | None = None,
 ) -> Release:

@@ -40,7 +40,7 @@ _SEEN_AT_LEAST = 0.5  # of the replays, or a detector gets no limit
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LimitsFound:
     """Tonight's limits, or None; and in words where they come from, for the run's summary."""
 
     limits: DetectorLimits | None
@@ -49,7 +49,7 @@ class Standing:
 
 def standing_limits(
     engine: sa.Engine, reads: Reads, evidence: Evidence, policy: Policy, *, as_of: date, at: datetime
-) -> Standing:
+) -> LimitsFound:
     """The limits of this model at this size of window, computed when there are none yet or quiet history has doubled.
 
     Without enough quiet history there are none, and `monitoring.alarms.judge` goes by Holm and the least effects alone.
@@ -64,10 +64,10 @@ def standing_limits(
             evidence, policy, quiet_history(engine, reads, evidence.whole_reference, quiet, policy)
         )
         if isinstance(made, str):
-            return Standing(None, f"p-values alone: {made}")
+            return LimitsFound(None, f"p-values alone: {made}")
         kept = replace(made, model_version=version, window_days=days, window_tickets=tickets, knobs=knobs, made_at=at)
         record_limits(engine, kept)
-    return Standing(kept, f"{kept.replays} replays of {kept.history_days} quiet days")
+    return LimitsFound(kept, f"{kept.replays} replays of {kept.history_days} quiet days")
 
 
 def limits_for(evidence: Evidence, policy: Policy, history: Window) -> DetectorLimits | str:

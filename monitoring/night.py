@@ -5,7 +5,7 @@ changes nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ from monitoring.theme_memory import note_themes
 from tickets import monitor_log
 from tickets.catalogue import read_tree
 from tickets.monitor_log import Alarm, DetectorResult, MonitorRun
+from tickets.progress import Report, silent
 from tickets.workspace import Workspace
 
 log = structlog.get_logger()
@@ -55,7 +56,7 @@ def run_night(
     *,
     as_of: date,
     policy: Policy | None = None,
-    report: Callable[[str], None] = lambda _line: None,
+    report: Report = silent,
     suggester: Reads | None = None,
     now: datetime | None = None,
 ) -> NightReport:

@@ -8,7 +8,7 @@ outcome. Nothing is relabelled by itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from tickets.catalogue import load_tree
 from tickets.errors import TriageError
 from tickets.examples import read_examples
 from tickets.label_queue import LabelRequest
+from tickets.progress import Report, silent
 from tickets.records import Ticket
 from tickets.tables import OUTCOMES, TICKETS
 from tickets.workspace import Workspace
@@ -44,7 +45,7 @@ def suspect_requests(
     *,
     count: int,
     reviewed: Set[str],
-    report: Callable[[str], None] = lambda _line: None,
+    report: Report = silent,
 ) -> list[LabelRequest]:
     """The `count` likeliest wrong labels that still stand, without the tickets in `reviewed`.
 
@@ -81,7 +82,7 @@ def suspect_requests(
     ]
 
 
-def _found(workspace: Workspace, release: Release, report: Callable[[str], None]) -> list[dict[str, Any]]:
+def _found(workspace: Workspace, release: Release, report: Report) -> list[dict[str, Any]]:
     """Rows of the release's suspects among its training tickets, surest first; looked for where nobody has."""
     path = report_paths(workspace, release.version, "test")[2]
     if not path.exists():
@@ -90,7 +91,7 @@ def _found(workspace: Workspace, release: Release, report: Callable[[str], None]
     return [row for row in rows if row["split"] == "train"]
 
 
-def _look(workspace: Workspace, release: Release, path: Path, report: Callable[[str], None]) -> None:
+def _look(workspace: Workspace, release: Release, path: Path, report: Report) -> None:
     train = read_examples(workspace, splits=("train",), columns=_COLUMNS).filter(pc.field("contact_type").is_valid())
     train = train.sort_by([("created_at", "ascending"), ("ticket_id", "ascending")])
     index = index_tree(load_tree(release.path(names.TREE)))

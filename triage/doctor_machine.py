@@ -14,10 +14,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
 
 from triage.doctor_check import Check, nearest
+from triage.doctor_packages import installed
 
 _MIN_DISK_GB, _GOOD_DISK_GB = 2, 6  # six are what `make demo` takes, packages included
 _MIN_SCRATCH_GB = 1
@@ -82,7 +82,7 @@ def scratch() -> Check:
 def gpu() -> Check:
     """The cards there are, the build of torch, and, only where there is a card, whether torch sees it (seconds)."""
     cards, build = _cards(), _torch_cuda()
-    version = _installed("torch")
+    version = installed("torch")
     told = "no torch" if version is None else f"torch {version}, built for {f'CUDA {build}' if build else 'the CPU'}"
     if not cards:
         return Check(name="GPU", found=f"none; training takes the CPU ({told})")
@@ -165,7 +165,7 @@ def browser() -> Check:
     if found:
         return Check(name="browser for tests", found=found)
     told = "no chromium; only the tests of the pages need it"
-    if _installed("pytest") is None:
+    if installed("pytest") is None:
         return Check(name="browser for tests", found=told)
     return Check(name="browser for tests", state="warning", found=told, mend="apt install chromium")
 
@@ -187,13 +187,6 @@ def _torch_cuda() -> str | None:
     written = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
     found = re.search(r"^cuda\b.*= '([^']+)'", written, re.MULTILINE)
     return found.group(1) if found else None
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _available_gb() -> float | None:

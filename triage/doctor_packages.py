@@ -22,7 +22,7 @@ def needed(room: str) -> Check:
     name, extra = title(room), f"[{room}]" if room else ""
     install = f"pip install -c constraints.txt -e '.{extra}'"
     marker = ROOMS[room]
-    if marker and _version(marker) is None:
+    if marker and installed(marker) is None:
         return Check(name=name, state="warning", found=f"not installed: no {marker}", mend=install)
     try:
         wanted = list(_requirements(room))
@@ -31,7 +31,7 @@ def needed(room: str) -> Check:
     problems = [said for one in wanted if (said := problem(one))]
     if problems:
         return Check(name=name, state="wrong", found="; ".join(problems), mend=install)
-    shown = f", {marker} {_version(marker)} among them" if marker else ""
+    shown = f", {marker} {installed(marker)} among them" if marker else ""
     return Check(name=name, found=f"all {len(wanted)} there in versions that fit{shown}")
 
 
@@ -45,7 +45,7 @@ def _requirements(room: str) -> Iterator[Requirement]:
 
 def problem(wanted: Requirement) -> str:
     """What is wrong with what is installed; "" when nothing is."""
-    found = _version(wanted.name)
+    found = installed(wanted.name)
     if found is None:
         return f"no {wanted.name}"
     if not wanted.specifier.contains(found, prereleases=True):
@@ -53,7 +53,7 @@ def problem(wanted: Requirement) -> str:
     return ""
 
 
-def _version(package: str) -> str | None:
+def installed(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

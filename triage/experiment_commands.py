@@ -11,7 +11,7 @@ import typer
 from tickets.errors import InputError
 from triage.completion import presets
 from triage.completion import rungs as rung_names
-from triage.options import Device, Encoder, Folder, Objective, Pruner, Sinks, settings_of
+from triage.options import Device, Encoder, Folder, Knobs, Objective, Pruner, Sinks, settings_of
 from triage.printed_json import AsJson, print_json
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def baselines(
     max_train_tickets: Annotated[int | None, typer.Option(help="Learn from the newest so many.")] = None,
     device: Device = None,
     encoder: Encoder = None,
-    knobs_file: Annotated[
-        Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's.")
-    ] = None,
+    knobs_file: Knobs = None,
     budget_ms: Annotated[float | None, typer.Option(help="Recommend within so many milliseconds a ticket.")] = None,
     budget_mb: Annotated[float | None, typer.Option(help="Recommend within so many megabytes.")] = None,
     budget_train_seconds: Annotated[float | None, typer.Option(help="Recommend within so much training.")] = None,
@@ -111,9 +109,7 @@ def tune(
     seed: Annotated[int, typer.Option(help="Of the search.")] = 17,
     device: Device = None,
     encoder: Encoder = None,
-    knobs_file: Annotated[
-        Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's.")
-    ] = None,
+    knobs_file: Knobs = None,
     sink: Sinks = None,
     as_json: AsJson = False,
 ) -> None:

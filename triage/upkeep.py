@@ -4,7 +4,7 @@ functions."""
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from tickets import audit
 from tickets import webhook_deliveries as deliveries
+from tickets.progress import Report
 from tickets.workspace import Workspace
 from triage.settings import Settings, database
 from triage.steps import opened, spark_for
@@ -95,9 +96,7 @@ def _old(table: str, rows: int, before: dt.datetime, *, gone: bool) -> OldRows:
     return OldRows(table=table, rows=rows, before=before.date().isoformat(), gone=gone)
 
 
-def replay(
-    settings: Settings, chosen: Chosen, corrected: Path | None, *, as_of: dt.date, report: Callable[[str], None]
-) -> Replayed:
+def replay(settings: Settings, chosen: Chosen, corrected: Path | None, *, as_of: dt.date, report: Report) -> Replayed:
     """Try refused rows again, as the night would; the split stays as it is until `triage features` or a retraining.
     Raises InputError, WorkspaceError, LockedError."""
     from pipeline.nightly import take_up

@@ -33,6 +33,7 @@ from models.training.data import TrainingData
 from models.training.fit import FitResult, fit
 from models.training.run import TrainingRun, start_run, take_step, validate
 from tickets.contact_types import ContactTypeTree
+from tickets.progress import Report, silent
 
 _HEAD_RATE = 3e-3  # where few steps must do
 _OVERFIT_TICKETS, _OVERFIT_STEPS = 16, 60
@@ -47,7 +48,7 @@ _EXACT = 1e-4  # of the loss; float32 adds up a path's logarithms
 
 
 def check_training(
-    data: TrainingData, config: TrainConfig, *, report: Callable[[str], None], start: Start = start_run
+    data: TrainingData, config: TrainConfig, *, report: Report, start: Start = start_run
 ) -> list[Finding]:
     """All checks, in order, on the data and settings that are to be trained with; about two minutes on two cores. When
     a step does not run, those that need one are left out."""
@@ -162,7 +163,7 @@ def permuted_labels(data: TrainingData, config: TrainConfig, *, train: Callable[
             ),
             _by_heart(config, len(dealt)),
             folder=Path(folder),
-            report=lambda _line: None,
+            report=silent,
             progress=lambda _step, _total, _loss: None,
         )
     accuracy = fitted.history[-1]["validation_accuracy"]

@@ -28,7 +28,7 @@ from models.encoder import load_tokenizer
 from models.release import Release, current_release, current_version, open_release
 from models.training.data import TrainingData, load_training_data
 from tickets.errors import InputError
-from tickets.progress import Progress, Report
+from tickets.progress import Progress, Report, silent
 from tickets.workspace import Workspace, write_text
 
 Part = Literal["checklist", "bias-variance", "learning-curve"]
@@ -178,7 +178,7 @@ def _learning_curve(
     data: TrainingData, config: TrainConfig, wanted: Wanted, *, report: Report, progress: Progress
 ) -> LearningCurve:
     if wanted.with_model:
-        learn, learner = network_rung(data, config, report=_silent, progress=progress), "the model"
+        learn, learner = network_rung(data, config, report=silent, progress=progress), "the model"
     else:
         learn, learner = frozen_rung(data, pretrained(data, config)), "frozen encoder + logistic regression"
         report("Learning curve of the frozen encoder with logistic regression; --with-model trains the real thing.")
@@ -232,7 +232,3 @@ def _plain(found: Any) -> Any:
         fields = ((field.name, getattr(found, field.name)) for field in dataclasses.fields(found))
         return {"interval" if name == "draws" else name: _plain(value) for name, value in fields}
     return found
-
-
-def _silent(_line: str) -> None:
-    pass

@@ -30,6 +30,7 @@ from models.words import word_weights
 from tickets.catalogue import load_tree
 from tickets.errors import InputError, TrainingDataError
 from tickets.examples import read_examples
+from tickets.progress import Report
 from tickets.tables import SPLITS
 from tickets.workspace import Workspace
 
@@ -71,9 +72,7 @@ class ErrorReport:
     paths: Mapping[str, str]  # contact type -> its path, of those among `types`
 
 
-def report_errors(
-    workspace: Workspace, release: Release, *, split: str = "test", report: Callable[[str], None]
-) -> ErrorReport:
+def report_errors(workspace: Workspace, release: Release, *, split: str = "test", report: Report) -> ErrorReport:
     """Look at the labelled tickets of a split (validation or test) through the served graph.
 
     Raises InputError for another split, TrainingDataError when it has no labelled ticket that is new to the model,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +18,7 @@ from models.diagnosis.suspects import (
 from models.neighbours import Neighbours
 from models.quality import leaf_columns
 from models.tree_index import TreeIndex
+from tickets.progress import Report
 from tickets.workspace import Workspace
 
 
@@ -29,7 +28,7 @@ def trained_suspects(
     index: TreeIndex,
     train: pa.Table,
     *,
-    report: Callable[[str], None],
+    report: Report,
     most: int = MOST_TRAINING,
 ) -> SuspectLabels:
     """Of `train` (tickets.examples, oldest first) the newest `most` tickets whose vectors the release keeps."""

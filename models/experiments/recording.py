@@ -21,6 +21,7 @@ import structlog
 from models.experiments.origin import Origin
 from tickets.errors import TriageError
 from tickets.experiment_log import Status
+from tickets.progress import Report
 
 log = structlog.get_logger()
 
@@ -87,7 +88,7 @@ class Recording:
 
     run: RunStart
     sinks: list[Sink]
-    report: Callable[[str], None]
+    report: Report
     figures: dict[str, float] = field(default_factory=dict)
     product: Product = field(default_factory=Product)
     best: float = -1.0
@@ -137,7 +138,7 @@ class Recording:
 
 
 @contextmanager
-def recorded(run: RunStart, sinks: Sequence[Sink], *, report: Callable[[str], None]) -> Iterator[Recording]:
+def recorded(run: RunStart, sinks: Sequence[Sink], *, report: Report) -> Iterator[Recording]:
     """Record what happens inside: it ends as finished, pruned (Pruned) or failed (anything else that is raised)."""
     recording = Recording(run, list(sinks), report)
     began = time.perf_counter()

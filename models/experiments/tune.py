@@ -36,7 +36,7 @@ from models.training.data import TrainingData, load_training_data
 from models.training.fit import fit
 from tickets.errors import TrainingDataError
 from tickets.experiment_log import ExperimentRun, append_run, read_runs
-from tickets.progress import under_way
+from tickets.progress import Report, silent, under_way
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class _Search:
     base: TrainConfig
     load: Callable[[TrainConfig], tuple[TrainingData, Origin]]
     origin: Origin  # with the base's data
-    report: Callable[[str], None]
+    report: Report
     progress: Callable[[int, int, float], None]
     tracking_uri: str | None
     sinks: Sequence[str]
@@ -72,7 +72,7 @@ def tune(
     config: TrainConfig,
     plan: StudyPlan,
     *,
-    report: Callable[[str], None],
+    report: Report,
     progress: Callable[[int, int, float], None],
     space: Space = SPACE,
     tracking_uri: str | None = None,
@@ -186,7 +186,7 @@ def _fit_trial(search: _Search, trial: Trial) -> float:
             data,
             dataclasses.replace(config, checkpoint_every=_NEVER),
             folder=folder,
-            report=lambda _line: None,
+            report=silent,
             progress=search.progress,
             on_step=run.step,
             on_look=_judge(search, trial, run, config.epochs),
@@ -236,9 +236,7 @@ def _compared(trial: Trial) -> Callable[[float, int], None]:
     return report
 
 
-def _loader(
-    workspace: Workspace, report: Callable[[str], None]
-) -> Callable[[TrainConfig], tuple[TrainingData, Origin]]:
+def _loader(workspace: Workspace, report: Report) -> Callable[[TrainConfig], tuple[TrainingData, Origin]]:
     """Reads the data again only when a knob changes that it is read by."""
     from models.encoder import load_tokenizer
 

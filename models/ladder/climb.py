@@ -17,7 +17,7 @@ from models.quality import leaf_columns
 from models.release import Release
 from models.training.data import TrainingData, hash_of
 from tickets.errors import InputError, TrainingDataError
-from tickets.progress import each
+from tickets.progress import Report, each
 
 MODEL = "transformer"  # the last rung: the model itself
 RUNGS = (*LADDER, MODEL)
@@ -45,7 +45,7 @@ def climb(
     *,
     rungs: Sequence[str] = RUNGS,
     trained: Callable[[], Trained],
-    report: Callable[[str], None],
+    report: Report,
 ) -> LadderRun:
     """Fit and measure each rung; `trained` gives the model for the last one. One that fails tells why and the others
     go on. Raises TrainingDataError when no ticket of validation and test ends in a leaf."""

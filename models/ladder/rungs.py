@@ -26,6 +26,7 @@ from models.quality import contact_type_quality, leaf_columns, template_quality
 from models.templates import readable_first
 from models.training.data import TrainingData
 from tickets.errors import TrainingDataError, TriageError
+from tickets.progress import Report
 
 log = structlog.get_logger()
 
@@ -79,7 +80,7 @@ def evaluate_baselines(
     data: TrainingData,
     config: TrainConfig,
     *,
-    report: Callable[[str], None],
+    report: Report,
     ladder: Mapping[str, Rung] = BESIDE_TRAINING,
 ) -> dict[str, Figures]:
     """Figures of each rung, fitted on the same training tickets and measured on the same splits, with its cost.

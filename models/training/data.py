@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ from tickets.contact_types import ContactTypeTree, tree_to_text
 from tickets.dataset import Dataset
 from tickets.errors import TrainingDataError
 from tickets.examples import read_examples, read_pairs
+from tickets.progress import Report
 from tickets.records import ReplyTemplate
 from tickets.tables import PAIRS
 from tickets.workspace import Workspace
@@ -68,7 +69,7 @@ def load_training_data(
     tokenizer: Tokenizer,
     config: TrainConfig,
     *,
-    report: Callable[[str], None],
+    report: Report,
 ) -> TrainingData:
     """Read the examples, PAIRS and the catalogue. Raises as `training_data` does, and MissingStepError when the
     pipeline has not run."""
@@ -94,7 +95,7 @@ def training_data(
     tokenizer: Tokenizer,
     config: TrainConfig,
     negatives: Mapping[str, Sequence[int]],
-    report: Callable[[str], None],
+    report: Report,
 ) -> TrainingData:
     """From examples (tickets.examples) of train, validation and test, each with a contact type, oldest first.
 
@@ -176,7 +177,7 @@ def _empty_attributes(spec: AttributeSpec, train: TicketArrays) -> Iterator[str]
 
 
 def _targets(
-    table: pa.Table, tree: ContactTypeTree, index: TreeIndex, split: str, report: Callable[[str], None]
+    table: pa.Table, tree: ContactTypeTree, index: TreeIndex, split: str, report: Report
 ) -> tuple[pa.Table, NDArray[np.int64]]:
     """The rows whose contact type the tree knows, and each one's node."""
     column = table["contact_type"].to_pylist()

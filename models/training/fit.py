@@ -25,7 +25,7 @@ from models.training.encoder import compiled, restore_encoder
 from models.training.run import TrainingRun, advance, parts_of, refresh_texts, start_run, tensors_of, validate
 from models.training.state_cache import cache_states
 from tickets.errors import InputError, MachineError
-from tickets.progress import Progress
+from tickets.progress import Progress, Report
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def fit(
     config: TrainConfig,
     *,
     folder: Path,
-    report: Callable[[str], None],
+    report: Report,
     progress: Progress,
     initial: Path | None = None,
     on_step: OnStep | None = None,
@@ -101,7 +101,7 @@ def fit(
     return FitResult(network, history, seconds)
 
 
-def _compile(run: TrainingRun, report: Callable[[str], None]) -> None:
+def _compile(run: TrainingRun, report: Report) -> None:
     """Compile the encoder where it is asked for, or pays, and can be done."""
     setting = run.config.compile
     pays = run.device.type == "cuda" and run.total >= _COMPILED_FROM
@@ -125,7 +125,7 @@ def _compile(run: TrainingRun, report: Callable[[str], None]) -> None:
 def _train(
     run: TrainingRun,
     folder: Path,
-    report: Callable[[str], None],
+    report: Report,
     progress: Progress,
     *,
     on_step: OnStep | None,
@@ -181,7 +181,7 @@ def _read_losses(run: TrainingRun) -> None:
     run.unread.clear()
 
 
-def _look(run: TrainingRun, folder: Path, report: Callable[[str], None], tickets_per_second: float) -> None:
+def _look(run: TrainingRun, folder: Path, report: Report, tickets_per_second: float) -> None:
     """Judge the network as it is, and keep it when it is the best so far."""
     entry: dict[str, Any] = {"step": run.step, "epoch": run.step * run.config.epochs / run.total}
     entry["loss"] = run.loss_sum / max(1, run.loss_steps)
@@ -223,7 +223,7 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _resume(run: TrainingRun, folder: Path, report: Callable[[str], None]) -> None:
+def _resume(run: TrainingRun, folder: Path, report: Report) -> None:
     found = saved.read_checkpoint(folder / saved.CHECKPOINT)
     if found is None or found.progress.get("fingerprint") != run.fingerprint:
         if found is not None:

@@ -8,7 +8,7 @@ Neural Network"), and types guessed for the tickets that nobody has labelled (se
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from models.release import Release
 from models.training.data import Lessons, TrainingData, ticket_arrays
 from tickets.errors import InputError, TrainingDataError
 from tickets.examples import read_examples
+from tickets.progress import Report
 from tickets.workspace import Workspace
 
 SHARPNESS = 2.0  # power that a teacher's probabilities are raised to: a student of doubts learns to doubt
@@ -31,7 +32,7 @@ def taught(
     *,
     unlabelled: pa.Table | None,
     threads: int,
-    report: Callable[[str], None],
+    report: Report,
 ) -> TrainingData:
     """The data with lessons: what the teachers say on average of the training tickets and of `unlabelled` examples.
 

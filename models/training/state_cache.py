@@ -5,7 +5,6 @@ With two of six layers learning, an epoch from here costs about half of one from
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor
 from models.batches import TicketArrays, Tokens, evaluation_batches
 from models.device import encoder_precision
 from models.encoder import TextEncoder
+from tickets.progress import Report
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class StateCache:
 
 @torch.no_grad()
 def cache_states(
-    encoder: TextEncoder, tickets: TicketArrays, *, most_bytes: float, bf16: bool, report: Callable[[str], None]
+    encoder: TextEncoder, tickets: TicketArrays, *, most_bytes: float, bf16: bool, report: Report
 ) -> StateCache | None:
     """Run the frozen layers over all tickets. None when nothing is frozen, when the states would take more than
     `most_bytes`, or when the architecture cannot be split; training then runs the whole encoder each time."""

@@ -8,7 +8,7 @@ that are made of it. Rows are streamed; a killed run leaves the partition as it 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline.lake import link_or_copy
 from tickets.manifests import partition_name
+from tickets.progress import Report, silent
 from tickets.tables import OUTCOMES, TABLES, Table
 from tickets.workspace import Workspace
 
@@ -46,7 +47,7 @@ def compact(
     tables: Sequence[Table] = TABLES,
     target_bytes: int = TARGET_BYTES,
     small_bytes: int = SMALL_BYTES,
-    report: Callable[[str], None] = lambda _line: None,
+    report: Report = silent,
 ) -> list[Compacted]:
     """Merge small files of every partition into files of up to `target_bytes`; the caller holds the lock. Returns the
     partitions that changed. Doing it again changes no byte. Sizes are in bytes on disk."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from pipeline.importing import STEP as IMPORT
 from pipeline.upkeep.status import lock_holder
 from tickets.lineage import Records
 from tickets.manifests import manifests, partition_name, steps_run
+from tickets.progress import Report, silent
 from tickets.tables import BACKLOG, FEEDBACK, LABELS, QUARANTINE, RAW, SERVICE, SUGGESTIONS, TICKETS, Table
 from tickets.workspace import Workspace
 
@@ -64,7 +65,7 @@ def retain(
     kept_models: Collection[str] | None = None,
     apply: bool = False,
     needed_too: bool = False,
-    report: Callable[[str], None] = lambda _line: None,
+    report: Report = silent,
 ) -> list[Leaving]:
     """What is older than the policy allows on `as_of`. With `apply` it is removed (the caller holds the lock), but for
     what a current table needs, which goes only with `needed_too`.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from monitoring.alarms import judge
 from monitoring.detectors.sample import seen
-from monitoring.limits import Standing, bucket, calibrate, limits_from, persisted, standing_limits
+from monitoring.limits import LimitsFound, bucket, calibrate, limits_from, persisted, standing_limits
 from monitoring.policy import Limits, Policy
 from monitoring.quiet_history import quiet_days
 from monitoring.quiet_nights import days_of, draw_nights, shape_of, shuffled_days
@@ -182,7 +182,7 @@ def test_sizes_that_are_close_share_their_limits() -> None:
 def test_limits_are_computed_once_for_a_model_and_a_size(world: Any) -> None:
     reference, engine = history(28, 15, seed=1), world.engine
 
-    def standing(size: int, at: datetime, policy: Policy = POLICY, version: str = "v1") -> Standing:
+    def standing(size: int, at: datetime, policy: Policy = POLICY, version: str = "v1") -> LimitsFound:
         reads = replace(world.reader, release=replace(world.reader.release, version=version))
         tonight = evidence_of(reference, history(1, size, seed=2))
         return standing_limits(engine, reads, tonight, policy, as_of=at.date(), at=at)
@@ -209,7 +209,7 @@ def test_quiet_days_of_service_are_history_when_the_reference_is_short(world: An
     short, begin = history(6, 40, seed=1, width=WIDTH), date(2026, 3, 2)
     world.arrive(1120, day=begin, days=28, seed=1)
 
-    def standing(nights: int) -> Standing:
+    def standing(nights: int) -> LimitsFound:
         for day in range(nights):
             _record_night(world, begin + timedelta(days=day), "quiet")
         tonight = evidence_of(short, history(1, 60, seed=2, width=WIDTH))

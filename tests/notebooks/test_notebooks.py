@@ -7,7 +7,6 @@ import json
 import re
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
@@ -15,18 +14,13 @@ import pytest
 from models.cost import Load, replicas
 from models.evaluate import score_release
 from models.release import current_version, open_release, versions
+from tests.notebooks.company import DISAGREEING, Company
+from tests.notebooks.executing import FOLDER, Execute, probed, shown
 from tickets.database import open_database
 from tickets.examples import read_examples
 from tickets.experiment_log import read_runs
 from tickets.label_queue import labels_between
 from tickets.simulate import SimulationConfig, new_product, simulate
-
-if TYPE_CHECKING:
-    pass
-
-
-from tests.notebooks.company import DISAGREEING, Company
-from tests.notebooks.executing import FOLDER, Execute, probed, shown
 
 NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]-*.ipynb"))
 MOST_OUTPUT = 400_000  # characters of a notebook with its outputs: it must stay quick to open

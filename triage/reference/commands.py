@@ -45,7 +45,7 @@ def _leaves(command: Any, context: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _section(path: str, command: Any, context: Any) -> Iterator[str]:
-    usage = " ".join(piece for piece in command.collect_usage_pieces(context))
+    usage = " ".join(command.collect_usage_pieces(context))
     yield inspect.cleandoc(command.help or "")
     yield f"```text\n{path} {usage}\n```"
     arguments: list[tuple[str, str]] = []
