@@ -129,6 +129,7 @@ def false_alarms(histories: list[Watched], effort: Effort) -> Figures:
         here: list[bool] = []
         for seed in range(effort.months):
             month, verdicts = _watch_month(watched, effort, seed=seed, in_order=False)
+            print(f"{watched.name}, month {seed}: {sum(month)} of {len(month)} nights alarm", file=sys.stderr)
             here += month
             theirs += verdicts
             months.append(any(month))
