@@ -39,7 +39,7 @@ def test_a_quiet_fortnight_is_quiet(world: Any) -> None:
     assert night.run.summary["estimated_accuracy"] == pytest.approx(night.run.summary["reference_accuracy"], abs=0.05)
     (kept,) = monitor_log.recent_runs(world.engine)
     assert kept.run_id == f"{NIGHT}-{world.reader.release.version}"
-    assert len(monitor_log.results_of(world.engine, kept.run_id)) == 17
+    assert len(monitor_log.results_of(world.engine, kept.run_id)) == 19
 
 
 def test_a_night_writes_an_evidently_report(world: Any) -> None:
