@@ -5,56 +5,51 @@ all of them together.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
-_OFTEN = 5  # tickets of both windows together; what is rarer cannot be told from chance
+from monitoring.detectors.sample import LEAST, seen, too_small, unknown
+from tickets.monitor_log import DetectorResult
+
+_OFTEN = 5  # tickets of both windows together; what fewer have cannot be told from chance
 _SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class LargestMove:
-    """`effect` is Cohen's h of the share that moved most, `moved` names it and the next; `names` were compared."""
-
-    effect: float
-    p_value: float
-    moved: list[dict[str, object]]
-    names: int
-
-
-def largest_move(before: Counter[str], after: Counter[str], tickets_before: int, tickets: int) -> LargestMove | None:
-    """Names with the number of tickets that have each, and how many tickets there are; None when every name is rare.
+def largest_move(
+    name: str, before: Counter[str], after: Counter[str], sizes: tuple[int, int], *, least: int = LEAST
+) -> DetectorResult:
+    """What tickets have, with the number of tickets that have each, of `sizes` tickets before and now -> Cohen's h of
+    the share that moved most. `moved` names it and the next, `compared` is how many there were; `unknown` when all are
+    rare.
 
     Cohen's h is the difference of the arcsines of two shares, which chance moves equally far for rare and for common
-    names (Anscombe 1948, with his correction for small counts). p by Fisher's exact test, times the number of names
+    ones (Anscombe 1948, with his correction for small counts). p by Fisher's exact test, times the number of shares
     (Bonferroni).
     """
-    names = sorted(name for name in before.keys() | after.keys() if before[name] + after[name] >= _OFTEN)
-    if not names:
-        return None
-    having = np.array([[before[name], after[name]] for name in names], dtype=np.float64)
-    sizes = np.array([tickets_before, tickets], dtype=np.float64)
-    arcsines = 2 * np.arcsin(np.sqrt((having + 0.375) / (sizes + 0.75)))
-    moved = np.abs(np.diff(arcsines, axis=1)[:, 0])
-    order = np.argsort(-moved, kind="stable")[:_SHOWN]
-    shares = having / sizes
-    return LargestMove(
-        effect=float(moved[order[0]]),
-        p_value=min(1.0, float(_fisher(having[order[:1]], sizes)[0]) * len(names)),
-        moved=[
-            {"name": names[place], "reference": float(shares[place, 0]), "current": float(shares[place, 1])}
-            for place in order.tolist()
-        ],
-        names=len(names),
-    )
+    if small := too_small(name, *sizes, least):
+        return small
+    details: dict[str, object] = {"reference": sizes[0], "current": sizes[1]}
+    kinds = sorted(kind for kind in before.keys() | after.keys() if before[kind] + after[kind] >= _OFTEN)
+    if not kinds:
+        return unknown(name, f"nothing stands in {_OFTEN} tickets", details)
+    having = np.array([[before[kind], after[kind]] for kind in kinds], dtype=np.float64)
+    tickets = np.array(sizes, dtype=np.float64)
+    arcsines = 2 * np.arcsin(np.sqrt((having + 0.375) / (tickets + 0.75)))
+    effects = np.abs(np.diff(arcsines, axis=1)[:, 0])
+    order = np.argsort(-effects, kind="stable")[:_SHOWN]
+    p_value = min(1.0, _fisher(having[order[0]], tickets) * len(kinds))
+    shares = having / tickets
+    moved = [
+        {"name": kinds[place], "reference": float(shares[place, 0]), "current": float(shares[place, 1])}
+        for place in order.tolist()
+    ]
+    return seen(name, float(effects[order[0]]), p_value, {**details, "compared": len(kinds), "moved": moved})
 
 
-def _fisher(having: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(k, 2) tickets that have each name, (2,) tickets -> (k,) p-values, either way: twice the smaller tail."""
-    drawn = (sizes.sum(), having.sum(axis=1), sizes[1])
-    tails = np.minimum(hypergeom.sf(having[:, 1] - 1, *drawn), hypergeom.cdf(having[:, 1], *drawn))
-    doubled: NDArray[np.float64] = np.minimum(2 * tails, 1.0)
-    return doubled
+def _fisher(having: NDArray[np.float64], tickets: NDArray[np.float64]) -> float:
+    """(2,) tickets that have it, of (2,) tickets -> the p-value, either way: twice the smaller tail."""
+    drawn = (tickets.sum(), having.sum(), tickets[1])
+    tail = min(hypergeom.sf(having[1] - 1, *drawn), hypergeom.cdf(having[1], *drawn))
+    return min(1.0, 2 * float(tail))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from monitoring.detectors.largest_move import largest_move
-from monitoring.detectors.sample import LEAST, seen, too_small, unknown
+from monitoring.detectors.sample import LEAST
 from monitoring.detectors.shares import compare_categories
 from tickets.monitor_log import DetectorResult
 
@@ -27,10 +27,4 @@ def predicted_types(reference: Sequence[str], current: Sequence[str], *, least: 
 def one_type(reference: Sequence[str], current: Sequence[str], *, least: int = LEAST) -> DetectorResult:
     """The same -> Cohen's h of the type whose share moved most. Among eighty types chi-square hardly sees one that
     grows from one ticket in a hundred to five."""
-    if small := too_small(ONE, len(reference), len(current), least):
-        return small
-    sizes: dict[str, object] = {"reference": len(reference), "current": len(current)}
-    move = largest_move(Counter(reference), Counter(current), len(reference), len(current))
-    if move is None:
-        return unknown(ONE, "every contact type is rare", sizes)
-    return seen(ONE, move.effect, move.p_value, {**sizes, "compared": move.names, "moved": move.moved})
+    return largest_move(ONE, Counter(reference), Counter(current), (len(reference), len(current)), least=least)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from monitoring.detectors.largest_move import largest_move
-from monitoring.detectors.sample import LEAST, seen, too_small, unknown
+from monitoring.detectors.sample import LEAST
 from monitoring.detectors.text import words_of
 from tickets.monitor_log import DetectorResult
 
@@ -17,13 +17,8 @@ NAME = "text.words"
 
 def word_shares(reference: Sequence[str], current: Sequence[str], *, least: int = LEAST) -> DetectorResult:
     """Texts -> Cohen's h of the word whose share of tickets moved most."""
-    if small := too_small(NAME, len(reference), len(current), least):
-        return small
-    sizes: dict[str, object] = {"reference": len(reference), "current": len(current)}
-    move = largest_move(_tickets_using(reference), _tickets_using(current), len(reference), len(current))
-    if move is None:
-        return unknown(NAME, "no word stands in several tickets", sizes)
-    return seen(NAME, move.effect, move.p_value, {**sizes, "compared": move.names, "moved": move.moved})
+    sizes = (len(reference), len(current))
+    return largest_move(NAME, _tickets_using(reference), _tickets_using(current), sizes, least=least)
 
 
 def _tickets_using(texts: Sequence[str]) -> Counter[str]:

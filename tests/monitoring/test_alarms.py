@@ -14,9 +14,10 @@ from models.release import Release
 from monitoring.alarms import holm, judge, raise_alarms, recovered
 from monitoring.current import Logged, Period, look_at
 from monitoring.detectors.attributes import attribute_drift
-from monitoring.evidence import Evidence, detect
+from monitoring.evidence import detect
 from monitoring.policy import Limits, Policy
 from monitoring.windows import Window
+from tests.monitoring.conftest import evidence_of
 from tickets.limit_log import DetectorLimits
 from tickets.monitor_log import Alarm, DetectorResult
 from tickets.records import Suggestion, Ticket
@@ -247,18 +248,7 @@ def test_all_detectors_together_stay_quiet_on_nights_like_the_reference(
     nights = []
     for seed in range(40):
         reference, current = window(2 * seed, 400), window(2 * seed + 1, 250)
-        evidence = Evidence(
-            whole_reference=reference,
-            reference=reference,
-            weekdays_matched=True,
-            current=current,
-            logged=(),
-            judged=(),
-            judged_before=(),
-            judged_after=(),
-            labelled=(),
-            days={},
-            days_before={},
+        nights.append(
+            any(result.drifted for result in judge(detect(evidence_of(reference, current), policy), policy.limits))
         )
-        nights.append(any(result.drifted for result in judge(detect(evidence, policy), policy.limits)))
     assert sum(nights) <= 3  # four or more has a chance of one in a thousand
