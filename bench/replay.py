@@ -35,11 +35,11 @@ from pipeline.session import spark_session
 from tickets.progress import silent
 from tickets.workspace import Workspace
 from triage.logs import configure_logs
-from triage.replay import replay
-from triage.replay_history import History, simulated_history, workspace_history
-from triage.replay_policies import FULL, POLICIES, QUICK, ReplayPlan
-from triage.replay_record import ReplayResult
-from triage.replay_report import write_replay
+from triage.replay.history import History, simulated_history, workspace_history
+from triage.replay.policies import FULL, POLICIES, QUICK, ReplayPlan
+from triage.replay.record import ReplayResult
+from triage.replay.report import write_replay
+from triage.replay.run import replay
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

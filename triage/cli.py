@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickets.errors import InputError, MachineError
-from triage.alert_commands import alerts_app
-from triage.challenger_commands import app as challenger_app
+from triage.commands.alerts import alerts_app
+from triage.commands.challenger import app as challenger_app
+from triage.commands.debug import add_debug_command
+from triage.commands.experiments import add_experiment_commands
+from triage.commands.keys import add_audit_command, keys_app
+from triage.commands.labels import labels_app
+from triage.commands.lake import pipeline_app, quarantine_app
+from triage.commands.models import add_model_commands
+from triage.commands.nightly import add_nightly_command
+from triage.commands.replay import add_replay_command
+from triage.commands.sources import sources_app
+from triage.commands.taxonomy import app as taxonomy_app
+from triage.commands.templates import templates_app
+from triage.commands.themes import add_theme_command
 from triage.completion import datasets, one_of, versions
-from triage.debug_commands import add_debug_command
-from triage.experiment_commands import add_experiment_commands
-from triage.key_commands import add_audit_command, keys_app
-from triage.label_commands import labels_app
-from triage.lake_commands import pipeline_app, quarantine_app
-from triage.model_commands import add_model_commands
-from triage.night_commands import add_nightly_command
 from triage.options import AsOf, Device, Encoder, Folder, Knobs, Preset, Sinks, day_of, settings_of
 from triage.printed_json import AsJson, print_json
-from triage.replay_commands import add_replay_command
-from triage.source_commands import sources_app
-from triage.taxonomy_commands import app as taxonomy_app
-from triage.template_commands import templates_app
-from triage.theme_commands import add_theme_command
 
 if TYPE_CHECKING:
     from triage.settings import Settings
@@ -344,7 +344,7 @@ def doctor(workspace: Folder = None, as_json: AsJson = False) -> None:
     """Look at Python, packages, Java, memory, disk, GPU, Spark's master, settings, port, workspace, rights, database
     and the served model; say what is wrong and the command that mends it."""
     from triage.console import show_checks
-    from triage.doctor import examine, well
+    from triage.doctor.examine import examine, well
 
     checks = examine(settings_of(workspace))
     if as_json:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from models.experiments.study import StudyOutcome, TrialResult
     from models.train import ModelVersion
     from monitoring.night import NightReport
-    from triage.doctor_check import Check
+    from triage.doctor.check import Check
     from triage.loop import DemoSummary
     from triage.retrain import RetrainOutcome
 

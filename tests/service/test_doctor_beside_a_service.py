@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.service.conftest import Service
-from triage.doctor import examine, well
+from triage.doctor.examine import examine, well
 from triage.settings import Settings
 
 

@@ -17,7 +17,7 @@ from models.release import FACTS
 from tickets.workspace import Workspace, write_text
 from triage import completion
 from triage.cli import app
-from triage.replay_policies import POLICIES
+from triage.replay.policies import POLICIES
 
 
 def tab(line: str, cwd: Path) -> list[str]:

@@ -17,12 +17,11 @@ from typer.testing import CliRunner
 from tickets.database import open_database
 from tickets.errors import MachineError
 from tickets.workspace import Workspace, write_text
-from triage import doctor_machine as machine
-from triage import doctor_packages as packages
-from triage import doctor_workspace as place
 from triage.cli import app
-from triage.doctor import examine, well
-from triage.doctor_check import Check, looked
+from triage.doctor import machine, packages
+from triage.doctor import workspace as place
+from triage.doctor.check import Check, looked
+from triage.doctor.examine import examine, well
 from triage.settings import Settings
 
 

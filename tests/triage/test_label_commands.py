@@ -23,7 +23,7 @@ from tickets.label_studio import contact_type_at, interface
 from tickets.label_work import Hits, gold_hits
 from tickets.records import RankedContactType, Suggestion, Ticket
 from tickets.workspace import Workspace
-from triage.label_commands import labels_app
+from triage.commands.labels import labels_app
 from triage.labels import export_labels, import_labels
 from triage.settings import Settings
 

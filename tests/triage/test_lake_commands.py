@@ -23,7 +23,7 @@ from tickets.database import open_database
 from tickets.manifests import Manifest, Output, write_manifest
 from tickets.tables import BACKLOG, QUARANTINE, RAW, SIMILARITIES, SPLITS, TICKETS, Table
 from tickets.workspace import Workspace
-from triage.lake_commands import pipeline_app, quarantine_app
+from triage.commands.lake import pipeline_app, quarantine_app
 
 DAY = "2026-03-02"
 DATASET = """
@@ -172,12 +172,12 @@ def test_features_topics_and_a_row_mended_by_hand_through_the_commands(
     corrected.write_text(run(quarantine_app, "list", "--json").replace('"soon"', '"2026-02-09"'))
 
     replay = ("replay", "--corrected", corrected, "--as-of", DAY, "--json", "--workspace", workspace.root)
-    done = json.loads(with_spark("triage.lake_commands", "quarantine_app", *replay))
+    done = json.loads(with_spark("triage.commands.lake", "quarantine_app", *replay))
 
     assert (done["chosen"], done["left"], done["corrected"]["written"]) == (1, 1, 1)
     assert datetime(2026, 2, 9, tzinfo=UTC) in workspace.read(TICKETS)["created_at"].to_pylist()
     assert workspace.read(SPLITS).equals(split)  # that is for `triage features`, which knows the days to cut at
-    checked = with_spark("triage.lake_commands", "pipeline_app", "check", "--workspace", workspace.root)
+    checked = with_spark("triage.commands.lake", "pipeline_app", "check", "--workspace", workspace.root)
     assert "Every table keeps its contract." in checked
 
 

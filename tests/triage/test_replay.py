@@ -20,11 +20,10 @@ from tickets.errors import InputError, WorkspaceError
 from tickets.monitor_log import model_timeline, recent_runs
 from tickets.tables import BACKLOG, LABELS, OUTCOMES, QUARANTINE, RAW, TICKETS
 from tickets.workspace import Workspace
-from triage import replay_steps
-from triage.replay import replay
-from triage.replay_history import History, in_force, simulated_history, workspace_history
-from triage.replay_kept import begun, find_life, key_of
-from triage.replay_policies import (
+from triage.replay import steps
+from triage.replay.history import History, in_force, simulated_history, workspace_history
+from triage.replay.kept import begun, find_life, key_of
+from triage.replay.policies import (
     ALARM_DRIVEN,
     ALL_LABELS,
     FIXED_INTERVAL,
@@ -36,8 +35,9 @@ from triage.replay_policies import (
     policies_named,
     scheduled,
 )
-from triage.replay_record import Lived, LivedDay, ReplayResult
-from triage.replay_report import HEADINGS, table, write_replay
+from triage.replay.record import Lived, LivedDay, ReplayResult
+from triage.replay.report import HEADINGS, table, write_replay
+from triage.replay.run import replay
 from triage.settings import Settings
 
 if TYPE_CHECKING:
@@ -245,11 +245,11 @@ def test_a_policy_that_is_none_is_named() -> None:
 
 def test_what_cannot_be_replayed_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     settings, into = Settings(workspace=tmp_path / "nowhere"), tmp_path / "replay"
-    asked = replay_steps.Asked(simulated=True, policies=["hope"])
+    asked = steps.Asked(simulated=True, policies=["hope"])
     with pytest.raises(InputError, match="no policy 'hope'"):
-        replay_steps.replay(settings, asked, into, report=print, progress=lambda *_: None)
+        steps.replay(settings, asked, into, report=print, progress=lambda *_: None)
     with pytest.raises(WorkspaceError, match="not a workspace"):
-        replay_steps.replay(settings, replay_steps.Asked(simulated=False), into, report=print, progress=lambda *_: None)
+        steps.replay(settings, steps.Asked(simulated=False), into, report=print, progress=lambda *_: None)
     assert not into.exists()
 
 

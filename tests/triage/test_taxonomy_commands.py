@@ -11,7 +11,7 @@ from tickets.catalogue import keep_dataset, read_tree, write_tree
 from tickets.contact_types import ContactTypeTree
 from tickets.errors import ContactTypeError, LockedError, MissingStepError
 from tickets.workspace import Workspace
-from triage.taxonomy_commands import app
+from triage.commands.taxonomy import app
 
 CHANGES = """
 [[change]]

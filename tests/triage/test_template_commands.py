@@ -13,7 +13,7 @@ from pipeline.importing import import_files
 from tickets.catalogue import read_proposals, read_templates
 from tickets.errors import InputError
 from tickets.workspace import Workspace
-from triage.template_commands import templates_app
+from triage.commands.templates import templates_app
 
 DATASET = """
 name = "helpdesk"

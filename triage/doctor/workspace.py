@@ -13,7 +13,7 @@ from pathlib import Path
 from tickets.database import probe_database
 from tickets.errors import ReleaseError, WorkspaceError
 from tickets.workspace import Workspace
-from triage.doctor_check import Check, nearest
+from triage.doctor.check import Check, nearest
 from triage.settings import Settings, database_url, frame_ancestors
 
 _FIRST = "triage import tickets.csv --dataset dataset.toml"

@@ -12,9 +12,9 @@ from tickets.workspace import Workspace
 from triage.settings import Settings
 
 if TYPE_CHECKING:
-    from triage.replay_history import History
-    from triage.replay_policies import ReplayPlan
-    from triage.replay_record import ReplayResult
+    from triage.replay.history import History
+    from triage.replay.policies import ReplayPlan
+    from triage.replay.record import ReplayResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +33,10 @@ def replay(
     settings: Settings, asked: Asked, into: Path, *, report: Report, progress: Progress
 ) -> tuple[ReplayResult, Path]:
     """The result and the page that tells of it. Raises InputError, MissingStepError, MachineError."""
-    from triage.replay import make_anew
-    from triage.replay import replay as live_again
-    from triage.replay_policies import FULL, QUICK, policies_named
-    from triage.replay_report import write_replay
+    from triage.replay.policies import FULL, QUICK, policies_named
+    from triage.replay.report import write_replay
+    from triage.replay.run import make_anew
+    from triage.replay.run import replay as live_again
     from triage.steps import spark_for
 
     plan, policies = QUICK if asked.quick else FULL, policies_named(asked.policies)
@@ -49,7 +49,7 @@ def replay(
 
 
 def _history(settings: Settings, asked: Asked, plan: ReplayPlan) -> History:
-    from triage.replay_history import simulated_history, workspace_history
+    from triage.replay.history import simulated_history, workspace_history
 
     if asked.simulated:
         return simulated_history(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from triage.replay_policies import ALARM_DRIVEN, ALL_LABELS, FIXED_INTERVAL
+from triage.replay.policies import ALARM_DRIVEN, ALL_LABELS, FIXED_INTERVAL
 
 _WEEK = 7
 

@@ -39,11 +39,11 @@ from tickets.simulate import SimulatedDay
 from tickets.workspace import Workspace
 from triage.champion import promote
 from triage.labelers import answer_queue
-from triage.replay_desk import Answered, Reader, work
-from triage.replay_history import History, in_force
-from triage.replay_kept import begun, find_life, keep_life, key_of, note_begun
-from triage.replay_policies import ReplayPlan, ReplayPolicy
-from triage.replay_record import Lived, LivedDay, ReplayResult
+from triage.replay.desk import Answered, Reader, work
+from triage.replay.history import History, in_force
+from triage.replay.kept import begun, find_life, keep_life, key_of, note_begun
+from triage.replay.policies import ReplayPlan, ReplayPolicy
+from triage.replay.record import Lived, LivedDay, ReplayResult
 from triage.retrain import RetrainOutcome, retrain
 
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from triage import doctor_machine as machine
-from triage import doctor_packages as packages
-from triage import doctor_workspace as place
-from triage.doctor_check import Check, looked
+from triage.doctor import machine, packages
+from triage.doctor import workspace as place
+from triage.doctor.check import Check, looked
 from triage.settings import Settings
 
 

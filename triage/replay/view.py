@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from triage.replay_record import ReplayResult
-from triage.replay_report import HEADINGS, table
+from triage.replay.record import ReplayResult
+from triage.replay.report import HEADINGS, table
 
 
 def show_replay(result: ReplayResult, page: Path) -> None:

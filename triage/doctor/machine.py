@@ -16,8 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from triage.doctor_check import Check, nearest
-from triage.doctor_packages import installed
+from triage.doctor.check import Check, nearest
+from triage.doctor.packages import installed
 
 _MIN_DISK_GB, _GOOD_DISK_GB = 2, 6  # six are what `make demo` takes, packages included
 _MIN_SCRATCH_GB = 1

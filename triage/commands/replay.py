@@ -40,11 +40,11 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Live through history under several policies: never retrain, fixed interval, alarm-driven, all labels."""
-    from triage import replay_steps
-    from triage.replay_view import show_replay
+    from triage.replay import steps
+    from triage.replay.view import show_replay
     from triage.screen import screen
 
-    asked = replay_steps.Asked(
+    asked = steps.Asked(
         simulated=simulated,
         again=again,
         policies=policy or (),
@@ -53,7 +53,7 @@ def replay(
         quick=quick,
     )
     with screen(as_json=as_json) as shown:
-        found = replay_steps.replay(settings_of(workspace), asked, into, report=shown.report, progress=shown.progress)
+        found = steps.replay(settings_of(workspace), asked, into, report=shown.report, progress=shown.progress)
     if as_json:
         print_json(found[0].to_json())
     else:

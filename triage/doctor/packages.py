@@ -7,7 +7,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from triage.doctor_check import Check
+from triage.doctor.check import Check
 
 _PROJECT = "ticket-triage"
 ROOMS = {"": "", "pipeline": "pyspark", "models": "torch", "service": "fastapi", "monitoring": "evidently"}

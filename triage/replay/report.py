@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickets.workspace import write_text
-from triage.replay_policies import ALARM_DRIVEN, ALL_LABELS, FIXED_INTERVAL, NEVER
-from triage.replay_record import Lived, ReplayResult
+from triage.replay.policies import ALARM_DRIVEN, ALL_LABELS, FIXED_INTERVAL, NEVER
+from triage.replay.record import Lived, ReplayResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from tickets.workspace import write_text
-from triage.replay_history import History
-from triage.replay_policies import ReplayPlan, ReplayPolicy
-from triage.replay_record import Lived
+from triage.replay.history import History
+from triage.replay.policies import ReplayPlan, ReplayPolicy
+from triage.replay.record import Lived
 
 _BEGUN, _POLICY, _LIVED = "begun", "policy", "lived.json"
 _LIFE = TypeAdapter(Lived)

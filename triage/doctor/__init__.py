@@ -1,0 +1,1 @@
+"""What the machine and the workspace lack, and how to mend it: `triage doctor`."""

@@ -1,0 +1,1 @@
+"""History as if it were live, under several policies: `triage replay`."""
