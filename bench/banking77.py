@@ -26,7 +26,6 @@ from tickets.examples import SCHEMA
 from tickets.progress import silent
 from tickets.records import Ticket
 
-FOLDER = Path("../shared/data/banking77")
 _DAY = dt.datetime(2020, 3, 10, tzinfo=dt.UTC)  # the publication's; every question is of that day
 DATASET = dataset_from_toml(
     {

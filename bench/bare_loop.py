@@ -2,7 +2,7 @@
 
     python bench/bare_loop.py [--quick]
 
-Both train the whole of MiniLM, word vectors included, on the same part of BANKING77 (../shared/data), in the same
+Both train the whole of MiniLM, word vectors included, on the same part of BANKING77, in the same
 precision and with the same optimiser, turn and turn about. The loop is what one would first write: the network as
 loaded, its loss, AdamW. Training (`models.training.fit`) also clips gradients, reads the contact types' texts again,
 judges itself on validation questions, keeps the best weights and writes a checkpoint, each more often here than in a
@@ -31,6 +31,7 @@ sys.path.sort(key=lambda place: place == str(Path(__file__).parent))
 
 import banking77
 from bench_record import record
+from public_data import BANKING77
 
 from models.batches import batch_of, training_order
 from models.config import TrainConfig
@@ -71,7 +72,7 @@ def clock_ratios(found: list[Turn]) -> list[float]:
 
 def part(quick: bool) -> tuple[TrainingData, TrainConfig]:
     """A part of an epoch of BANKING77, with as large a part of its validation questions."""
-    asked, test = (banking77.questions(banking77.FOLDER, name) for name in ("train", "test"))
+    asked, test = (banking77.questions(BANKING77, name) for name in ("train", "test"))
     order = np.random.default_rng(0).permutation(len(asked))
     tickets = _STEPS[quick] * CONFIG.batch_size
     train = [asked[place] for place in order[:tickets]]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from public_data import COMPLAINTS
 from tokenizers import Tokenizer
 
 from models.baselines import tfidf
@@ -33,7 +34,6 @@ from tickets.catalogue import read_dataset, read_tree
 from tickets.examples import read_examples
 from tickets.workspace import Workspace
 
-FILE = Path("../shared/data/cfpb/complaints.csv.gz")
 # The days right before the test are the nearest to it in wording and mix: they are for learning, so few validate.
 PLAN = SplitPlan(validation_from=dt.date(2023, 6, 13), test_from=dt.date(2023, 6, 15), test_until=dt.date(2023, 8, 24))
 SPLITS = ("train", "validation", "test")
@@ -43,7 +43,7 @@ def lake(folder: Path) -> Workspace:
     """The complaints imported, cleaned and split. Takes about a minute; Spark."""
     workspace = Workspace.create(folder)
     as_of = dt.date(2024, 2, 1)
-    import_dataset(workspace, [FILE], ready_dataset("cfpb"), as_of=as_of, report=_quiet)
+    import_dataset(workspace, [COMPLAINTS], ready_dataset("cfpb"), as_of=as_of, report=_quiet)
     with spark_session() as spark:
         run_pipeline(workspace, as_of=as_of, spark=spark, plan=PLAN, report=_quiet)
     return workspace

@@ -2,7 +2,7 @@
 
     python bench/monitoring.py [--quick] [--only false_alarms,power,accuracy,night]
 
-Needs the real data beside the checkout (../shared/data). Two histories are watched (bench/watched.py): the simulated
+Needs public data (bench/public_data.py). Two histories are watched (bench/watched.py): the simulated
 company with 500 tickets a day, and CFPB complaints. Nights are those of `run_night` with its default windows: the
 fewest days that bring 500 tickets, seven at most. So 500 tickets a night are a window of one day, 200 are three days,
 and about 17, which is what CFPB brings, are a week. Everything goes through the job's own functions: detectors, A/A

@@ -27,6 +27,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 from bench_record import peak_mb
+from public_data import BANKING77
 
 from models.config import TrainConfig
 from models.encoder import load_tokenizer
@@ -93,10 +94,10 @@ def watch(folder: Path, tickets: int) -> None:
 def _workspace(folder: Path, *, quick: bool) -> Workspace:
     """A workspace with a promoted release that knows BANKING77's intents."""
     workspace = Workspace.create(folder / "workspace")
-    asked = banking77.questions(banking77.FOLDER, "train")
+    asked = banking77.questions(BANKING77, "train")
     validation, rest = banking77.drawn(asked, 40, seed=17)
     train, _ = banking77.drawn(rest, 15 if quick else 60, seed=18)
-    parts = {"train": train, "validation": validation, "test": banking77.questions(banking77.FOLDER, "test")[:500]}
+    parts = {"train": train, "validation": validation, "test": banking77.questions(BANKING77, "test")[:500]}
     tokenizer = load_tokenizer(_CONFIG.encoder, _CONFIG.max_tokens)
     data = training_data(
         {split: _spread(banking77.examples(split, rows)) for split, rows in parts.items()},
@@ -129,7 +130,7 @@ def _spread(rows: pa.Table) -> pa.Table:
 
 def _fill(workspace: Workspace, tickets: int) -> None:
     """Suggestions on one day for so many tickets, a hundred on each day before, and agents' word on half of them."""
-    texts = [text for text, _ in banking77.questions(banking77.FOLDER, "train")]
+    texts = [text for text, _ in banking77.questions(BANKING77, "train")]
     suggester = Suggester.load(current_release(workspace), threads=2)
     some = [
         clean_ticket(Ticket(ticket_id=f"t{n}", created_at=_MONDAY, body=texts[n * 3]), ("en",)) for n in range(1000)

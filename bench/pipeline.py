@@ -10,7 +10,7 @@ size before) and the same without the start, which flatters it; incremental_shar
 tickets against the full run; nights neither split nor pair, training does). At one size: speedup_two_cores (the process
 tied to one core, and to two), times_plain_loop (against the same functions in one process, in plain_loop.py, whose
 imports are not counted).
-labels_*: half a million real outcomes without text (cfpb/labels-2021.parquet), where the shared data is at hand.
+labels_*: half a million real outcomes without text (cfpb/labels-2021.parquet), where that file is at hand.
 scoring_*: bench/scoring_rate.py.
 """
 
@@ -38,6 +38,7 @@ sys.path.sort(key=lambda place: place == str(Path(__file__).parent))
 import psutil
 from bench_record import record
 from plain_loop import plain_loop
+from public_data import CFPB
 from scoring_rate import backlog, scoring_figures
 
 from pipeline.importing import import_files
@@ -50,7 +51,7 @@ from tickets.workspace import Workspace
 NIGHT = dt.date(2027, 1, 1)
 FIRST_DAY = dt.date(2026, 1, 5)
 STAGES = ("import", "clean", "featurise", "duplicates", "label", "split", "pairs")
-LABELS = Path(__file__).resolve().parents[2] / "shared" / "data" / "cfpb" / "labels-2021.parquet"
+LABELS = CFPB / "labels-2021.parquet"
 LABELS_DATASET = """
 name = "labels-2021"
 format = "parquet"

@@ -2,7 +2,7 @@
 
     python bench/quality.py [--quick] [--only banking77,few_shot,out_of_scope,complaints,replies,speed]
 
-Needs the real data beside the checkout (../shared/data). Every figure is of the served int8 graph unless its name says
+Needs public data (bench/public_data.py). Every figure is of the served int8 graph unless its name says
 otherwise. A key with `_interval` holds the 95 % interval of the key before it, over test tickets; one with `_seeds`
 what each seed gave. No weight, limit or temperature is fitted on a test ticket. Some settings were chosen while test
 figures were looked at (docs/experiments.md says which): contrastive loss and self-training with few labels, the label
@@ -35,6 +35,7 @@ import banking77
 import complaints
 import replies
 from bench_record import OUT, record
+from public_data import BANKING77
 
 from models.comparison import difference
 from models.config import TrainConfig
@@ -275,7 +276,7 @@ def _keep(made: dict[str, list[float]], release: Release, lost: float) -> None:
 
 
 def _questions(quick: bool) -> tuple[list[banking77.Question], list[banking77.Question]]:
-    asked, test = (banking77.questions(banking77.FOLDER, part) for part in ("train", "test"))
+    asked, test = (banking77.questions(BANKING77, part) for part in ("train", "test"))
     return (banking77.drawn(asked, 25, seed=0)[0], test[::6]) if quick else (asked, test)
 
 

@@ -4,7 +4,8 @@
 
 Two histories are lived through under four policies (docs/replay.md): half a year of the simulated company, with a mix
 that moves, a launch, an outage and a rename; and the CFPB complaints in order of time, sixty making a day. `--quick`
-has six weeks of the simulated company alone. Needs ../shared/data/cfpb for the second; without it, it is left out.
+has six weeks of the simulated company alone. The second needs public data
+(bench/public_data.py); without it, it is left out.
 
 Figures: share_of_oracle_accuracy, share_of_fixed_interval_labels (of the simulated company); by history and policy
 accuracy, labels, trainings, promotions; the shares again with `cfpb_` before them. Curves and pictures are in
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING
 sys.path.sort(key=lambda place: place == str(Path(__file__).parent))
 
 from bench_record import OUT, record
+from public_data import COMPLAINTS
 
 from pipeline.datasets import ready_dataset
 from pipeline.importing import import_dataset
@@ -44,7 +46,6 @@ from triage.replay.run import replay
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-COMPLAINTS = Path(__file__).parents[2] / "shared" / "data" / "cfpb" / "complaints.csv.gz"
 COMPLAINTS_A_DAY = 60
 HISTORIES = ("simulated", "cfpb")
 CFPB_LEARN_DAYS = 70  # 172 contact types take longer to learn than the company's

@@ -2,7 +2,7 @@
 
     python bench/serving.py [--quick] [--soak MINUTES]
 
-Needs the real data beside the checkout (../shared/data). Server and load generator share the machine's cores. The model
+Needs public data (bench/public_data.py). Server and load generator share the machine's cores. The model
 is MiniLM in int8 with a head learned in one pass over BANKING77, 99 reply templates and 9,002 resolved tickets to
 compare with; an answer is whole (types, templates, similar tickets, words) and is written to the suggestion log, which
 goes to SQLite. Requests carry an API key.
@@ -41,6 +41,7 @@ import banking77
 import httpx
 from bench_record import record
 from http_load import Measured, closed_loop, open_loop, request_bytes
+from public_data import BANKING77
 from scoring_rate import bare_rate
 
 from models.config import TrainConfig
@@ -106,7 +107,7 @@ def main() -> None:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         workspace = served_workspace(Path(folder))
-        texts = [text for text, _ in banking77.questions(banking77.FOLDER, "test")]
+        texts = [text for text, _ in banking77.questions(BANKING77, "test")]
         figures = serving_figures(workspace, texts, QUICK if given.quick else FULL, soak=given.soak)
     record("serving", figures, seconds=time.perf_counter() - started)
 
@@ -114,9 +115,9 @@ def main() -> None:
 def served_workspace(folder: Path) -> Workspace:
     """A workspace under `folder` whose release knows BANKING77's intents and the simulated company's templates."""
     workspace = Workspace.create(folder / "workspace")
-    asked = banking77.questions(banking77.FOLDER, "train")
+    asked = banking77.questions(BANKING77, "train")
     validation, train = banking77.drawn(asked, 13, seed=17)
-    parts = {"train": train, "validation": validation, "test": banking77.questions(banking77.FOLDER, "test")}
+    parts = {"train": train, "validation": validation, "test": banking77.questions(BANKING77, "test")}
     tokenizer = load_tokenizer(_CONFIG.encoder, _CONFIG.max_tokens)
     templates = tuple(dataclasses.replace(template, contact_types=()) for template in reply_templates())
     data = training_data(
@@ -267,7 +268,7 @@ def soaked(ours: Server, *, minutes: float, rate: float) -> Figures:
 
 def bare_onnxruntime(workspace: Workspace) -> float:
     """Tickets a second of ONNX Runtime alone, the better of two runs."""
-    inputs = inputs_of(banking77.examples("test", banking77.questions(banking77.FOLDER, "test")))
+    inputs = inputs_of(banking77.examples("test", banking77.questions(BANKING77, "test")))
     return max(bare_rate(current_release(workspace), inputs, processes=cores()) for _ in range(2))
 
 

@@ -2,7 +2,7 @@
 
     python bench/shifted_windows.py
 
-Needs the real data beside the checkout (../shared/data). TF-IDF with logistic regression stands in for the served
+Needs public data (bench/public_data.py). TF-IDF with logistic regression stands in for the served
 model, so that it takes three minutes: BANKING77 with eight intents hidden from training, and CFPB's Product in time
 order, its renamings mapped. Windows without any shift are left out: they would flatter the median.
 """
@@ -26,6 +26,7 @@ sys.path.sort(key=lambda place: place == str(Path(__file__).parent))
 import numpy as np
 from bench_record import record
 from numpy.typing import NDArray
+from public_data import BANKING77, CFPB
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax
 
@@ -33,7 +34,6 @@ from models.confidence.scope import LIMIT, ScopeWeights, fit_curve, fit_weights,
 from monitoring.accuracy_estimate import estimate_accuracy
 from monitoring.windows import Window
 
-DATA = Path("../shared/data")
 SIZES = (200, 500, 1000)
 REPEATS = 5
 HIDDEN = 8  # intents
@@ -208,13 +208,13 @@ def main() -> None:
 
 
 def _questions(part: str) -> list[Labelled]:
-    with (DATA / "banking77" / f"{part}.csv").open(encoding="utf-8", newline="") as file:
+    with (BANKING77 / f"{part}.csv").open(encoding="utf-8", newline="") as file:
         return [(row["text"], row["category"]) for row in csv.DictReader(file)]
 
 
 def _complaints(name: str) -> list[tuple[str, str, str]]:
     """Day (ISO), text and product, oldest first."""
-    with gzip.open(DATA / "cfpb" / name, "rt", encoding="utf-8", newline="") as file:
+    with gzip.open(CFPB / name, "rt", encoding="utf-8", newline="") as file:
         rows = [
             (row["Date received"], row["Consumer complaint narrative"][:1500], row["Product"])
             for row in csv.DictReader(file)

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from public_data import CFPB
 from sklearn.linear_model import LogisticRegression
 
 from models.baselines.text_vectors import MeanPooled, TextVectors
@@ -34,7 +35,6 @@ from tickets.simulate import Event, SimulationConfig, label_mix_change, new_prod
 
 Labelled = list[tuple[Ticket, str]]
 
-CFPB = Path("../shared/data/cfpb")
 _LANGUAGES = ("en", "es", "pt", "fr", "de")
 _ABSTAINS = 0.1  # of the first quiet tickets
 _KEPT = Path(tempfile.gettempdir()) / "ticket-triage-bench"
