@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tickets.database import feedback, suggestions
+from tickets.database import challenger_answers, feedback, suggestions
 from tickets.records import Feedback, Suggestion, Ticket, suggestion_from_json, ticket_from_json
 
 
@@ -108,6 +108,32 @@ def count_suggestions(engine: sa.Engine, start: datetime, end: datetime) -> int:
         return int(connection.execute(query).scalar_one())
 
 
+def count_older(engine: sa.Engine, *, before: datetime) -> int:
+    """How many suggestions `prune` would forget."""
+    with engine.connect() as connection:
+        counted = sa.select(sa.func.count()).select_from(suggestions).where(*_older(before))
+        return int(connection.execute(counted).scalar_one())
+
+
+def prune(engine: sa.Engine, *, before: datetime) -> int:
+    """Forget suggestions made before a time, and what agents and challengers said of them; how many suggestions. One
+    that was judged since stays. Some thousands are one transaction, so that a service can write in between."""
+    gone, some = 0, sa.select(suggestions.c.suggestion_id).where(*_older(before)).limit(_AT_ONCE)
+    while True:
+        with engine.begin() as connection:
+            old = list(connection.scalars(some))
+            if not old:
+                return gone
+            for table in (feedback, challenger_answers, suggestions):
+                connection.execute(sa.delete(table).where(table.c.suggestion_id.in_(old)))
+            gone += len(old)
+
+
+def _older(before: datetime) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    judged_since = sa.exists().where(feedback.c.suggestion_id == suggestions.c.suggestion_id, feedback.c.at >= before)
+    return suggestions.c.created_at < before, ~judged_since
+
+
 def new_id() -> str:
     return uuid.uuid4().hex
 
@@ -120,5 +146,6 @@ def _between(
         yield from (dict(row._mapping) for row in connection.execute(query))
 
 
+_AT_ONCE = 5_000  # suggestions forgotten in a transaction
 _FEEDBACK_COLUMNS = tuple(column for column in feedback.columns if column is not feedback.c.withdrawn_at)
 _FEEDBACK = tuple(column.name for column in _FEEDBACK_COLUMNS)

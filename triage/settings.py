@@ -77,6 +77,9 @@ class ChatwootSettings(HelpdeskSettings):
     )
 
 
+NIGHTS_LOOK_BACK = 60  # days, with room: quiet history takes 28 and its window, probation 14 before and after
+
+
 class RetentionSettings(BaseModel):
     """TRIAGE_RETENTION__*: days that `triage pipeline retain` keeps things; 0 keeps for ever. `in_lake` are those that
     the lake and the models lie under, the others rows of the operational database."""
@@ -91,11 +94,23 @@ class RetentionSettings(BaseModel):
         default=90, ge=0, description="Models that are neither champion, challenger nor a release kept."
     )
     releases_kept: int = Field(default=3, ge=0, description="Champions before the current one, whatever their age.")
+    suggestions: int = Field(
+        default=0,
+        ge=0,
+        description="Suggestions and feedback in the database, once a night brought them into the lake; 60 at least.",
+    )
     deliveries: int = Field(default=30, ge=0, description="Webhook deliveries that are done, in the database.")
     audit: int = Field(default=730, ge=0, description="The audit log, in the database.")
 
     def in_lake(self) -> dict[str, int]:
-        return self.model_dump(exclude={"releases_kept", "deliveries", "audit"})
+        return self.model_dump(exclude={"releases_kept", "suggestions", "deliveries", "audit"})
+
+    @field_validator("suggestions")
+    @classmethod
+    def _nights_look_back(cls, days: int) -> int:
+        if 0 < days < NIGHTS_LOOK_BACK:
+            raise ValueError(f"nights look back on suggestions of {NIGHTS_LOOK_BACK} days; say 0 to keep them for ever")
+        return days
 
 
 class TrackingSettings(BaseModel):

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from tickets import audit
+from tickets import audit, feedback_log
 from tickets import webhook_deliveries as deliveries
+from tickets.manifests import manifests
 from tickets.progress import Report
 from tickets.workspace import Workspace
 from triage.settings import Settings, database
@@ -54,16 +55,21 @@ class OldRows:
 
 
 def retain_rows(settings: Settings, *, as_of: dt.date, apply: bool) -> list[OldRows]:
-    """Done webhook deliveries and audit entries older than the policy; removed with `apply`. Raises WorkspaceError,
-    LockedError, MachineError.
+    """Suggestions, done webhook deliveries and audit entries older than the policy; removed with `apply`. Raises
+    WorkspaceError, LockedError, MachineError.
 
-    A delivery stays for as long as its signature might be taken again, whatever the policy.
+    A delivery stays for as long as its signature might be taken again, and a suggestion until a night has brought it
+    into the lake, whatever the policy.
     """
     policy, now = settings.retention, dt.datetime.now(dt.UTC)
     helpdesks = (settings.zendesk, settings.zammad, settings.chatwoot, settings.freshdesk)
     signed = now - dt.timedelta(seconds=2 * max(one.max_age_seconds for one in helpdesks))  # as far ahead as ago
-    with _database(settings, locked=apply) as engine:
+    with _database(settings, locked=apply) as (workspace, engine):
         found = []
+        if policy.suggestions and (extracted := _extracted(workspace, as_of)):
+            before = min(_first_kept(as_of, policy.suggestions), extracted)
+            count = feedback_log.prune if apply else feedback_log.count_older
+            found.append(_old("suggestions", count(engine, before=before), before, gone=apply))
         if policy.deliveries:
             before = min(_first_kept(as_of, policy.deliveries), signed)
             count = deliveries.prune if apply else deliveries.count_done
@@ -79,13 +85,23 @@ def retain_rows(settings: Settings, *, as_of: dt.date, apply: bool) -> list[OldR
 
 
 @contextmanager
-def _database(settings: Settings, *, locked: bool) -> Iterator[sa.Engine]:
+def _database(settings: Settings, *, locked: bool) -> Iterator[tuple[Workspace, sa.Engine]]:
     if locked:
-        with opened(settings, "retain") as (_, engine):
-            yield engine
+        with opened(settings, "retain") as both:
+            yield both
     else:
-        with database(settings, Workspace.open(settings.workspace)) as engine:
-            yield engine
+        workspace = Workspace.open(settings.workspace)
+        with database(settings, workspace) as engine:
+            yield workspace, engine
+
+
+def _extracted(workspace: Workspace, as_of: dt.date) -> dt.datetime | None:
+    """What was written before this time is in the lake; None before the first night. A day early, since a row may be
+    committed after the night that its time belongs to."""
+    from pipeline.extract import STEP
+
+    nights = [done.as_of for done in manifests(workspace, STEP) if done.as_of <= as_of.isoformat()]
+    return _first_kept(dt.date.fromisoformat(max(nights)), 1) if nights else None
 
 
 def _first_kept(as_of: dt.date, days: int) -> dt.datetime:

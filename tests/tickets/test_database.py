@@ -1,6 +1,7 @@
 """The operational database on SQLite and PostgreSQL: schema, feedback kept once, the label queue, the monitor log."""
 
 import multiprocessing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -12,7 +13,7 @@ from alembic.migration import MigrationContext
 
 from tests.logged import log_suggestions
 from tickets import feedback_log, label_queue, monitor_log
-from tickets.database import metadata, open_database, probe_database, upgrade
+from tickets.database import challenger_answers, feedback, metadata, open_database, probe_database, suggestions, upgrade
 from tickets.errors import InputError, MachineError
 from tickets.records import Feedback, RankedContactType, Suggestion, Ticket
 
@@ -81,6 +82,29 @@ def test_feedback_sent_twice_is_kept_once(engine: sa.Engine) -> None:
 def test_feedback_needs_a_suggestion(engine: sa.Engine) -> None:
     with pytest.raises(sa.exc.IntegrityError):
         feedback_log.record_feedback(engine, accepted(7))
+
+
+def test_old_suggestions_are_forgotten_with_what_was_said_of_them(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feedback_log, "_AT_ONCE", 2)
+    old = [(ticket(number), suggestion(number, at=NOON - timedelta(days=1))) for number in range(5)]
+    log_suggestions(engine, [*old, (ticket(9), suggestion(9))])
+    judged, judged_since = (made.suggestion_id for _, made in old[:2])
+    said = Feedback(feedback_id="f1", suggestion_id=judged, ticket_id="t0", action="accepted", at=NOON)
+    feedback_log.record_feedback(engine, replace(said, at=NOON - timedelta(hours=3)))
+    feedback_log.record_feedback(engine, replace(said, feedback_id="f2", suggestion_id=judged_since, ticket_id="t1"))
+    answer = {"suggestion_id": judged, "model_version": "v2", "at": NOON, "abstained": False, "agreed": True}
+    with engine.begin() as connection:
+        connection.execute(sa.insert(challenger_answers).values(answer))
+
+    assert feedback_log.count_older(engine, before=NOON) == 4
+    assert feedback_log.prune(engine, before=NOON) == 4
+    assert feedback_log.prune(engine, before=NOON) == 0
+    with engine.connect() as connection:
+        assert set(connection.scalars(sa.select(suggestions.c.ticket_id))) == {"t1", "t9"}
+        assert set(connection.scalars(sa.select(feedback.c.feedback_id))) == {"f2"}
+        assert connection.scalars(sa.select(challenger_answers)).all() == []
 
 
 def test_times_without_a_zone_are_refused(engine: sa.Engine) -> None:

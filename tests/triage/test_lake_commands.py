@@ -13,17 +13,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 import typer
 from typer.testing import CliRunner
 
+from pipeline.extract import extract
 from pipeline.importing import import_files
-from tickets import audit
+from tests.logged import log_suggestions
+from tickets import audit, feedback_log
 from tickets import webhook_deliveries as deliveries
-from tickets.database import open_database
+from tickets.database import feedback, open_database, suggestions
+from tickets.errors import InputError
 from tickets.manifests import Manifest, Output, write_manifest
+from tickets.records import Feedback, Suggestion, Ticket
 from tickets.tables import BACKLOG, QUARANTINE, RAW, SIMILARITIES, SPLITS, TICKETS, Table
 from tickets.workspace import Workspace
 from triage.commands.lake import pipeline_app, quarantine_app
+from triage.settings import read_settings
 
 DAY = "2026-03-02"
 DATASET = """
@@ -119,6 +125,54 @@ def test_retain_forgets_done_deliveries_and_old_events(
     monkeypatch.setenv("TRIAGE_RETENTION__AUDIT", "0")
     assert "Nothing is older" in run(pipeline_app, "retain", "--as-of", "2999-01-01")
     engine.dispose()
+
+
+def test_retain_forgets_suggestions_that_a_night_has_brought_into_the_lake(
+    workspace: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, noon = open_database(workspace.default_database_url), datetime(2026, 3, 2, 12, tzinfo=UTC)
+    for days in (0, 59, 60, 61, 90):
+        at = noon - timedelta(days=days)
+        ticket = Ticket(ticket_id=f"t{days}", created_at=at, body="Where is my refund?")
+        made = Suggestion(
+            suggestion_id=f"s{days}",
+            ticket_id=f"t{days}",
+            model_version="m",
+            created_at=at,
+            contact_types=(),
+            templates=(),
+        )
+        log_suggestions(engine, [(ticket, made)])
+    for suggested, said_at in (("s61", noon), ("s90", noon - timedelta(days=80))):
+        told = Feedback(
+            feedback_id=f"f-{suggested}",
+            suggestion_id=suggested,
+            ticket_id=suggested.replace("s", "t"),
+            action="accepted",
+            at=said_at,
+        )
+        feedback_log.record_feedback(engine, told)
+
+    assert "Nothing is older" in run(pipeline_app, "retain", "--as-of", DAY)
+    monkeypatch.setenv("TRIAGE_RETENTION__SUGGESTIONS", "60")
+    assert "Nothing is older" in run(pipeline_app, "retain", "--as-of", DAY, "--apply")  # the lake has none of them
+    extract(workspace, engine, as_of=date(2026, 3, 2))
+    assert "suggestions, 1 rows" in run(pipeline_app, "retain", "--as-of", DAY)
+    (gone,) = json.loads(run(pipeline_app, "retain", "--as-of", DAY, "--apply", "--json"))
+
+    assert (gone["table"], gone["rows"], gone["gone"]) == ("suggestions", 1, True)  # s61 was judged since
+    with engine.connect() as connection:
+        assert set(connection.scalars(sa.select(suggestions.c.suggestion_id))) == {"s0", "s59", "s60", "s61"}
+        assert set(connection.scalars(sa.select(feedback.c.feedback_id))) == {"f-s61"}
+    engine.dispose()
+    again = extract(workspace, open_database(workspace.default_database_url), as_of=date(2026, 3, 2))
+    assert again.counts["suggestions"] == 5  # what the lake holds it never gives up
+
+
+def test_suggestions_are_kept_for_as_long_as_nights_look_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIAGE_RETENTION__SUGGESTIONS", "59")
+    with pytest.raises(InputError, match="TRIAGE_RETENTION__SUGGESTIONS"):
+        read_settings()
 
 
 def test_lineage_draws_the_tree(workspace: Workspace, run: Run) -> None:
