@@ -6,6 +6,7 @@ A source is a file, the new pages of a Zendesk export, or what a database query 
 from __future__ import annotations
 
 import dataclasses
+import glob
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -77,16 +78,34 @@ def import_dataset(
     return import_files(workspace, files, dataset, as_of=as_of, report=report)
 
 
+def import_news(
+    workspace: Workspace, dataset: Path, *, as_of: date, source_url: str | None = None, report: Report = silent
+) -> Manifest | None:
+    """What the sources that dataset.toml lists hold and no import has read, for a job that comes back each night: new
+    files, new pages of an export, new rows of a query. None when every file was read before. Raises as `import_dataset`
+    does."""
+    described = load_dataset(dataset)
+    if described.format in {"database", "zendesk"}:  # they know where they stopped
+        return import_dataset(workspace, [], dataset, as_of=as_of, source_url=source_url, report=report)
+    read = {content for manifest in manifests(workspace, STEP) for content in manifest.inputs.values()}
+    found: dict[str, Path] = {}
+    for path, _ in _listed(described, dataset.parent):
+        found.setdefault(_content(path), path)  # an export under two names is one
+    news = [path for content, path in found.items() if content not in read]
+    return import_files(workspace, news, dataset, as_of=as_of, report=report) if news else None
+
+
 def import_files(
     workspace: Workspace, files: Sequence[Path], dataset: Path, *, as_of: date, report: Report = silent
 ) -> Manifest:
     """Read source files as the dataset.toml at `dataset` says and keep every row in `raw/arrived=<as_of>`.
 
-    Without `files`, those that dataset.toml lists are read. Of a Zendesk export, give the folder: pages imported on
-    an earlier day, or earlier this day, are not read again, deleted tickets are counted and left out, and macros become
-    reply templates. Contact types and reply templates that dataset.toml names go into the catalogue. The same file
-    imported again on the same day replaces its own rows. The manifest tells of every source of the day. Raises
-    DatasetError, SourceError (before anything changed), InputError when the workspace belongs to another dataset.
+    Without `files`, those that dataset.toml lists are read, `*` standing for any name. Of a Zendesk export, give the
+    folder: pages imported on an earlier day, or earlier this day, are not read again, deleted tickets are counted and
+    left out, and macros become reply templates. Contact types and reply templates that dataset.toml names go into the
+    catalogue. The same file imported again on the same day replaces its own rows. The manifest tells of every source of
+    the day. Raises DatasetError, SourceError (before anything changed), InputError when the workspace belongs to
+    another dataset.
     """
     described = load_dataset(dataset)
     _check(workspace, described)
@@ -182,19 +201,14 @@ def _check(workspace: Workspace, dataset: Dataset) -> None:
 
 
 def _files(files: Sequence[Path], dataset: Dataset, folder: Path) -> list[_Delivery]:
-    listed = [(folder / entry.path, entry.split) for entry in dataset.files]
+    listed = _listed(dataset, folder)
     chosen = [(path, _given_split(path, listed)) for path in files] or listed
     if not chosen:
         raise InputError("no file to import.", hint="Name one, or list them under `files` in dataset.toml.")
     check = partial(cfpb.check_header, dataset=dataset) if dataset.name == "cfpb" else None
     deliveries: dict[str, tuple[Path, _Delivery]] = {}
     for path, split in chosen:
-        try:
-            content = file_hash(path)
-        except OSError as error:
-            raise SourceError(
-                f"cannot read {path}: {error.strerror}.", hint="Check the path and its rights."
-            ) from error
+        content = _content(path)
         source = RawSource(name=f"{path.name}#{content[:12]}", place=path.name, content=content, split=split)
         rows = read_rows(path, dataset, check_header=check)
         delivery = _Delivery(source, rows, {source.name: content}, told=path.name)
@@ -202,6 +216,26 @@ def _files(files: Sequence[Path], dataset: Dataset, folder: Path) -> list[_Deliv
         if kept is not delivery:
             raise InputError(f"{path} and {same} are one file.", hint="Name it once.")
     return [delivery for _, delivery in deliveries.values()]
+
+
+def _listed(dataset: Dataset, folder: Path) -> list[tuple[Path, Split | None]]:
+    """The files of dataset.toml, patterns replaced by what they match now, sorted."""
+    return [(path, entry.split) for entry in dataset.files for path in _matching(folder / entry.path)]
+
+
+def _matching(path: Path) -> list[Path]:
+    """What a pattern stands for; a name is itself, also when it looks like a pattern."""
+    if path.exists() or not glob.has_magic(str(path)):
+        return [path]
+    root = Path(path.anchor)
+    return sorted(root.glob(str(path.relative_to(root))))
+
+
+def _content(path: Path) -> str:
+    try:
+        return file_hash(path)
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}.", hint="Check the path and its rights.") from error
 
 
 def _given_split(path: Path, listed: Sequence[tuple[Path, Split | None]]) -> Split | None:

@@ -5,6 +5,7 @@ The importer, the cleaner and the model read the same file, so a column under `n
     name = "support-2026"
     format = "csv"                          # csv | jsonl | parquet | zendesk | database
     files = [{ path = "tickets.csv" }]      # or with a given split: { path = "test.csv", split = "test" }
+                                            # a night that imports wants "inbox/*.csv": it takes what is new
 
     [ticket]                                # our field = your column; in JSON lines a dotted path reaches inside
     ticket_id = "id"                        # files may do without: then it is the file's name and the row's number

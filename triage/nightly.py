@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from models.config import TrainConfig
-from tickets.errors import TrainingDataError
+from tickets.errors import SourceError, TrainingDataError
 from tickets.manifests import Manifest
 from tickets.progress import Progress, Report
 from tickets.workspace import Workspace
@@ -67,6 +67,22 @@ class NightStep:
 
     name: str
     run: Callable[[Night], Did]
+
+
+def bring_in(night: Night) -> Did:
+    """New tickets and outcomes from where the company keeps them, into the lake as they are. A source that is away is
+    told, and the night goes on without it: the next one takes up what this one missed."""
+    from triage.sources import import_news
+
+    try:
+        done = import_news(night.settings, night.workspace, as_of=night.as_of, report=night.report)
+    except SourceError as error:
+        night.report(f"import: {error}")
+        return Did(f"nothing came in: {error}")
+    if done is None:
+        named = night.settings.nightly_import
+        return Did("no new files" if named else "TRIAGE_NIGHTLY_IMPORT names nothing to import")
+    return Did(f"{done.rows_in:,} rows")
 
 
 def extract(night: Night) -> Did:
@@ -147,6 +163,7 @@ def retrain(night: Night) -> Did:
 
 
 STEPS: Sequence[NightStep] = (
+    NightStep("import", bring_in),
     NightStep("extract", extract),
     NightStep("take up", take_up),
     NightStep("probation", probation),

@@ -258,6 +258,10 @@ class Settings(BaseSettings):
     oidc: OidcSettings = Field(default_factory=OidcSettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
+    nightly_import: Path | None = Field(
+        default=None,
+        description="A dataset.toml whose new files, rows or pages `triage nightly` imports first; none by default.",
+    )
     source_url: SecretStr | None = Field(
         default=None, description='SQLAlchemy URL of the database that a dataset with format = "database" is read from.'
     )

@@ -41,7 +41,7 @@ def nightly(
     again: Annotated[bool, typer.Option("--again", help="Do every step, also those that are done.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """The night's work in order: extract, take up, probation, score, monitor, and retrain when there is reason to."""
+    """The night's work in order: import, extract, take up, probation, score, monitor, retrain if there is reason."""
     from triage import steps
     from triage.nightly import run_nightly
 
