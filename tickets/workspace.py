@@ -245,6 +245,7 @@ class Workspace:
     def releases_lock(self) -> Iterator[None]:
         """Hold `releases/` while the champion changes, a second at most; waits for its turn. It is not the run lock, so
         that a person can roll back while a night's run goes on."""
+        self.releases.mkdir(exist_ok=True)  # a copy of a workspace may have come without
         with open(self.releases / ".lock", "a", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
