@@ -243,7 +243,10 @@ def evaluate(
         typer.Option(autocompletion=versions, help="A model under models/; the current release when not given."),
     ] = None,
     errors: Annotated[
-        bool, typer.Option("--errors", help="Instead: what it gets wrong, for whom, and which labels are suspect. Quotes masked texts.")
+        bool,
+        typer.Option(
+            "--errors", help="Instead: what it gets wrong, which labels are suspect. Quotes masked texts of tickets."
+        ),
     ] = False,
     split: Annotated[
         str, typer.Option(autocompletion=one_of("test", "validation"), help="With --errors: test or validation.")

@@ -30,7 +30,9 @@ Preset = Annotated[str, typer.Option(autocompletion=presets, help="cpu-quick, cp
 Knobs = Annotated[
     Path | None, typer.Option("--knobs", help="A TOML or JSON file of knobs over the preset's, as a study writes.")
 ]
-Device = Annotated[str | None, typer.Option(autocompletion=devices, help="auto, cpu, cuda or mps; auto when not given.")]
+Device = Annotated[
+    str | None, typer.Option(autocompletion=devices, help="auto, cpu, cuda or mps; auto when not given.")
+]
 
 Encoder = Annotated[str | None, typer.Option(help="A Hugging Face id or folder; MiniLM-L6 when not given.")]
 Objective = Annotated[
