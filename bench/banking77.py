@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from tickets.contact_types import ContactTypeTree
 from tickets.dataset import dataset_from_toml
 from tickets.examples import SCHEMA
 from tickets.progress import silent
-from tickets.records import Ticket
+from tickets.records import ReplyTemplate, Ticket
 
 _DAY = dt.datetime(2020, 3, 10, tzinfo=dt.UTC)  # the publication's; every question is of that day
 DATASET = dataset_from_toml(
@@ -70,15 +70,18 @@ def data_of(
     test: Sequence[Question],
     tokenizer: Tokenizer,
     config: TrainConfig,
+    *,
+    templates: Sequence[ReplyTemplate] = (),
+    spread: Callable[[pa.Table], pa.Table] = lambda rows: rows,
 ) -> TrainingData:
-    """Training data whose tree has the intents of all three parts."""
+    """Training data whose tree has the intents of all three parts. `spread` may give the questions other days."""
     parts = {"train": train, "validation": validation, "test": test}
     intents = sorted({intent for rows in parts.values() for _, intent in rows})
     return training_data(
-        {split: examples(split, rows) for split, rows in parts.items()},
+        {split: spread(examples(split, rows)) for split, rows in parts.items()},
         dataset=DATASET,
         tree=ContactTypeTree(nodes=()).with_paths(intents),
-        templates=(),
+        templates=tuple(templates),
         tokenizer=tokenizer,
         config=config,
         negatives={},

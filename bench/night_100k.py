@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,21 +26,17 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 from bench_record import peak_mb
+from promoted import promoted_workspace
 from public_data import BANKING77
 
 from models.config import TrainConfig
 from models.encoder import load_tokenizer
-from models.release import current_release, promote
+from models.release import current_release
 from models.suggest import Suggester
-from models.train import package
-from models.training.data import training_data
-from models.training.fit import fit
 from monitoring.night import run_night
 from pipeline.text.clean import clean_ticket
-from tickets.catalogue import write_tree
 from tickets.database import feedback, open_database, suggestions
 from tickets.feedback_log import suggestion_columns
-from tickets.progress import silent
 from tickets.records import Ticket, to_json
 from tickets.workspace import Workspace
 
@@ -93,32 +88,12 @@ def watch(folder: Path, tickets: int) -> None:
 
 def _workspace(folder: Path, *, quick: bool) -> Workspace:
     """A workspace with a promoted release that knows BANKING77's intents."""
-    workspace = Workspace.create(folder / "workspace")
-    asked = banking77.questions(BANKING77, "train")
+    asked, test = (banking77.questions(BANKING77, part) for part in ("train", "test"))
     validation, rest = banking77.drawn(asked, 40, seed=17)
     train, _ = banking77.drawn(rest, 15 if quick else 60, seed=18)
-    parts = {"train": train, "validation": validation, "test": banking77.questions(BANKING77, "test")[:500]}
     tokenizer = load_tokenizer(_CONFIG.encoder, _CONFIG.max_tokens)
-    data = training_data(
-        {split: _spread(banking77.examples(split, rows)) for split, rows in parts.items()},
-        dataset=banking77.DATASET,
-        tree=banking77.data_of(train, validation, parts["test"], tokenizer, _CONFIG).tree,
-        templates=(),
-        tokenizer=tokenizer,
-        config=_CONFIG,
-        negatives={},
-        report=silent,
-    )
-    fitted = fit(data, _CONFIG, folder=folder / "fit", report=silent, progress=silent)
-    model = folder / "model"
-    model.mkdir()
-    release = package(
-        fitted, data, _CONFIG, model, encoder=_CONFIG.encoder, languages=("en",), report=silent, ladder={}
-    )
-    write_tree(workspace, data.tree)
-    shutil.move(model, workspace.models / release.version)
-    promote(workspace, release.version)
-    return workspace
+    data = banking77.data_of(train, validation, test[:500], tokenizer, _CONFIG, spread=_spread)
+    return promoted_workspace(folder, data, _CONFIG)
 
 
 def _spread(rows: pa.Table) -> pa.Table:

@@ -41,6 +41,7 @@ import banking77
 import httpx
 from bench_record import record
 from http_load import Measured, closed_loop, open_loop, request_bytes
+from promoted import promoted_workspace
 from public_data import BANKING77
 from scoring_rate import bare_rate
 
@@ -48,14 +49,10 @@ from models.config import TrainConfig
 from models.encoder import load_tokenizer
 from models.predictions import inputs_of
 from models.release import FACTS, current_release, promote
-from models.train import package
-from models.training.data import training_data
-from models.training.fit import fit
 from service.options import cores, utc_now
 from tickets.api_keys import create_key
-from tickets.catalogue import write_templates, write_tree
+from tickets.catalogue import write_templates
 from tickets.database import open_database
-from tickets.progress import silent
 from tickets.simulate import reply_templates
 from tickets.workspace import Workspace
 
@@ -114,32 +111,13 @@ def main() -> None:
 
 def served_workspace(folder: Path) -> Workspace:
     """A workspace under `folder` whose release knows BANKING77's intents and the simulated company's templates."""
-    workspace = Workspace.create(folder / "workspace")
-    asked = banking77.questions(BANKING77, "train")
+    asked, test = (banking77.questions(BANKING77, part) for part in ("train", "test"))
     validation, train = banking77.drawn(asked, 13, seed=17)
-    parts = {"train": train, "validation": validation, "test": banking77.questions(BANKING77, "test")}
     tokenizer = load_tokenizer(_CONFIG.encoder, _CONFIG.max_tokens)
     templates = tuple(dataclasses.replace(template, contact_types=()) for template in reply_templates())
-    data = training_data(
-        {split: banking77.examples(split, rows) for split, rows in parts.items()},
-        dataset=banking77.DATASET,
-        tree=banking77.data_of(train, validation, parts["test"], tokenizer, _CONFIG).tree,
-        templates=templates,
-        tokenizer=tokenizer,
-        config=_CONFIG,
-        negatives={},
-        report=silent,
-    )
-    fitted = fit(data, _CONFIG, folder=folder / "fit", report=silent, progress=silent)
-    model = folder / "model"
-    model.mkdir()
-    release = package(
-        fitted, data, _CONFIG, model, encoder=_CONFIG.encoder, languages=("en",), report=silent, ladder={}
-    )
-    write_tree(workspace, data.tree)
+    data = banking77.data_of(train, validation, test, tokenizer, _CONFIG, templates=templates)
+    workspace = promoted_workspace(folder, data, _CONFIG)
     write_templates(workspace, templates)
-    shutil.move(model, workspace.models / release.version)
-    promote(workspace, release.version)
     return workspace
 
 

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from monitoring.arms import compare_arms
 from monitoring.performance import feedback_figures, read_judged
-from tests.logged import log_suggestions
+from tests.logged import log_suggestions, suggested
 from tickets.database import challenger_answers
 from tickets.feedback_log import record_feedback
-from tickets.records import Arm, Feedback, FeedbackAction, RankedContactType, Suggestion, Ticket
+from tickets.records import Arm, Feedback, FeedbackAction
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 WHOLE = (AT, AT + timedelta(days=1))
@@ -22,17 +22,7 @@ WHOLE = (AT, AT + timedelta(days=1))
 def keep(  # noqa: PLR0917  # reads as a row of a table
     engine: sa.Engine, number: int, arm: Arm, action: FeedbackAction, chosen: str, seconds: float | None
 ) -> None:
-    ticket = Ticket(ticket_id=f"t{number}", created_at=AT, body="Where is my refund?")
-    first = RankedContactType(contact_type="refund", path="Refund", probability=0.9, band="high")
-    made = Suggestion(
-        suggestion_id=f"s{number}",
-        ticket_id=ticket.ticket_id,
-        model_version="v1",
-        created_at=AT,
-        contact_types=(first,),
-        templates=(),
-        arm=arm,
-    )
+    ticket, made = suggested(f"t{number}", at=AT, arm=arm)
     log_suggestions(engine, [(ticket, made)])
     given = Feedback(
         feedback_id=f"f{number}",
@@ -78,7 +68,7 @@ def test_a_shadow_is_judged_on_the_tickets_that_agents_settled(engine: sa.Engine
         with engine.begin() as connection:
             connection.execute(
                 sa.insert(challenger_answers).values(
-                    suggestion_id=f"s{number}",
+                    suggestion_id=f"s-t{number}",
                     model_version="v2",
                     at=AT,
                     contact_type=said,

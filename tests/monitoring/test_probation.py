@@ -12,11 +12,10 @@ import sqlalchemy as sa
 
 from models.release import Release, promote
 from monitoring.probation import Probationer, ProbationPolicy, Verdict, compare, is_worse, judge_probation, probationer
-from tests.logged import log_suggestions
+from tests.logged import log_suggestions, suggested
 from tickets import label_queue, monitor_log
 from tickets.database import feedback
 from tickets.label_queue import LabelRequest
-from tickets.records import RankedContactType, Suggestion, Ticket
 from tickets.workspace import Workspace
 
 PROMOTED = datetime(2026, 3, 16, 2, tzinfo=UTC)
@@ -36,7 +35,12 @@ class Desk:
         pairs, given = [], []
         for number in range(tickets):
             took = number < accepted
-            ticket, made = self._suggestion(version, contact_type if took else f"not {contact_type}", at)
+            ticket, made = suggested(
+                f"t{next(self.numbers)}",
+                at=at,
+                version=version,
+                contact_type=contact_type if took else f"not {contact_type}",
+            )
             pairs.append((ticket, made))
             given.append(
                 {
@@ -55,26 +59,17 @@ class Desk:
     def label(self, version: str, tickets: int, right: int) -> None:
         """Random labels of tickets, on which so many suggestions are right."""
         at = PROMOTED + timedelta(hours=5) if version == "new" else PROMOTED - timedelta(days=3)
-        made = [self._suggestion(version, "refund" if number < right else "login", at) for number in range(tickets)]
+        made = [
+            suggested(
+                f"t{next(self.numbers)}", at=at, version=version, contact_type="refund" if number < right else "login"
+            )
+            for number in range(tickets)
+        ]
         requests = [LabelRequest(ticket=one, suggestion=said, share="random", priority=1.0) for one, said in made]
         label_queue.enqueue(self.engine, requests, at=at, run_id=f"run-{version}")
         while claimed := label_queue.claim(self.engine, "ann", at=at, count=100):
             for item in claimed:
                 label_queue.answer(self.engine, item.item_id, contact_type="refund", labeler="ann", at=at)
-
-    def _suggestion(self, version: str, contact_type: str, at: datetime) -> tuple[Ticket, Suggestion]:
-        name = f"t{next(self.numbers)}"
-        ticket = Ticket(ticket_id=name, created_at=at, body="Where is my refund?")
-        first = RankedContactType(contact_type=contact_type, path=contact_type, probability=0.9, band="high")
-        made = Suggestion(
-            suggestion_id=f"s-{name}",
-            ticket_id=name,
-            model_version=version,
-            created_at=at,
-            contact_types=(first,),
-            templates=(),
-        )
-        return ticket, made
 
 
 @pytest.fixture

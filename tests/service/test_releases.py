@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,21 +14,13 @@ import pytest
 import sqlalchemy as sa
 
 from models.release import ONNX, current_version, promote, roll_back
+from tests.waiting import soon
 from tickets.workspace import Workspace, write_text
 
 if TYPE_CHECKING:
     from tests.service.conftest import Connect, Service, Start
 
 BODY = {"ticket": {"body": "Hello, I cannot sign in. What can I do?"}}
-
-
-def soon(true: Callable[[], bool], seconds: float = 15) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if true():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def version(client: httpx.Client) -> str | None:

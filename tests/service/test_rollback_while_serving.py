@@ -14,10 +14,9 @@ import sqlalchemy as sa
 
 from models.config import TrainConfig
 from models.quarantine import quarantined
-from tests.logged import log_suggestions
+from tests.logged import log_suggestions, suggested
 from tickets import monitor_log
 from tickets.database import feedback
-from tickets.records import RankedContactType, Suggestion, Ticket
 from triage.champion import promote
 from triage.night_record import NightRecord
 from triage.nightly import Night, probation
@@ -98,18 +97,7 @@ def _judged(engine: sa.Engine, version: str, *, at: datetime, accepted: int) -> 
     pairs, given = [], []
     for number in range(200):
         took, name = number < accepted, f"{version}-{number}"
-        ticket = Ticket(ticket_id=name, created_at=at, body="Where is my refund?")
-        first = RankedContactType(
-            contact_type="refund" if took else "login", path="Refund", probability=0.9, band="high"
-        )
-        made = Suggestion(
-            suggestion_id=f"s-{name}",
-            ticket_id=name,
-            model_version=version,
-            created_at=at,
-            contact_types=(first,),
-            templates=(),
-        )
+        ticket, made = suggested(name, at=at, version=version, contact_type="refund" if took else "login")
         pairs.append((ticket, made))
         given.append(
             {

@@ -19,13 +19,13 @@ from typer.testing import CliRunner
 
 from pipeline.extract import extract
 from pipeline.importing import import_files
-from tests.logged import log_suggestions
+from tests.logged import log_suggestions, suggested
 from tickets import audit, feedback_log
 from tickets import webhook_deliveries as deliveries
 from tickets.database import feedback, open_database, suggestions
 from tickets.errors import InputError
 from tickets.manifests import Manifest, Output, write_manifest
-from tickets.records import Feedback, Suggestion, Ticket
+from tickets.records import Feedback
 from tickets.tables import BACKLOG, QUARANTINE, RAW, SIMILARITIES, SPLITS, TICKETS, Table
 from tickets.workspace import Workspace
 from triage.commands.lake import pipeline_app, quarantine_app
@@ -133,21 +133,12 @@ def test_retain_forgets_suggestions_that_a_night_has_brought_into_the_lake(
     engine, noon = open_database(workspace.default_database_url), datetime(2026, 3, 2, 12, tzinfo=UTC)
     for days in (0, 59, 60, 61, 90):
         at = noon - timedelta(days=days)
-        ticket = Ticket(ticket_id=f"t{days}", created_at=at, body="Where is my refund?")
-        made = Suggestion(
-            suggestion_id=f"s{days}",
-            ticket_id=f"t{days}",
-            model_version="m",
-            created_at=at,
-            contact_types=(),
-            templates=(),
-        )
-        log_suggestions(engine, [(ticket, made)])
-    for suggested, said_at in (("s61", noon), ("s90", noon - timedelta(days=80))):
+        log_suggestions(engine, [suggested(f"{days}", at=at)])
+    for name, said_at in (("61", noon), ("90", noon - timedelta(days=80))):
         told = Feedback(
-            feedback_id=f"f-{suggested}",
-            suggestion_id=suggested,
-            ticket_id=suggested.replace("s", "t"),
+            feedback_id=f"f-{name}",
+            suggestion_id=f"s-{name}",
+            ticket_id=name,
             action="accepted",
             at=said_at,
         )
@@ -160,10 +151,10 @@ def test_retain_forgets_suggestions_that_a_night_has_brought_into_the_lake(
     assert "suggestions, 1 rows" in run(pipeline_app, "retain", "--as-of", DAY)
     (gone,) = json.loads(run(pipeline_app, "retain", "--as-of", DAY, "--apply", "--json"))
 
-    assert (gone["table"], gone["rows"], gone["gone"]) == ("suggestions", 1, True)  # s61 was judged since
+    assert (gone["table"], gone["rows"], gone["gone"]) == ("suggestions", 1, True)  # 61 was judged since
     with engine.connect() as connection:
-        assert set(connection.scalars(sa.select(suggestions.c.suggestion_id))) == {"s0", "s59", "s60", "s61"}
-        assert set(connection.scalars(sa.select(feedback.c.feedback_id))) == {"f-s61"}
+        assert set(connection.scalars(sa.select(suggestions.c.suggestion_id))) == {"s-0", "s-59", "s-60", "s-61"}
+        assert set(connection.scalars(sa.select(feedback.c.feedback_id))) == {"f-61"}
     engine.dispose()
     again = extract(workspace, open_database(workspace.default_database_url), as_of=date(2026, 3, 2))
     assert again.counts["suggestions"] == 5  # what the lake holds it never gives up

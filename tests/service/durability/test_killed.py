@@ -6,7 +6,6 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,19 +13,11 @@ import sqlalchemy as sa
 
 from tests.service.conftest import KEY, admit
 from tests.service.durability.server_process import Desk, ServerProcess, missing_or_doubled
+from tests.waiting import soon
 from tickets.database import open_database
 from tickets.workspace import Workspace
 
 KILLS = {"sqlite": 30, "postgresql": 20}
-
-
-def soon(true: Callable[[], bool], seconds: float = 30) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if true():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def server_of(workspace: Workspace, engine: sa.Engine, folder: Path) -> ServerProcess:
@@ -46,7 +37,7 @@ def test_killed_under_load_at_random_moments_nothing_acknowledged_is_lost_or_dou
     with desk.working(agents=4):
         for number in range(KILLS[engine.dialect.name]):
             if number % 2:  # half of the lives are long enough, on any machine, for something to be lost
-                assert soon(desk.goes_on())
+                assert soon(desk.goes_on(), 30)
             time.sleep(rng.uniform(0.02, 0.6))
             assert server.end(signal.SIGKILL) == -signal.SIGKILL
             server.start()
@@ -72,7 +63,7 @@ def test_with_the_database_stopped_and_started_under_load_suggestions_go_on_and_
         server.start()
         with desk.working(agents=4):
             for _ in range(3):
-                assert soon(desk.goes_on())
+                assert soon(desk.goes_on(), 30)
                 database.stop()
                 before = len(desk.shown)
                 with server.client() as client:
@@ -84,7 +75,7 @@ def test_with_the_database_stopped_and_started_under_load_suggestions_go_on_and_
                     assert client.get("/readyz").status_code == 200  # it still answers what it is for
                 assert len(desk.shown) >= before
                 database.start()
-                assert soon(desk.goes_on())
+                assert soon(desk.goes_on(), 30)
         assert server.end() == 0
         assert desk.refused == []
         assert missing_or_doubled(engine, desk) == (set(), set())

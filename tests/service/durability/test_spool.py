@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from service.spool import Spool
+from tests.waiting import soon
 from tickets.database import challenger_answers, open_database, suggestions
 from tickets.errors import MachineError
 from tickets.feedback_log import find_suggestion
@@ -54,15 +55,6 @@ def pair(number: int, *, body: str = "Where is my refund?\nÄrger 🙂") -> tupl
 def ids(engine: sa.Engine) -> list[str]:
     with engine.connect() as connection:
         return sorted(connection.execute(sa.select(suggestions.c.suggestion_id)).scalars())
-
-
-def soon(true: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if true():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 @contextmanager

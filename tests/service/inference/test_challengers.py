@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,7 @@ from models.release import ONNX, current_version, promote
 from service.app import create_app, running
 from tests.service.conftest import OPTIONS, admit
 from tests.service.conftest import Service as RunningService
+from tests.waiting import soon
 from tickets.database import challenger_answers
 from tickets.errors import InputError, ReleaseError
 from tickets.feedback_log import find_suggestion
@@ -22,15 +22,6 @@ from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
     from tests.service.conftest import Connect, Service
-
-
-def soon(true: Callable[[], bool], seconds: float = 15) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if true():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def ask(service: Service, number: int) -> dict[str, object]:
