@@ -348,8 +348,10 @@ def doctor(workspace: Folder = None, as_json: AsJson = False) -> None:
     and the served model; say what is wrong and the command that mends it."""
     from triage.console import show_checks
     from triage.doctor.examine import examine, well
+    from triage.screen import screen
 
-    checks = examine(settings_of(workspace))
+    with screen(as_json=as_json):
+        checks = examine(settings_of(workspace))
     if as_json:
         print_json(checks)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from tickets.progress import under_way
 from triage.doctor import machine, packages
 from triage.doctor import workspace as place
 from triage.doctor.check import Check, looked
@@ -30,7 +31,11 @@ def examine(settings: Settings) -> list[Check]:
         ("model", partial(place.model, settings)),
         ("browser for tests", machine.browser),
     )
-    return [looked(name, look) for name, look in looks]
+    checks = []
+    for done, (name, look) in enumerate(looks):
+        under_way(name, done, len(looks))
+        checks.append(looked(name, look))
+    return checks
 
 
 def well(checks: Sequence[Check]) -> bool:
