@@ -11,6 +11,8 @@ Beside it, in the same run: ONNX Runtime alone (as many processes as cores, one 
 padded before the clock starts), and what a team would write first (bench/naive_server.py, the same encoder).
 `share_of_bare_onnxruntime` is batch tickets a second against the former; `times_naive_throughput` and `times_naive_p99`
 compare single requests with the latter at the same number of connections (times_naive_p99: its p99 over ours).
+`core_ms_<n>_words` is what a whole suggestion for a ticket of so many words takes of one core, without HTTP, in batches
+of eight; `_alone`, one by one.
 
 `--soak` adds soak_growth_percent: resident memory after so many minutes at half of saturation, against that after the
 first minute of it.
@@ -49,10 +51,12 @@ from models.config import TrainConfig
 from models.encoder import load_tokenizer
 from models.predictions import inputs_of
 from models.release import FACTS, current_release, promote
+from models.suggest import Suggester
 from service.options import cores, utc_now
 from tickets.api_keys import create_key
 from tickets.catalogue import write_templates
 from tickets.database import open_database
+from tickets.records import Ticket
 from tickets.simulate import reply_templates
 from tickets.workspace import Workspace
 
@@ -61,7 +65,7 @@ Figures = dict[str, float | int]
 BATCH = 64  # tickets of a batch request
 _RECOVERS_WITHIN = 60.0  # seconds, or it never does
 CONNECTIONS = 16  # of a closed loop at saturation
-_CONFIG = TrainConfig(epochs=1, trainable_layers=0, max_tokens=64)
+_CONFIG = TrainConfig(epochs=1, trainable_layers=0, max_tokens=128)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -138,6 +142,7 @@ def serving_figures(workspace: Workspace, texts: Sequence[str], lengths: Lengths
     bare = bare_onnxruntime(workspace)
     figures |= {"bare_tickets_per_second": round(bare, 1)}
     figures |= {"share_of_bare_onnxruntime": round(figures["batch_tickets_per_second"] / bare, 3)}
+    figures |= by_length(workspace, texts)
     return figures | beside_naive(workspace, texts, saturated, seconds=lengths.saturation)
 
 
@@ -248,6 +253,22 @@ def bare_onnxruntime(workspace: Workspace) -> float:
     """Tickets a second of ONNX Runtime alone, the better of two runs."""
     inputs = inputs_of(banking77.examples("test", banking77.questions(BANKING77, "test")))
     return max(bare_rate(current_release(workspace), inputs, processes=cores()) for _ in range(2))
+
+
+def by_length(workspace: Workspace, texts: Sequence[str]) -> Figures:
+    """CPU time of a ticket by its words, up to the 128 tokens that are read; longer texts are questions joined."""
+    suggester, words = Suggester.load(current_release(workspace), threads=1), " ".join(texts).split()
+    figures: Figures = {}
+    for length in (10, 100):
+        bodies = [" ".join(words[at : at + length]) for at in range(0, 256 * length, length)]
+        tickets = [Ticket(ticket_id=f"t{n}", created_at=utc_now(), body=body) for n, body in enumerate(bodies)]
+        for size, name in ((8, ""), (1, "_alone")):
+            suggester.suggest(tickets[:size])
+            began = time.process_time()
+            for at in range(0, len(tickets), size):
+                suggester.suggest(tickets[at : at + size])
+            figures[f"core_ms_{length}_words{name}"] = round(1000 * (time.process_time() - began) / len(tickets), 2)
+    return figures
 
 
 def beside_naive(workspace: Workspace, texts: Sequence[str], ours: Measured, *, seconds: float) -> Figures:
