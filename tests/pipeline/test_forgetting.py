@@ -38,6 +38,7 @@ from tickets.forgetting import forget_rows, tickets_of
 from tickets.manifests import read_manifest
 from tickets.records import Feedback, RankedContactType, SimilarTicket, Suggestion, Ticket
 from tickets.tables import (
+    BACKLOG,
     NEAR_DUPLICATES,
     QUARANTINE,
     RAW,
@@ -53,14 +54,15 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 DAY, NEXT = date(2026, 3, 2), date(2026, 3, 3)
-ANN = "ann@example.com"
+ANN, EVE = "ann@example.com", "eve@example.com"
 THEIRS = frozenset({"T0001", "T0006", "T0008", "T0009", "T0009b", "N1"})
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LETTER = "Please send me the form for a refund of my parcel, the one you always send, thank you very much."
 
 
 def write_csv(path: Path) -> Path:
-    """Ann wrote 1, 6, 8 (refused for its date), 9 (its id corrected later) and a row with a column too many."""
+    """Ann wrote 1, 6, 8 (refused for its date), 9 (its id corrected later) and 40, a row with a column too many. The
+    last two are as broken: one names another address, one names Ann and will turn out to be Eve's."""
     changed: dict[int, dict[str, str]] = {
         1: {"customer": "Ann@Example.com ", "text": LETTER},
         2: {"text": LETTER},
@@ -76,6 +78,7 @@ def write_csv(path: Path) -> Path:
         writer.writerows([row[name] for name in COLUMNS] for row in rows)
         writer.writerow([*(_row(40, customer=f"<{ANN}>")[name] for name in COLUMNS), "one too many"])
         writer.writerow([*(_row(41, customer=f"jo{ANN}")[name] for name in COLUMNS), "somebody else's"])
+        writer.writerow([*(_row(42, customer=EVE)[name] for name in COLUMNS), f"about {ANN}"])
     return path
 
 
@@ -95,7 +98,7 @@ def suggestion(ticket: Ticket, *similar: str) -> Suggestion:
 def serve(workspace: Workspace) -> None:
     """Ann writes through the service too, and somebody whose suggestion shows a ticket of hers."""
     engine = open_database(workspace.default_database_url)
-    for name, customer, similar in (("N1", ANN, ()), ("N2", "eve@example.com", ("T0001", "T0004"))):
+    for name, customer, similar in (("N1", ANN, ()), ("N2", EVE, ("T0001", "T0004"))):
         ticket = Ticket(
             ticket_id=name,
             created_at=NOON,
@@ -125,6 +128,18 @@ def compare(workspace: Workspace) -> None:
         )
 
 
+def score(workspace: Workspace) -> None:
+    """What `triage score` leaves: a suggestion for an open ticket of Ann's, and one that shows another of hers."""
+    rows = [
+        {**dict.fromkeys(BACKLOG.schema.names, "m"), "ticket_id": name, "probability": 0.5, "abstained": False,
+         "suggestion": json.dumps({"ticket_id": name, "similar": [{"ticket_id": "T0001"}, {"ticket_id": "T0004"}]})}
+        for name in ("N1", "N2")
+    ]  # fmt: skip
+    folder = workspace.table_path(BACKLOG) / f"as_of={DAY}"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=BACKLOG.schema), folder / "part-0000.parquet")
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Workspace:
     """A night with all of it."""
@@ -133,11 +148,12 @@ def made(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Works
     workspace = Workspace.create(folder / "workspace")
     import_files(workspace, [write_csv(folder / "tickets.csv")], folder / "dataset.toml", as_of=DAY)
     source = workspace.read(RAW)["source"][0].as_py()
-    mended = {**_row(9, customer=ANN), "id": "T0009b"}
-    correct(workspace, {Place(arrived=DAY.isoformat(), source=source, row=9): mended})
+    mended = {9: {**_row(9, customer=ANN), "id": "T0009b"}, 33: _row(42, customer=EVE)}
+    correct(workspace, {Place(arrived=DAY.isoformat(), source=source, row=row): mended[row] for row in mended})
     serve(workspace)
     run_pipeline(workspace, as_of=DAY, spark=spark)
     compare(workspace)
+    score(workspace)
     return workspace
 
 
@@ -204,6 +220,7 @@ def test_what_is_held_is_counted_and_nothing_changes(lake: Workspace, ann: Perso
     assert held["quarantine", False] == 2
     assert held["tickets", False] == held["features", False] == held["signatures", False] == 4
     assert held["feedback", False] == held["suggestions", False] == held["suggestions", True] == 1
+    assert held["backlog", False] == held["backlog", True] == 1
     assert {"outcomes", "splits", "pairs", "topics", "similarities", "imported_outcomes", "near_duplicates"} <= {
         table for table, _ in held
     }
@@ -215,7 +232,7 @@ def test_a_person_leaves_every_table_and_others_stay(lake: Workspace, ann: Perso
 
     assert forget(lake, ann, apply=True) == held
 
-    said = words(lake).replace(f"jo{ANN}", "")
+    said = words(lake).replace(f"jo{ANN}", "").replace(f"about {ANN}", "")  # others' own words
     assert ANN not in said.lower()
     assert customer_hash(ANN, salt="helpdesk") not in said
     assert not [name for name in THEIRS if f'"{name}"' in said or f'\\"{name}\\"' in said]
@@ -255,11 +272,11 @@ def test_no_night_works_for_it_or_brings_the_person_back(lake: Workspace, ann: P
     assert contents(lake) == after
     assert [step.counts["days"] for step in (cleaned, featured, linked)] == [0, 0, 0]
     assert labelled.rows_in == 0
-    assert [cleaned.counts[name] for name in ("raw", "tickets", "quarantine")] == [28, 27, 1]
+    assert [cleaned.counts[name] for name in ("raw", "tickets", "quarantine")] == [29, 28, 1]
     # The same night once more: its own day is taken from the database again, without the person.
     extract(lake, engine, as_of=DAY)
     cleaned = clean(lake, as_of=NEXT, spark=spark)
-    assert [cleaned.counts[name] for name in ("raw", "tickets", "quarantine")] == [28, 27, 1]
+    assert [cleaned.counts[name] for name in ("raw", "tickets", "quarantine")] == [29, 28, 1]
     assert not THEIRS & set(lake.read(TICKETS)["ticket_id"].to_pylist())
     engine.dispose()
 
@@ -275,9 +292,9 @@ def test_an_unchanged_file_imported_again_does_not_bring_the_person_back(
 
     told = read_manifest(lake, "import", NEXT.isoformat())
     assert told is not None
-    assert told.counts == {"raw": 27, "unreadable": 1, "skipped, forgotten": 5}
+    assert told.counts == {"raw": 28, "unreadable": 2, "skipped, forgotten": 5}
     again = [row for row in lake.read(RAW).to_pylist() if row["arrived"] == NEXT.isoformat()]
-    assert {row["row"] for row in again} == {*range(1, 33)} - {1, 6, 8, 9, 31}
+    assert {row["row"] for row in again} == {*range(1, 34)} - {1, 6, 8, 9, 31}
     assert all(json.loads(row["fields"])["id"] == f"T{row['row']:04d}" for row in again if not row["problem"])
     kept_out = (lake.root / "forgotten.txt").read_text(encoding="utf-8")
     assert "ann" not in kept_out
