@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -10,33 +11,48 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-_TEXTS = frozenset({".csv", ".html", ".json", ".jsonl", ".md", ".ndjson", ".txt"})
+_JSON = frozenset({".json", ".jsonl", ".ndjson"})
+_TEXTS = frozenset({".csv", ".html", ".md", ".txt"})
+_LONG = 6  # letters of an id that is hardly a number or a word of something else
+_READ_BY_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#])")
 
 
 def files_that_name(folder: Path, tickets: Collection[str]) -> list[Path]:
     """The files under a folder, or the file itself, in which one of the ids stands: in the column `ticket_id` of
-    Parquet, as a word in text. A short id may be another word there, so a file may be told that has nothing of the
-    ticket."""
+    Parquet, as a word in text, as a whole value in JSON, where a long one may also be a word of a value. A short id may
+    be another word, so a file may be told that has nothing of the ticket."""
     if not tickets:
         return []
-    word = re.compile(rf"(?<![\w-])(?:{'|'.join(re.escape(one) for one in _as_written(tickets))})(?![\w-])")
     files = [folder] if folder.is_file() else (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return [path for path in files if _names(path, tickets, word)]
+    patterns = {**dict.fromkeys(_JSON, _in_json(tickets)), **dict.fromkeys(_TEXTS, _in_text(tickets))}
+    return [path for path in files if _names(path, tickets, patterns.get(path.suffix))]
 
 
-def _as_written(tickets: Collection[str]) -> list[str]:
-    """Ids as they stand in Markdown too, where what it would read is escaped."""
-    return sorted({*tickets, *(re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", one) for one in tickets)})
+def _in_json(tickets: Collection[str]) -> re.Pattern[str]:
+    spelled = {one: {json.dumps(one)[1:-1], json.dumps(one, ensure_ascii=False)[1:-1]} for one in tickets}
+    values = [f'"{re.escape(word)}"' for words in spelled.values() for word in words]
+    words = [_word(word) for one, words in spelled.items() if len(one) >= _LONG for word in words]
+    return re.compile("|".join(sorted({*values, *words})))
 
 
-def _names(path: Path, tickets: Collection[str], word: re.Pattern[str]) -> bool:
+def _in_text(tickets: Collection[str]) -> re.Pattern[str]:
+    """In Markdown, what it would read is escaped."""
+    spelled = {*tickets, *(_READ_BY_MARKDOWN.sub(r"\\\1", one) for one in tickets)}
+    return re.compile("|".join(map(_word, sorted(spelled))))
+
+
+def _word(text: str) -> str:
+    return rf"(?<![\w-]){re.escape(text)}(?![\w-])"
+
+
+def _names(path: Path, tickets: Collection[str], pattern: re.Pattern[str] | None) -> bool:
     if path.suffix == ".parquet":
         with pq.ParquetFile(path) as file:
             if "ticket_id" not in file.schema_arrow.names:
                 return False
             ids = file.read(["ticket_id"])["ticket_id"]
         return bool(pc.any(pc.is_in(ids, value_set=pa.array(sorted(tickets), ids.type))).as_py())
-    if path.suffix not in _TEXTS:
+    if pattern is None:
         return False
     with open(path, encoding="utf-8", errors="replace") as text:
-        return any(word.search(line) for line in text)
+        return any(pattern.search(line) for line in text)

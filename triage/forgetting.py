@@ -107,15 +107,14 @@ def _remove(workspace: Workspace, engine: sa.Engine, dataset: Dataset, person: P
     knows which tickets are meant, so that a run after one that was killed finishes it."""
     from pipeline.upkeep.forgetting import forget_in_lake
 
-    now, actor = dt.datetime.now(dt.UTC), audit.machine_user()
-    note = workspace.root / _UNDER_WAY
+    actor, note = audit.machine_user(), workspace.root / _UNDER_WAY
     if person.tickets:
         write_text(note, json.dumps({"tickets": sorted(person.tickets)}))
-    in_database = forget_rows(engine, person.tickets, at=now, actor=actor)
+    in_database = forget_rows(engine, person.tickets, at=dt.datetime.now(dt.UTC), actor=actor)
     in_lake = forget_in_lake(workspace, dataset, person, apply=True, report=report)
     if in_lake:
         with engine.begin() as connection:
-            record_forgotten(connection, in_lake, at=now, actor=actor)
+            record_forgotten(connection, in_lake, at=dt.datetime.now(dt.UTC), actor=actor)
     note.unlink(missing_ok=True)
     return [*in_database, *in_lake]
 

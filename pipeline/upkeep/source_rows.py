@@ -114,14 +114,18 @@ class SourceRows:
         return pa.array([self._is_theirs(row) for row in rows.to_pylist()], pa.bool_())
 
     def _is_named(self, row: Mapping[str, Any]) -> bool:
-        ticket, customer = self._who(row)
+        return self._are_theirs(*self._who(row))
+
+    def _are_theirs(self, ticket: str | None, customer: str | None) -> bool:
         return ticket in self.person.tickets or (customer is not None and customer == self._key)
 
     def _is_theirs(self, row: Mapping[str, Any]) -> bool:
-        if self._is_named(row):
+        who = self._who(row)
+        if self._are_theirs(*who):
             return True
-        unreadable = self._written is not None and (_is_unreadable(row) or self._who(row) == (None, None))
-        return unreadable and self._written.search(row["fields"]) is not None  # type: ignore[union-attr]  # see above
+        if self._written is None or not (_is_unreadable(row) or who == (None, None)):
+            return False
+        return self._written.search(row["fields"]) is not None
 
     def _who(self, row: Mapping[str, Any]) -> tuple[str | None, str | None]:
         if row["source"].startswith(_ANSWERS) and "step" in row:
