@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from pipeline.forgotten_rows import kept_out
 from pipeline.lake import parts_of
 from pipeline.raw_parts import RawSource, put_parts, raw_counts, write_parts
 from pipeline.sources import cfpb, zendesk
@@ -103,9 +104,9 @@ def import_files(
     Without `files`, those that dataset.toml lists are read, `*` standing for any name. Of a Zendesk export, give the
     folder: pages imported on an earlier day, or earlier this day, are not read again, deleted tickets are counted and
     left out, and macros become reply templates. Contact types and reply templates that dataset.toml names go into the
-    catalogue. The same file imported again on the same day replaces its own rows. The manifest tells of every source of
-    the day. Raises DatasetError, SourceError (before anything changed), InputError when the workspace belongs to
-    another dataset.
+    catalogue. The same file imported again on the same day replaces its own rows; rows that were forgotten (`triage
+    forget`) stay out. The manifest tells of every source of the day. Raises DatasetError, SourceError (before anything
+    changed), InputError when the workspace belongs to another dataset.
     """
     described = load_dataset(dataset)
     _check(workspace, described)
@@ -149,11 +150,13 @@ def _import(
 ) -> Manifest:
     day = as_of.isoformat()
     with run_step(workspace, STEP, as_of, report) as step:
-        rows = 0
+        rows, forgotten = 0, kept_out(workspace, salt=described.name)
         with workspace.aside(STEP) as aside:
             written: list[tuple[_Delivery, list[Path]]] = []
             for delivery in deliveries:
-                parts, counted = write_parts(delivery.rows, delivery.source, aside, skipped=delivery.skipped)
+                parts, counted = write_parts(
+                    delivery.rows, delivery.source, aside, skipped=delivery.skipped, kept_out=forgotten
+                )
                 delivery.close()
                 written.append((delivery, parts))
                 rows += counted

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tickets.dataset import Split
 from tickets.tables import RAW, SERVICE
 from tickets.workspace import Workspace
 
+FORGOTTEN = "forgotten"  # why rows are left out that somebody asked to be forgotten with
 _ROWS_IN_PART = 100_000
 _BATCH_CHARACTERS = 16 * 1024 * 1024  # a row group: enough for compression, small enough to share out among cores
 _BATCH_ROWS = 2_000
@@ -48,14 +49,20 @@ class RawSource:
 
 
 def write_parts(
-    rows: Iterable[SourceRow], source: RawSource, folder: Path, *, skipped: Mapping[str, int]
+    rows: Iterable[SourceRow],
+    source: RawSource,
+    folder: Path,
+    *,
+    skipped: MutableMapping[str, int],
+    kept_out: Callable[[str], bool] | None = None,
 ) -> tuple[list[Path], int]:
-    """Parquet files under `folder`, and how many rows they hold. `skipped` is read once all rows are."""
+    """Parquet files under `folder`, and how many rows they hold. `skipped` is read once all rows are; rows whose fields
+    `kept_out` knows are counted there, and the others keep their numbers."""
     parts: list[Path] = []
     writer: pq.ParquetWriter | None = None
     count = in_part = 0
     try:
-        for batch in _batches(rows, source):
+        for batch in _batches(_numbered(rows, skipped, kept_out), source):
             if writer is None or in_part >= _ROWS_IN_PART:
                 if writer is not None:
                     writer.close()
@@ -104,27 +111,36 @@ def raw_counts(workspace: Workspace, day: str) -> dict[str, int]:
     return dict(counts)
 
 
-def _batches(rows: Iterable[SourceRow], source: RawSource) -> Iterator[pa.RecordBatch]:
-    waiting: list[SourceRow] = []
-    characters = first = 0
-    for row in rows:
-        waiting.append(row)
+def _numbered(
+    rows: Iterable[SourceRow], skipped: MutableMapping[str, int], kept_out: Callable[[str], bool] | None
+) -> Iterator[tuple[int, SourceRow]]:
+    for number, row in enumerate(rows, start=1):
+        if kept_out is not None and kept_out(row.fields):
+            skipped[FORGOTTEN] = skipped.get(FORGOTTEN, 0) + 1
+        else:
+            yield number, row
+
+
+def _batches(rows: Iterable[tuple[int, SourceRow]], source: RawSource) -> Iterator[pa.RecordBatch]:
+    waiting: list[tuple[int, SourceRow]] = []
+    characters = 0
+    for number, row in rows:
+        waiting.append((number, row))
         characters += len(row.fields)
         if len(waiting) >= _BATCH_ROWS or characters >= _BATCH_CHARACTERS:
-            yield _batch(waiting, source, first)
-            first += len(waiting)
+            yield _batch(waiting, source)
             waiting, characters = [], 0
     if waiting:
-        yield _batch(waiting, source, first)
+        yield _batch(waiting, source)
 
 
-def _batch(rows: Sequence[SourceRow], source: RawSource, first: int) -> pa.RecordBatch:
+def _batch(rows: Sequence[tuple[int, SourceRow]], source: RawSource) -> pa.RecordBatch:
     columns = [
         [source.name] * len(rows),
-        range(first + 1, first + len(rows) + 1),
-        [row.fields for row in rows],
+        [number for number, _ in rows],
+        [row.fields for _, row in rows],
         [source.split] * len(rows),
-        [row.problem for row in rows],
+        [row.problem for _, row in rows],
     ]
     return pa.RecordBatch.from_arrays(
         [pa.array(values, type=field.type) for values, field in zip(columns, RAW.schema, strict=True)],

@@ -97,6 +97,21 @@ def ticket_id(values: Mapping[str, Any], dataset: Dataset, *, source: str, row: 
     return found
 
 
+def who_wrote(fields: str, dataset: Dataset, *, source: str, row: int) -> tuple[str | None, str | None]:
+    """The ticket id and the hashed customer of a raw row, each None where the row does not tell it. Unlike `read_row`
+    it also reads rows that `clean` refuses."""
+    values: dict[str, Any] = json.loads(fields)
+    if source == SERVICE:
+        return _text(values.get("ticket_id")), values.get("customer_key")
+    try:
+        identifier: str | None = ticket_id(values, dataset, source=source, row=row)
+    except Refused:
+        identifier = None
+    column = dataset.ticket.get("customer_key")
+    customer = _text(lookup(values, column)) if column else None
+    return identifier, customer_hash(customer, salt=dataset.name) if customer else None
+
+
 def outcome_from_row(fields: str, dataset: Dataset, *, source: str, row: int) -> ImportedOutcome | None:
     """What the source row says of how the ticket ended; None when it names no contact type or no ticket."""
     if source == SERVICE:

@@ -143,8 +143,11 @@ def fingerprint(workspace: Workspace, name: str) -> str | None:
         path = workspace.root / name
         return file_hash(path) if path.is_file() else None
     folder = workspace.lake / name
-    if not folder.is_dir():
-        return None
+    return folder_fingerprint(folder) if folder.is_dir() else None
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """What `fingerprint` says of a partition that lies in this folder."""
     if (said := folder / MADE_FROM).exists():
         return str(json.loads(said.read_text(encoding="utf-8"))["fingerprint"])
     prefixes: set[str] = set()

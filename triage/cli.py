@@ -17,6 +17,7 @@ from triage.commands.alerts import alerts_app
 from triage.commands.challenger import app as challenger_app
 from triage.commands.debug import add_debug_command
 from triage.commands.experiments import add_experiment_commands
+from triage.commands.forget import add_forget_command
 from triage.commands.keys import add_audit_command, keys_app
 from triage.commands.labels import labels_app
 from triage.commands.lake import pipeline_app, quarantine_app
@@ -231,6 +232,7 @@ def train(
 add_debug_command(app)
 add_experiment_commands(app)
 add_audit_command(app)
+add_forget_command(app)
 add_replay_command(app)
 add_theme_command(app)
 

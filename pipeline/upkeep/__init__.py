@@ -1,1 +1,1 @@
-"""Looking after the lake: where it stands, what was refused, what may go, small files."""
+"""Looking after the lake: where it stands, what was refused, what may go, who was forgotten, small files."""

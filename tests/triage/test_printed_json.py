@@ -22,6 +22,7 @@ REPORTING = (
     *("challenger status", "taxonomy show", "taxonomy check", "taxonomy apply", "taxonomy history"),
     *("templates mine", "templates list", "quarantine list", "quarantine replay"),
     *("pipeline status", "pipeline check", "pipeline compact", "pipeline retain", "pipeline lineage"),
+    "forget",
 )
 
 
