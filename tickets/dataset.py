@@ -141,14 +141,13 @@ def dataset_from_toml(data: Mapping[str, Any], *, name: str) -> Dataset:
         raise DatasetError(
             f"created_at_constant is {constant!r}; a time was expected.", hint="Write it as 2026-01-01T00:00:00Z."
         )
-    contact_type = outcome.get("contact_type", [])
     dataset = Dataset(
         name=_text(data, "name") or name,
         format=file_format,
-        files=tuple(_source_file(entry) for entry in data.get("files", ())),
+        files=_source_files(data.get("files", [])),
         ticket={key: _text(ticket, key) or "" for key in ticket},
         outcome={key: _text(outcome, key) or "" for key in outcome if key not in ("contact_type", "told_by")},
-        contact_type=(contact_type,) if isinstance(contact_type, str) else _texts(outcome, "contact_type"),
+        contact_type=_text_or_texts(outcome, "contact_type"),
         told_by=_texts(outcome, "told_by"),
         created_at_format=_text(data, "created_at_format"),
         created_at_constant=constant,
@@ -190,11 +189,25 @@ def _texts(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _text_or_texts(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    if isinstance(data.get(key), str):
+        return (_text(data, key) or "",)
+    return _texts(data, key)
+
+
 def _refuse_unknown(where: str, data: Mapping[str, Any], known: set[str]) -> None:
     if unknown := sorted(set(data) - known):
         raise DatasetError(
             f"{where} has the unknown key {unknown[0]!r}.", hint=f"Known keys: {', '.join(sorted(known))}."
         )
+
+
+def _source_files(entries: Any) -> tuple[SourceFile, ...]:
+    if not isinstance(entries, list):
+        raise DatasetError(
+            f"files is {entries!r}; a list was expected.", hint='Write files = [{ path = "tickets.csv" }].'
+        )
+    return tuple(map(_source_file, entries))
 
 
 def _source_file(entry: Any) -> SourceFile:
