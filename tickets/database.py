@@ -296,8 +296,8 @@ def open_database(url: str) -> sa.Engine:
 
 
 def _address(url: str) -> sa.URL:
-    """The usual `postgresql://` means psycopg 3 here. Raises MachineError, which repeats nothing of what cannot be read:
-    an odd character in a password is the usual reason, and then any part may be the password."""
+    """The usual `postgresql://` means psycopg 3 here. Raises MachineError, which repeats nothing of what cannot be
+    read: an odd character in a password is the usual reason, and then any part may be the password."""
     for prefix in ("postgresql://", "postgres://"):
         if url.startswith(prefix):
             url = "postgresql+psycopg://" + url.removeprefix(prefix)

@@ -143,6 +143,7 @@ def test_mail_goes_out_encrypted_and_signed_in(mail_sink: MailSink, tmp_path: Pa
     ("way", "reason"),
     [
         ({"password": "wrong"}, "refused user or password"),
+        ({"password": "wröng"}, "only ASCII can be sent"),
         ({"trusted": False}, "certificate is not trusted"),
     ],
 )
@@ -151,8 +152,16 @@ def test_mail_that_fails_says_why_without_the_password(
 ) -> None:
     with pytest.raises(SendError, match=reason) as caught:
         mail_to(mail_sink, tmp_path, **way).send(Message("t", ("l",)))  # type: ignore[arg-type]
-    assert "wrong" not in str(caught.value)
+    assert "wr" not in str(caught.value)
     assert mail_sink.mails == []
+
+
+def test_a_host_that_cannot_be_one_is_no_traceback() -> None:
+    nowhere = Mail(
+        server=MailServer(host="mail..example.org", port=25), sender="t@example.org", readers=["a@example.org"]
+    )
+    with pytest.raises(SendError, match="does not answer"):
+        nowhere.send(Message("t", ("l",)))
 
 
 def test_nothing_goes_in_the_clear_where_starttls_is_not_offered(tmp_path: Path) -> None:
