@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tickets.errors import LockedError, MissingStepError, WorkspaceError
+from tickets.errors import LockedError, MachineError, MissingStepError, WorkspaceError
 from tickets.manifests import Manifest, file_hash, manifests, read_manifest, write_manifest
 from tickets.tables import QUARANTINE
 from tickets.workspace import Workspace, write_text
@@ -90,6 +90,21 @@ def test_the_lock_keeps_other_processes_out_and_names_the_holder(workspace: Work
     holder.join()
     with workspace.lock("import"):
         pass
+
+
+def test_a_lock_that_cannot_be_written_says_where(workspace: Workspace) -> None:
+    for taken in ("run.lock", "catalogue.lock", "releases/.lock"):
+        (workspace.root / taken).mkdir()  # as good as no right to write it, which tests run as root always have
+    for lock in (workspace.lock("import"), workspace.catalogue_lock(), workspace.releases_lock()):
+        with pytest.raises(MachineError, match=f"cannot write to {workspace.root}"), lock:
+            pass
+
+
+@pytest.mark.parametrize("marker", ["[]", "7", "{"])
+def test_a_damaged_marker_says_how_to_mend_it(workspace: Workspace, marker: str) -> None:
+    write_text(workspace.root / "workspace.json", marker)
+    with pytest.raises(WorkspaceError, match=r"write \{\} into it"):
+        workspace.identity()
 
 
 def die_at_rename(root: Path, number: int, exchanges: bool) -> None:
