@@ -9,7 +9,7 @@ from tickets.manifests import CATALOGUE, Manifest, fingerprint, manifests, parti
 from tickets.tables import TABLES, Table
 from tickets.workspace import Workspace
 
-_TABLES = {table.name for table in TABLES}
+_KEPT = {*(table.name for table in TABLES), CATALOGUE.rstrip("/")}  # what a workspace has a fingerprint of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +45,6 @@ class Lineage:
             yield from node.leaves()
 
 
-_KEPT = {*_TABLES, CATALOGUE.rstrip("/")}
-
-
 class Records:
     """The newest manifest of each step that tells of a name, read once."""
 
@@ -81,14 +78,14 @@ def lineage(workspace: Workspace, table: Table, value: str | None = None) -> Lin
 
 def _node(records: Records, name: str, seen: str | None) -> Lineage:
     writers = records.writers(name)
-    inputs = {key: fingerprint for manifest in writers for key, fingerprint in _inputs(manifest, name).items()}
+    inputs = {key: read for manifest in writers for key, read in _inputs(manifest, name).items()}
     return Lineage(
         name=name,
         seen=seen,
         current=records.current(name) if name.partition("/")[0] in _KEPT else None,
         rows=max((manifest.outputs[name].rows for manifest in writers), default=None),
         steps=tuple(f"{manifest.step} {manifest.as_of}" for manifest in writers),
-        inputs=tuple(_node(records, key, fingerprint) for key, fingerprint in sorted(inputs.items()) if key != name),
+        inputs=tuple(_node(records, key, read) for key, read in sorted(inputs.items()) if key != name),
     )
 
 
