@@ -101,7 +101,7 @@ def _show_standing(context: typer.Context, workspace: Path, option: str, address
     from triage.standing import standing
 
     host, port = address
-    at = int(port) if port.isdigit() else 0
+    at = int(port) if port.isdecimal() else 0
     stands = standing(workspace, today=dt.datetime.now(dt.UTC).date(), host=host, port=at)
     print("\n".join(stands.found))
     print("\nNext")
@@ -367,7 +367,6 @@ def _serve(settings: Settings) -> None:
     key, address = steps.first_key(settings), address_here(settings.host, settings.port)
     if key is not None:
         print(f"The administrator's key, made now and shown this once:\n  {key}\nSign in: {address}/login?key={key}")
-    print(
-        f"Console {address}/console, stop with Ctrl-C.", flush=True
-    )  # a journal is a pipe, and waits for no full block
+    # Flushed, since a journal is a pipe: it would be told when a block is full.
+    print(f"Console {address}/console, stop with Ctrl-C.", flush=True)
     steps.serve(settings)

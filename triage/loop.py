@@ -25,6 +25,7 @@ from tickets.simulate import write_history
 from tickets.workspace import Workspace
 from triage.champion import promote
 from triage.company import FULL, QUICK, DemoPlan, open_for_business
+from triage.keys import address_here
 from triage.live import Handled, Period, summarise
 from triage.night_options import gate_policy, night_policy
 from triage.retrain import RetrainOutcome, retrain
@@ -154,7 +155,7 @@ def _latency(handled: Sequence[Handled]) -> str:
 
 
 def _addresses(folder: Path, settings: Settings) -> list[str]:
-    address = f"http://{settings.host}:{settings.port}"
+    address = address_here(settings.host, settings.port)
     return [
         f"triage serve --workspace {folder}",
         *(f"  {address}/{page}" for page in ("console", "labels", "dashboard", "docs")),
