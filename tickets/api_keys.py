@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -169,8 +168,4 @@ def _named(connection: sa.Connection, name: str) -> list[ApiKey]:
 
 def _select(connection: sa.Connection, where: sa.ColumnElement[bool]) -> list[ApiKey]:
     query = sa.select(api_keys).where(where).order_by(api_keys.c.created_at, api_keys.c.key_id)
-    return [_key(row._mapping) for row in connection.execute(query)]
-
-
-def _key(row: Mapping[Any, Any]) -> ApiKey:
-    return ApiKey(**row)
+    return [ApiKey(**row) for row in connection.execute(query).mappings()]

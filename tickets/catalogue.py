@@ -52,12 +52,13 @@ def keep_dataset(workspace: Workspace, path: Path) -> Dataset:
 
 
 def read_tree(workspace: Workspace) -> ContactTypeTree:
-    """An empty tree before the first one was written. Raises ContactTypeError when the file is no tree."""
+    """An empty tree before the first one was written. Raises InputError, ContactTypeError as `load_tree`."""
     path = workspace.catalogue / "contact_types.json"
     return load_tree(path) if path.exists() else ContactTypeTree(nodes=())
 
 
 def load_tree(path: Path) -> ContactTypeTree:
+    """Raises InputError for a file that cannot be read, ContactTypeError for what is no tree."""
     return tree_from_json(_load(path))
 
 
@@ -66,7 +67,7 @@ def write_tree(workspace: Workspace, tree: ContactTypeTree) -> None:
 
 
 def read_templates(workspace: Workspace) -> tuple[ReplyTemplate, ...]:
-    """() before the first ones were written."""
+    """() before the first ones were written. Raises InputError."""
     path = workspace.catalogue / "templates.json"
     return load_templates(path) if path.exists() else ()
 
