@@ -255,15 +255,18 @@ class Workspace:
             yield
 
     def _mend(self) -> None:
-        """Under the lock, so whoever wrote it is dead: put back what was moved away and not replaced, remove the
-        rest."""
-        for left in sorted(self.aside_root.glob("*")):
-            if left.name.startswith(_REPLACED):
-                target = self.root / unquote(left.name.removeprefix(_REPLACED).partition("-")[2])
-                if not target.exists():
-                    left.rename(target)
-                    continue
-            shutil.rmtree(left, ignore_errors=True)
+        """Put back what was moved away and not replaced, remove the rest. Whoever left it under the run lock is dead; a
+        challenger is copied under the lock of the releases alone, so that is waited for."""
+        if not any(self.aside_root.glob("*")):
+            return
+        with self.releases_lock():
+            for left in sorted(self.aside_root.glob("*")):
+                if left.name.startswith(_REPLACED):
+                    target = self.root / unquote(left.name.removeprefix(_REPLACED).partition("-")[2])
+                    if not target.exists():
+                        left.rename(target)
+                        continue
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _opened(lock: Path) -> TextIO:

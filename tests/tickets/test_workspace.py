@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sys
+import threading
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -105,6 +106,21 @@ def test_a_damaged_marker_says_how_to_mend_it(workspace: Workspace, marker: str)
     write_text(workspace.root / "workspace.json", marker)
     with pytest.raises(WorkspaceError, match=r"write \{\} into it"):
         workspace.identity()
+
+
+def test_a_run_that_begins_waits_for_a_challenger_that_is_being_copied(workspace: Workspace) -> None:
+    def run() -> None:
+        with workspace.lock("nightly"):
+            pass
+
+    with workspace.releases_lock(), workspace.aside("release") as aside:
+        (aside / "model.onnx").touch()
+        begun = threading.Thread(target=run)
+        begun.start()
+        begun.join(0.3)
+        assert (aside / "model.onnx").exists()
+    begun.join(30)
+    assert not begun.is_alive()
 
 
 def die_at_rename(root: Path, number: int, exchanges: bool) -> None:
