@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tickets.errors import InputError
 from tickets.manifests import CATALOGUE, Manifest, fingerprint, manifests, partition_name, steps_run
 from tickets.tables import TABLES, Table
 from tickets.workspace import Workspace
@@ -74,6 +75,25 @@ class Records:
 def lineage(workspace: Workspace, table: Table, value: str | None = None) -> Lineage:
     """Where a partition (or a whole table) came from, as a tree down to the source files."""
     return _node(Records(workspace), partition_name(table, value), None)
+
+
+def find_lineage(workspace: Workspace, name: str, value: str | None = None) -> Lineage:
+    """The same of a table by its name, of its newest partition where none is named. Raises InputError for what the lake
+    does not have, naming what it has."""
+    known = {table.name: table for table in TABLES}
+    if name not in known:
+        raise InputError(f"there is no table {name!r}.", hint=f"Tables: {', '.join(sorted(known))}.")
+    table = known[name]
+    if table.partition is None:
+        if value is not None:
+            raise InputError(f"the table {name!r} has no partitions.", hint="Leave the partition out.")
+        return lineage(workspace, table)
+    there = workspace.partitions(table)
+    found = lineage(workspace, table, value or max(there, default=None))
+    if value is not None and not found.steps and value not in there:
+        shown = f"There are {', '.join(there[-5:])}." if there else "There are none yet: run `triage features`."
+        raise InputError(f"{name} has no partition {value!r}.", hint=shown)
+    return found
 
 
 def _node(records: Records, name: str, seen: str | None) -> Lineage:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tickets.errors import ContractError, InputError
+from tickets.errors import ContractError
 from triage.completion import tables
 from triage.options import AsOf, Folder, day_of, settings_of
 from triage.printed_json import AsJson, print_json
@@ -120,22 +120,10 @@ def lineage(
     as_json: AsJson = False,
 ) -> None:
     """Where a partition came from, down to the source files, and what has changed since."""
-    from tickets.lineage import lineage as trace
-    from tickets.tables import TABLES
+    from tickets.lineage import find_lineage
     from tickets.workspace import Workspace
 
-    known = {one.name: one for one in TABLES}
-    if table not in known:
-        raise InputError(f"there is no table {table!r}.", hint=f"Tables: {', '.join(sorted(known))}.")
-    opened = Workspace.open(settings_of(workspace).workspace)
-    if partition is None:
-        partition = max(opened.partitions(known[table]), default=None) if known[table].partition else None
-    elif known[table].partition is None:
-        raise InputError(f"the table {table!r} has no partitions.", hint="Leave the partition out.")
-    tree = trace(opened, known[table], partition)
-    if partition is not None and not tree.steps and partition not in (there := opened.partitions(known[table])):
-        shown = f"There are {', '.join(there[-5:])}." if there else "There are none yet: run `triage features`."
-        raise InputError(f"{table} has no partition {partition!r}.", hint=shown)
+    tree = find_lineage(Workspace.open(settings_of(workspace).workspace), table, partition)
     if as_json:
         print_json(tree)
     else:
