@@ -16,6 +16,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from tickets.database import challenger_answers, feedback, suggestions
 from tickets.records import Feedback, Suggestion, Ticket, suggestion_from_json, ticket_from_json
 
+_AT_ONCE = 5_000  # suggestions forgotten in a transaction
+_FEEDBACK_COLUMNS = tuple(column for column in feedback.columns if column is not feedback.c.withdrawn_at)
+
 
 def suggestion_columns(ticket: Ticket, suggestion: Suggestion) -> dict[str, Any]:
     """What the suggestions table keeps beside `ticket` and `suggestion` themselves."""
@@ -153,7 +156,3 @@ def _between(
     query = rows.where(time >= start, time < end).order_by(*order)
     with engine.connect().execution_options(yield_per=1000) as connection:
         yield from (dict(row._mapping) for row in connection.execute(query))
-
-
-_AT_ONCE = 5_000  # suggestions forgotten in a transaction
-_FEEDBACK_COLUMNS = tuple(column for column in feedback.columns if column is not feedback.c.withdrawn_at)

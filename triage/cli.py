@@ -14,7 +14,7 @@ import typer
 
 from tickets.errors import InputError, MachineError
 from triage.commands.alerts import alerts_app
-from triage.commands.challenger import app as challenger_app
+from triage.commands.challenger import challenger_app
 from triage.commands.debug import add_debug_command
 from triage.commands.experiments import add_experiment_commands
 from triage.commands.keys import add_audit_command, keys_app
@@ -24,7 +24,7 @@ from triage.commands.models import add_model_commands
 from triage.commands.nightly import add_nightly_command
 from triage.commands.replay import add_replay_command
 from triage.commands.sources import sources_app
-from triage.commands.taxonomy import app as taxonomy_app
+from triage.commands.taxonomy import taxonomy_app
 from triage.commands.templates import templates_app
 from triage.commands.themes import add_theme_command
 from triage.completion import datasets, one_of, versions
