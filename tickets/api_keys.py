@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import shlex
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -70,7 +71,7 @@ def create_key(
         if any(key.works(at) for key in _named(connection, name)):
             raise InputError(
                 f"there is a working key named {name!r} already.",
-                hint=f"Choose another name, or `triage keys rotate {name}` for a new secret.",
+                hint=f"Choose another name, or `triage keys rotate {shlex.quote(name)}` for a new secret.",
             )
         expires = at + timedelta(days=days) if days is not None else None
         return _insert(connection, name, cast(Role, role), at=at, expires_at=expires, shared=shared)

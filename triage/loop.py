@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -157,7 +158,7 @@ def _latency(handled: Sequence[Handled]) -> str:
 def _addresses(folder: Path, settings: Settings) -> list[str]:
     address = address_here(settings.host, settings.port)
     return [
-        f"triage serve --workspace {folder}",
+        f"triage serve --workspace {shlex.quote(str(folder))}",
         *(f"  {address}/{page}" for page in ("console", "labels", "dashboard", "docs")),
-        f"mlflow server --backend-store-uri sqlite:///{folder}/mlflow.db   (experiments)",
+        f"mlflow server --backend-store-uri {shlex.quote(f'sqlite:///{folder}/mlflow.db')}   (experiments)",
     ]
