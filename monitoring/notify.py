@@ -24,8 +24,8 @@ log = structlog.get_logger()
 _LISTED = 20  # lines of a message
 # Events worth a message; trainings and promotions are what one expects.
 _EVENTS: Mapping[str, str] = {
-    "rolled back": "An earlier model is served again",
-    "retrain decided": "A new model will be trained",
+    "rolled back": "An earlier model is served again:",  # and its version
+    "retrain decided": "A new model will be trained, to meet",  # and the champion's version
 }
 
 
@@ -142,7 +142,7 @@ def _headline(alarm: Alarm) -> str:
 
 
 def _of_event(event: ModelEvent) -> News:
-    told = [f"{_EVENTS[event.kind]}: {event.model_version or 'unknown'}"]
+    told = [f"{_EVENTS[event.kind]} {event.model_version or 'an unknown one'}"]
     if event.details.get("from"):
         told.append(f"instead of {event.details['from']}")
     reasons = _reasons(event.details)

@@ -84,7 +84,7 @@ def test_a_night_is_told_in_one_message_and_only_once(engine: sa.Engine, hook: W
     told = posted["blocks"][1]["text"]["text"].splitlines()
     assert told[0] == "• URGENT: Fewer tickets come than usual (volume, 2026-03-09)."
     assert told[1] == "• URGENT: An earlier model is served again: m0 instead of m1 (2026-03-09)."
-    assert "250 new labels" in told[3]
+    assert told[3].startswith("• A new model will be trained, to meet m1 (2026-03-09). 250 new labels")
     assert posted["blocks"][2]["text"]["text"] == "<https://triage/dashboard?a=1&amp;b=2|Open the dashboard>"
     assert "m2" not in str(posted)
 
