@@ -129,6 +129,7 @@ def show_night(night: NightReport) -> None:
 
 
 def show_gate(outcome: RetrainOutcome) -> None:
+    """Who met, the gate's word and its reasons."""
     console = Console(highlight=False)
     met = f"Challenger {outcome.challenger.version} against champion {outcome.champion}"
     console.print(f"{met}: {outcome.gate.verdict}")
