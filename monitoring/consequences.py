@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,13 +23,13 @@ from monitoring.label_plan import plan_labels, suspects_wanted
 from monitoring.policy import Policy
 from monitoring.relabel import Budget, choose
 from monitoring.suspects import suspect_requests
+from monitoring.windows import LONG_AGO, newest_ticket
 from tickets import feedback_log, label_queue, monitor_log
 from tickets.catalogue import read_tree
 from tickets.label_queue import LabelRequest
 from tickets.monitor_log import Alarm, DetectorResult, DetectorStatus, MonitorRun, RunStatus
 from tickets.workspace import Workspace
 
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOKED_BACK = Decision(False, ("later nights were monitored already: this one was only looked at again.",))
 
 
@@ -61,8 +61,7 @@ def draw(
     engine: sa.Engine, tonight: Tonight, evidence: Evidence, results: Sequence[DetectorResult], policy: Policy
 ) -> Consequences:
     """Raise and close alarms, ask for labels, decide; or only look back, see the module."""
-    newest = monitor_log.recent_runs(engine, limit=1)
-    if newest and newest[0].as_of > tonight.as_of.isoformat():
+    if followed(engine, tonight):
         return _look_back(engine, tonight, results)
     close_moot(engine, tonight.release, at=tonight.at)
     raised, still_open = _alarms(engine, tonight, evidence, results, policy)
@@ -83,6 +82,12 @@ def draw(
             "reasons": list(decision.reasons),
         },
     )
+
+
+def followed(engine: sa.Engine, tonight: Tonight) -> bool:
+    """Whether a later night was monitored already."""
+    newest = monitor_log.recent_runs(engine, limit=1)
+    return bool(newest) and newest[0].as_of > tonight.as_of.isoformat()
 
 
 def close_moot(engine: sa.Engine, release: Release, *, at: datetime) -> int:
@@ -176,7 +181,7 @@ def _ask_labels(engine: sa.Engine, tonight: Tonight, evidence: Evidence, policy:
 def _fresh(engine: sa.Engine, tonight: Tonight, evidence: Evidence) -> set[str]:
     """Tickets that no earlier night could have chosen: those since the newest one looked, or since its day ended."""
     earlier = _earlier(engine, tonight)
-    seen_until = _EARLIEST
+    seen_until = LONG_AGO
     if earlier:
         seen_until = min(earlier[0].started_at, period_of(date.fromisoformat(earlier[0].as_of), 1)[1])
     return {item.ticket.ticket_id for item in evidence.logged if item.suggestion.created_at >= seen_until}
@@ -192,7 +197,7 @@ def _situation(
     """
     held_out = timedelta(days=policy.held_out_days)
     failed = _last_failed(engine, tonight.release)
-    learned_until = max(_learned_until(tonight.release, evidence), failed - held_out if failed > _EARLIEST else failed)
+    learned_until = max(_learned_until(tonight.release, evidence), failed - held_out if failed > LONG_AGO else failed)
     held_out_from = period_of(tonight.as_of, policy.held_out_days)[0]
     # An answer is never older than its ticket, and training takes none from after the night.
     given = (learned_until, period_of(tonight.as_of, 1)[1])
@@ -212,12 +217,9 @@ def _situation(
 
 def _learned_until(release: Release, evidence: Evidence) -> datetime:
     """The newest ticket that the release was trained on; where it does not tell, the newest that it was judged on."""
-    windows = [release.windows["train"]] if "train" in release.windows else [*release.windows.values()]
-    times = [datetime.fromisoformat(window["to"]) for window in windows]
-    if evidence.whole_reference.end and "train" not in release.windows:
-        times.append(evidence.whole_reference.end)
-    zoned = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in times]
-    return max(zoned, default=_EARLIEST)
+    if "train" in release.windows:
+        return newest_ticket(release, "train")
+    return max(newest_ticket(release, *release.windows), evidence.whole_reference.end or LONG_AGO)
 
 
 def _last_failed(engine: sa.Engine, release: Release) -> datetime:
@@ -226,7 +228,7 @@ def _last_failed(engine: sa.Engine, release: Release) -> datetime:
     rejected = (event for event in timeline if event.kind == "rejected")
     failed = [event.at for event in rejected if event.details.get("champion") == release.version]
     failed += [event.at for event in timeline if event.kind == "rolled back" and event.model_version == release.version]
-    return max(failed, default=_EARLIEST)
+    return max(failed, default=LONG_AGO)
 
 
 def _trained_on(engine: sa.Engine, release: Release) -> date | None:

@@ -49,7 +49,8 @@ def decide(situation: Situation, policy: Policy) -> Decision:
             return Decision(False, (f"{told}, but {few}.",))
     if reasons:
         return Decision(True, tuple(reasons))
-    return Decision(False, ("no alarm, too few new labels, and the model is young enough.",))
+    calm = "no alarm that is a reason to train" if situation.open_alarms else "no alarm"
+    return Decision(False, (f"{calm}, too few new labels, and the model is young enough.",))
 
 
 def _by_labels(situation: Situation, policy: Policy) -> list[str]:

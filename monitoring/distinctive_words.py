@@ -7,26 +7,22 @@ are the prior, and a word's difference is counted in its own standard deviations
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
-from monitoring.detectors.text import words_of
+from monitoring.detectors.text import tickets_using
 
 PRIOR = 500.0  # tickets' worth of prior, spread over words as both sets together use them
 SURE = 3.0  # standard deviations
 OFTEN = 3  # tickets; a word that one person typed wrongly says nothing
 
 
-def distinctive_words(texts: Iterable[str], others: Iterable[str], *, count: int = 10) -> list[str]:
-    """Up to `count` words that surely more of `texts` use than of `others`, the most telling first.
-
-    A ticket counts a word once, however often it says it.
-    """
-    here, tickets = _tickets_using(texts)
-    there, others_tickets = _tickets_using(others)
-    vocabulary = [word for word, used in here.items() if used >= OFTEN]
+def distinctive_words(texts: Sequence[str], others: Sequence[str], *, count: int = 10) -> list[str]:
+    """Up to `count` words that surely more of `texts` use than of `others`, the most telling first."""
+    here, tickets = tickets_using(texts), len(texts)
+    there, others_tickets = tickets_using(others), len(others)
+    vocabulary = sorted(word for word, used in here.items() if used >= OFTEN)
     if not vocabulary or not others_tickets:
         return []
     used = np.array([here[word] for word in vocabulary], dtype=np.float64)
@@ -40,13 +36,3 @@ def distinctive_words(texts: Iterable[str], others: Iterable[str], *, count: int
     sure = odds / np.sqrt(1 / a + 1 / without_a + 1 / b + 1 / without_b)
     order = np.argsort(-sure, kind="stable")[:count]
     return [vocabulary[place] for place in order if sure[place] >= SURE]
-
-
-def _tickets_using(texts: Iterable[str]) -> tuple[Counter[str], int]:
-    """Words with the number of tickets that use them; how many tickets there are."""
-    using: Counter[str] = Counter()
-    tickets = 0
-    for text in texts:
-        using.update(sorted(set(words_of(text))))
-        tickets += 1
-    return using, tickets

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
 import numpy as np
 import sqlalchemy as sa
@@ -27,6 +27,7 @@ from monitoring.detectors import (
     words,
 )
 from monitoring.performance import (
+    EVER,
     Judged,
     accepted,
     audited_hits,
@@ -38,8 +39,6 @@ from monitoring.performance import (
 from monitoring.policy import Policy
 from monitoring.windows import Window, match_weekdays, read_reference, sample
 from tickets.monitor_log import DetectorResult
-
-_EVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +72,7 @@ def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy) -> E
     whole = read_reference(reads.release)
     matched, could = match_weekdays(whole, current, seed=policy.seed)
     version = reads.release.version
-    since = read_judged(engine, start, _EVER)
+    since = read_judged(engine, start, EVER)
     return Evidence(
         whole_reference=whole,
         reference=sample(matched, policy.sample, seed=policy.seed),

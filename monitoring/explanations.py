@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring.detectors.attributes import category
 from monitoring.detectors.text import words_of
 from monitoring.distinctive_words import distinctive_words
 from monitoring.recommendations import recommend
@@ -145,7 +146,7 @@ def _attribute(details: Mapping[str, Any], current: Window) -> Doubles:
     values = [row.get(name) for row in current.attributes]
     if "categories" in moved:
         grown = {row["name"] for row in moved["categories"] if row["current"] > row["reference"]}
-        return np.array([("(missing)" if value is None else str(value)) in grown for value in values], np.float64)
+        return np.array([category(value) in grown for value in values], np.float64)
     if "median" in moved:
         sign = 1.0 if moved["median"]["current"] >= moved["median"]["reference"] else -1.0
         numbers = [float(value) if isinstance(value, int | float) else np.nan for value in values]

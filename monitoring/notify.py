@@ -17,16 +17,15 @@ import structlog
 
 from monitoring.alarms import SIGNS
 from tickets.alert_log import TRIED_FOR, AlertStatus, Channel, record_attempt, sent_subjects
-from tickets.monitor_log import Alarm, ModelEvent, model_timeline, recent_alarms
+from tickets.monitor_log import ALL, Alarm, ModelEvent, model_timeline, recent_alarms
 
 log = structlog.get_logger()
 
-_MOST = 1000  # alarms and events that are looked at: weeks of nights
 _LISTED = 20  # lines of a message
 # Events worth a message; trainings and promotions are what one expects.
 _EVENTS: Mapping[str, str] = {
-    "rolled back": "An earlier model is served again",
-    "retrain decided": "A new model will be trained",
+    "rolled back": "An earlier model is served again:",  # and its version
+    "retrain decided": "A new model will be trained, to meet",  # and the champion's version
 }
 
 
@@ -73,9 +72,10 @@ class SendError(Exception):
 def tell_news(engine: sa.Engine, ways: Sequence[Sends], *, now: datetime, link: str = "") -> dict[Channel, str]:
     """Tell each way what it has not been told; what came of it, in words. One way's failure is no other's."""
     told: dict[Channel, str] = {}
+    lately = news_since(engine, now - TRIED_FOR) if ways else []
     for way in ways:
         known = sent_subjects(engine, way.channel)
-        news = [item for item in news_since(engine, now - TRIED_FOR) if item.subject not in known]
+        news = [item for item in lately if item.subject not in known]
         if not news:
             told[way.channel] = "nothing new"
             continue
@@ -83,9 +83,10 @@ def tell_news(engine: sa.Engine, ways: Sequence[Sends], *, now: datetime, link: 
         status: AlertStatus = "sent" if tried.sent else "failed"
         subjects = [item.subject for item in news]
         record_attempt(engine, subjects, way.channel, at=now, status=status, reason=tried.reason)
-        told[way.channel] = f"not sent: {tried.reason}"
         if tried.sent:
             told[way.channel] = f"{len(news)} told{f', but {tried.reason}' if tried.reason else ''}"
+        else:
+            told[way.channel] = f"not sent: {tried.reason}"
     return told
 
 
@@ -101,8 +102,8 @@ def try_to_send(way: Sends, message: Message) -> Attempt:
 
 def news_since(engine: sa.Engine, since: datetime) -> list[News]:
     """Alarms and events since a time, the most urgent first, each kind oldest first."""
-    alarms = [alarm for alarm in recent_alarms(engine, limit=_MOST) if alarm.raised_at >= since]
-    events = [event for event in model_timeline(engine, limit=_MOST) if event.at >= since and event.kind in _EVENTS]
+    alarms = [alarm for alarm in recent_alarms(engine, limit=ALL) if alarm.raised_at >= since]
+    events = [event for event in model_timeline(engine, limit=ALL) if event.at >= since and event.kind in _EVENTS]
     news = [*map(_of_alarm, reversed(alarms)), *map(_of_event, reversed(events))]
     return sorted(news, key=lambda item: not item.urgent)
 
@@ -141,7 +142,7 @@ def _headline(alarm: Alarm) -> str:
 
 
 def _of_event(event: ModelEvent) -> News:
-    told = [f"{_EVENTS[event.kind]}: {event.model_version or 'unknown'}"]
+    told = [f"{_EVENTS[event.kind]} {event.model_version or 'an unknown one'}"]
     if event.details.get("from"):
         told.append(f"instead of {event.details['from']}")
     reasons = _reasons(event.details)

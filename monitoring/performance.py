@@ -16,7 +16,7 @@ from models.intervals import share_of
 from tickets.feedback_log import feedback_with_suggestions
 from tickets.label_queue import labels_with_suggestions
 
-_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+EVER = datetime(9000, 1, 1, tzinfo=UTC)  # no time is later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ def read_labelled(engine: sa.Engine, start: datetime, end: datetime) -> list[Jud
     A label is dated by its ticket: one that is given weeks later tells how good the model was then, not how good it is.
     """
     labelled = []
-    for row in labels_with_suggestions(engine, start, _LATEST):  # nobody is asked about a ticket before its suggestion
+    for row in labels_with_suggestions(engine, start, EVER):  # nobody is asked about a ticket before its suggestion
         if not row["suggestion"]:
             continue
         at = datetime.fromisoformat(row["suggestion"]["created_at"])

@@ -63,9 +63,8 @@ class Policy:
 
     # Windows
     window_days: int = 7  # the current window at most; weekdays are matched, so it may be shorter
-    window_tickets: int = (
-        500  # fewer days suffice when they bring as many: a change then shows in a night, not in a week
-    )
+    # Fewer days suffice when they bring as many: a change then shows in a night, not in a week.
+    window_tickets: int = 500
     sample: int = 2000  # tickets of either window that are looked at; more sharpens little and costs time
     least: int = 50  # tickets a window needs; with fewer a detector says `unknown`
     history_days: int = 28  # before the window: for volume by weekday and for acceptance

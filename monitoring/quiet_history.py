@@ -15,7 +15,7 @@ from monitoring.quiet_nights import LARGEST
 from monitoring.windows import Window, joined
 from tickets import monitor_log
 
-_WEEKS_TOGETHER = 14  # days; fewer add little, and limits are computed anew when they have doubled
+_FORTNIGHT = 14  # days; fewer add little, and limits are computed anew when they have doubled
 _NEWEST = 28  # days whose tickets the model reads again
 _BACKLOG = timedelta(days=1)  # from a ticket to its suggestion
 
@@ -35,9 +35,9 @@ def quiet_days(engine: sa.Engine, version: str, *, before: date, nights: int) ->
 
 def enough_of(days: Sequence[date]) -> Sequence[date]:
     """The first 14, 28, 56 and so on of the days, as many as there are: so limits are not computed anew each night."""
-    if len(days) < _WEEKS_TOGETHER:
+    if len(days) < _FORTNIGHT:
         return []
-    return days[: _WEEKS_TOGETHER * 2 ** int(math.log2(len(days) / _WEEKS_TOGETHER))]
+    return days[: _FORTNIGHT * 2 ** int(math.log2(len(days) / _FORTNIGHT))]
 
 
 def quiet_history(engine: sa.Engine, reads: Reads, reference: Window, days: Sequence[date], policy: Policy) -> Window:

@@ -71,11 +71,17 @@ class Mail:
         try:
             with self._connected() as server:
                 if self.server.user:
-                    server.login(self.server.user, self.server.password)
+                    self._sign_in(server)
                 refused = server.send_message(self._written(message))
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, UnicodeError) as error:  # the last of a host that cannot be one
             raise SendError(_why(error)) from None
         return f"the mail server refused {len(refused)} of {len(self.readers)} readers" if refused else None
+
+    def _sign_in(self, server: smtplib.SMTP) -> None:
+        try:
+            server.login(self.server.user, self.server.password)
+        except UnicodeEncodeError:  # shows the password's letters
+            raise SendError("only ASCII can be sent as user and password of a mail server") from None
 
     def _connected(self) -> smtplib.SMTP:
         context = self.context or ssl.create_default_context()

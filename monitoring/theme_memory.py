@@ -16,12 +16,12 @@ from datetime import date, timedelta
 import numpy as np
 import sqlalchemy as sa
 
-from monitoring.consequences import Tonight
+from monitoring.consequences import Tonight, followed
 from monitoring.evidence import Evidence
 from monitoring.policy import Policy
 from monitoring.themes import FoundTheme, find_themes
 from monitoring.windows import Window
-from tickets import monitor_log, theme_log
+from tickets import theme_log
 from tickets.theme_log import Theme, seen_again
 
 _SHARED = 0.3  # of the smaller one's tickets; windows of a week share six days with those of the night before
@@ -31,8 +31,7 @@ _KNOWN = 500  # themes looked through, last seen first
 
 def note_themes(engine: sa.Engine, tonight: Tonight, evidence: Evidence, policy: Policy) -> Sequence[Theme]:
     """Find the new themes of the night and record them; returns them. A night that later ones followed notes none."""
-    newest = monitor_log.recent_runs(engine, limit=1)
-    if not policy.look_for_themes or (newest and newest[0].as_of > tonight.as_of.isoformat()):
+    if not policy.look_for_themes or followed(engine, tonight):
         return ()
     found = find_themes(
         evidence.reference,

@@ -20,6 +20,7 @@ from models.release import REFERENCE, Release
 from tickets.errors import ReleaseError
 from tickets.records import AttributeValue
 
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _MATCHED_AT_LEAST = 300  # reference tickets; with fewer left, unequal weekdays do less harm than a small reference
 
 
@@ -103,6 +104,12 @@ def read_reference(release: Release) -> Window:
         raise ReleaseError(
             f"cannot read {path}: {error}.", hint="Train again with this version, or roll back."
         ) from error
+
+
+def newest_ticket(release: Release, *splits: str) -> datetime:
+    """When the newest ticket of these splits of a release was created; LONG_AGO when they have none."""
+    times = [datetime.fromisoformat(release.windows[split]["to"]) for split in splits if split in release.windows]
+    return max(map(_with_zone, times), default=LONG_AGO)
 
 
 def match_weekdays(reference: Window, current: Window, *, seed: int) -> tuple[Window, bool]:

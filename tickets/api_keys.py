@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+import shlex
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -71,7 +71,7 @@ def create_key(
         if any(key.works(at) for key in _named(connection, name)):
             raise InputError(
                 f"there is a working key named {name!r} already.",
-                hint=f"Choose another name, or `triage keys rotate {name}` for a new secret.",
+                hint=f"Choose another name, or `triage keys rotate {shlex.quote(name)}` for a new secret.",
             )
         expires = at + timedelta(days=days) if days is not None else None
         return _insert(connection, name, cast(Role, role), at=at, expires_at=expires, shared=shared)
@@ -169,8 +169,4 @@ def _named(connection: sa.Connection, name: str) -> list[ApiKey]:
 
 def _select(connection: sa.Connection, where: sa.ColumnElement[bool]) -> list[ApiKey]:
     query = sa.select(api_keys).where(where).order_by(api_keys.c.created_at, api_keys.c.key_id)
-    return [_key(row._mapping) for row in connection.execute(query)]
-
-
-def _key(row: Mapping[Any, Any]) -> ApiKey:
-    return ApiKey(**row)
+    return [ApiKey(**row) for row in connection.execute(query).mappings()]

@@ -65,6 +65,7 @@ def entries(engine: sa.Engine, *, since: datetime | None = None, limit: int = 10
 
 
 def count_older(engine: sa.Engine, *, before: datetime) -> int:
+    """How many events `prune` would forget."""
     with engine.connect() as connection:
         counted = sa.select(sa.func.count()).select_from(audit_log).where(audit_log.c.at < before)
         return int(connection.execute(counted).scalar_one())

@@ -52,12 +52,13 @@ def keep_dataset(workspace: Workspace, path: Path) -> Dataset:
 
 
 def read_tree(workspace: Workspace) -> ContactTypeTree:
-    """An empty tree before the first one was written. Raises ContactTypeError when the file is no tree."""
+    """An empty tree before the first one was written. Raises InputError, ContactTypeError as `load_tree`."""
     path = workspace.catalogue / "contact_types.json"
     return load_tree(path) if path.exists() else ContactTypeTree(nodes=())
 
 
 def load_tree(path: Path) -> ContactTypeTree:
+    """Raises InputError for a file that cannot be read, ContactTypeError for what is no tree."""
     return tree_from_json(_load(path))
 
 
@@ -66,7 +67,7 @@ def write_tree(workspace: Workspace, tree: ContactTypeTree) -> None:
 
 
 def read_templates(workspace: Workspace) -> tuple[ReplyTemplate, ...]:
-    """() before the first ones were written."""
+    """() before the first ones were written. Raises InputError."""
     path = workspace.catalogue / "templates.json"
     return load_templates(path) if path.exists() else ()
 
@@ -76,13 +77,25 @@ def load_templates(path: Path) -> tuple[ReplyTemplate, ...]:
     templates = []
     for number, entry in enumerate(_load(path), start=1):
         try:
-            templates.append(ReplyTemplate(**{**entry, "contact_types": tuple(entry.get("contact_types", ()))}))
+            templates.append(_template(entry))
         except (TypeError, AttributeError) as error:
             raise InputError(
                 f"entry {number} of {path.name} is no reply template: {error}.",
-                hint='Write {"template_id": ..., "title": ..., "body": ...} with texts.',
+                hint='Write {"template_id": ..., "title": ..., "body": ...} with texts; "contact_types" is a list.',
             ) from error
     return tuple(templates)
+
+
+def _template(entry: Any) -> ReplyTemplate:
+    """Raises TypeError, AttributeError for what is none; a text is no list of contact types, though it has letters."""
+    given = entry.get("contact_types", [])
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise TypeError(f"its contact_types are {given!r}")
+    template = ReplyTemplate(**{**entry, "contact_types": tuple(given)})
+    for name in ("template_id", "title", "body"):
+        if not isinstance(getattr(template, name), str):
+            raise TypeError(f"its {name} is no text")
+    return template
 
 
 def templates_to_text(templates: Sequence[ReplyTemplate]) -> str:

@@ -28,6 +28,7 @@ to = []
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ from typing import Any
 from tickets.contact_types import SEPARATOR, split_path
 from tickets.errors import ContactTypeError
 from tickets.taxonomy_changes import Change, Part, Place, by_day, follow, governing, stands_under
+
+_BEGINS = re.compile(r"\s*\[\[\s*[\"']?change[\"']?\s*\]\]")  # as TOML lets it be written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,7 @@ def load_changes(path: Path) -> ChangesFile:
 def changes_from_toml(data: Mapping[str, Any], *, text: str = "", name: str = "changes") -> ChangesFile:
     """Check parsed TOML. `text` is what was parsed: it tells at which line a change stands. Raises ContactTypeError."""
     _refuse_unknown(name, data, {"change", "current"})
-    starts = [number for number, line in enumerate(text.splitlines(), 1) if line.strip().startswith("[[change]]")]
+    starts = [number for number, line in enumerate(text.split("\n"), 1) if _BEGINS.match(line)]
     lines: list[_Line] = []
     entries = data.get("change", [])
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):

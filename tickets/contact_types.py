@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -240,14 +240,23 @@ def tree_to_json(tree: ContactTypeTree) -> dict[str, Any]:
 def tree_from_json(data: Mapping[str, Any]) -> ContactTypeTree:
     """Read `tree_to_json`. Raises ContactTypeError when the data is not a tree."""
     try:
-        nodes: Sequence[ContactType] = [ContactType(**node) for node in data["nodes"]]
+        nodes = tuple(map(_node, data["nodes"]))
         mapping = {retired: tuple(targets) for retired, targets in data.get("mapping", {}).items()}
         changes = changes_from_json(data.get("changes", ()), SEPARATOR)
-        return ContactTypeTree(nodes=tuple(nodes), version=int(data["version"]), mapping=mapping, changes=changes)
+        return ContactTypeTree(nodes=nodes, version=int(data["version"]), mapping=mapping, changes=changes)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ContactTypeError(
             f"contact_types.json has another shape than expected: {error!r}.", hint=_TREE_FILE
         ) from error
+
+
+def _node(entry: Mapping[str, Any]) -> ContactType:
+    """People write these files too, and null for no description. Raises TypeError, AttributeError for what is no
+    node."""
+    node = ContactType(**{**entry, "description": entry.get("description") or ""})
+    if not all(isinstance(text, str) for text in (node.id, node.name, node.description)):
+        raise TypeError(f"id, name and description of {node.id!r} must be texts")
+    return node
 
 
 def tree_to_text(tree: ContactTypeTree) -> str:

@@ -20,6 +20,7 @@ from tickets.errors import MachineError
 
 metadata = sa.MetaData()
 _PATIENCE_SECONDS = 5  # for a connection
+_MIGRATING = 7418529630  # a lock; those of tickets/api_keys.py and tickets/webhook_deliveries.py are other numbers
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
@@ -283,23 +284,34 @@ webhook_deliveries = sa.Table(  # each is taken once, however often it arrives
 
 def open_database(url: str) -> sa.Engine:
     """An engine for `sqlite:///file` or `postgresql://...`, brought to the newest schema. Raises MachineError."""
-    with _told(url):
+    address = _address(url)
+    with _told(address):
         # Parameters hold ticket texts, which belong in no log.
-        engine = sa.create_engine(
-            _with_driver(url),
-            pool_pre_ping=True,
-            connect_args=_connect_arguments(url),
-            hide_parameters=True,
-        )
+        arguments = _connect_arguments(address)
+        engine = sa.create_engine(address, pool_pre_ping=True, connect_args=arguments, hide_parameters=True)
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _prepare_sqlite)
         upgrade(engine)
     return engine
 
 
-def _connect_arguments(url: str) -> dict[str, Any]:
+def _address(url: str) -> sa.URL:
+    """The usual `postgresql://` means psycopg 3 here. Raises MachineError, which repeats nothing of what cannot be
+    read: an odd character in a password is the usual reason, and then any part may be the password."""
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            url = "postgresql+psycopg://" + url.removeprefix(prefix)
+    try:
+        return sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise MachineError(
+            "TRIAGE_DATABASE_URL is no address of a database.",
+            hint="Write postgresql://user:password@host:5432/name or sqlite:///file; encode odd characters (@ is %40).",
+        ) from None
+
+
+def _connect_arguments(address: sa.URL) -> dict[str, Any]:
     """A server that does not answer is given up on in seconds, unless the address says how long to wait."""
-    address = sa.make_url(_with_driver(url))
     patient = address.get_backend_name() != "postgresql" or "connect_timeout" in address.query
     return {} if patient else {"connect_timeout": _PATIENCE_SECONDS}
 
@@ -317,12 +329,12 @@ class DatabaseFound:
 def probe_database(url: str) -> DatabaseFound:
     """Look at the database at `url`; changes nothing in it. Raises MachineError."""
     newest = max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
-    with _told(url):
-        address = sa.make_url(_with_driver(url))
+    address = _address(url)
+    with _told(address):
         kind = address.get_backend_name()
         if kind == "sqlite" and not Path(address.database or "").is_file():
             return DatabaseFound(kind=kind, there=False, revision=None, newest=newest)
-        engine = sa.create_engine(address, connect_args=_connect_arguments(url))
+        engine = sa.create_engine(address, connect_args=_connect_arguments(address))
         try:
             with engine.connect() as connection:
                 known = sa.inspect(connection).has_table("alembic_version")
@@ -333,12 +345,12 @@ def probe_database(url: str) -> DatabaseFound:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
+def _told(address: sa.URL) -> Iterator[None]:
     """Whatever keeps the database from opening, as one MachineError without the password."""
     try:
         yield
     except (sa.exc.SQLAlchemyError, ImportError) as error:
-        shown = sa.make_url(url).render_as_string(hide_password=True) if "://" in url else repr(url)
+        shown = address.set(drivername=address.get_backend_name()).render_as_string(hide_password=True)
         raise MachineError(
             f"cannot open the database {shown}: {_first_line(error)}.",
             hint="Check TRIAGE_DATABASE_URL, that the server runs, and that this user may create tables.",
@@ -364,21 +376,9 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(7418529630)"))
-        else:
-            connection.execute(sa.text("BEGIN IMMEDIATE"))
+    with alone(engine, _MIGRATING) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
-
-
-def _with_driver(url: str) -> str:
-    """The usual `postgresql://` means psycopg 3 here."""
-    for prefix in ("postgresql://", "postgres://"):
-        if url.startswith(prefix):
-            return "postgresql+psycopg://" + url.removeprefix(prefix)
-    return url
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

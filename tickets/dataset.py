@@ -122,36 +122,17 @@ def dataset_from_toml(data: Mapping[str, Any], *, name: str) -> Dataset:
     _refuse_unknown("[attributes]", attributes, {"categorical", "numeric", "boolean"})
     if "body" not in ticket:
         raise DatasetError("[ticket] has no `body`.", hint='Say which column holds the customer\'s text: body = "...".')
-    if (file_format := data.get("format", "csv")) not in get_args(Format):
-        raise DatasetError(
-            f"format is {file_format!r}; it may be one of {', '.join(get_args(Format))}.",
-            hint='Write format = "csv", for example.',
-        )
-    if file_format == "database" and "ticket_id" not in ticket:
-        raise DatasetError(
-            "[ticket] has no `ticket_id`.", hint="Rows of a query are told apart by it from one import to the next."
-        )
-    constant = data.get("created_at_constant")
-    if "created_at" not in ticket and constant is None:
-        raise DatasetError(
-            "[ticket] has no `created_at`.",
-            hint="Name the column, or set created_at_constant = 2026-01-01T00:00:00Z for data without dates.",
-        )
-    if constant is not None and not isinstance(constant, datetime):
-        raise DatasetError(
-            f"created_at_constant is {constant!r}; a time was expected.", hint="Write it as 2026-01-01T00:00:00Z."
-        )
-    contact_type = outcome.get("contact_type", [])
+    file_format = _format(data, ticket)
     dataset = Dataset(
         name=_text(data, "name") or name,
         format=file_format,
-        files=tuple(_source_file(entry) for entry in data.get("files", ())),
+        files=_source_files(data.get("files", [])),
         ticket={key: _text(ticket, key) or "" for key in ticket},
         outcome={key: _text(outcome, key) or "" for key in outcome if key not in ("contact_type", "told_by")},
-        contact_type=(contact_type,) if isinstance(contact_type, str) else _texts(outcome, "contact_type"),
+        contact_type=_text_or_texts(outcome, "contact_type"),
         told_by=_texts(outcome, "told_by"),
         created_at_format=_text(data, "created_at_format"),
-        created_at_constant=constant,
+        created_at_constant=_created_at_constant(data, ticket),
         timezone=_text(data, "timezone") or "UTC",
         languages=_texts(data, "languages") or ("en",),
         categorical=_texts(attributes, "categorical"),
@@ -165,6 +146,35 @@ def dataset_from_toml(data: Mapping[str, Any], *, name: str) -> Dataset:
     )
     _refuse_leaks(dataset)
     return dataset
+
+
+def _format(data: Mapping[str, Any], ticket: Mapping[str, Any]) -> Format:
+    file_format: Format = data.get("format", "csv")
+    if file_format not in get_args(Format):
+        raise DatasetError(
+            f"format is {file_format!r}; it may be one of {', '.join(get_args(Format))}.",
+            hint='Write format = "csv", for example.',
+        )
+    if file_format == "database" and "ticket_id" not in ticket:
+        raise DatasetError(
+            "[ticket] has no `ticket_id`.", hint="Rows of a query are told apart by it from one import to the next."
+        )
+    return file_format
+
+
+def _created_at_constant(data: Mapping[str, Any], ticket: Mapping[str, Any]) -> datetime | None:
+    """When tickets without a time of their own were created."""
+    constant = data.get("created_at_constant")
+    if "created_at" not in ticket and constant is None:
+        raise DatasetError(
+            "[ticket] has no `created_at`.",
+            hint="Name the column, or set created_at_constant = 2026-01-01T00:00:00Z for data without dates.",
+        )
+    if constant is not None and not isinstance(constant, datetime):
+        raise DatasetError(
+            f"created_at_constant is {constant!r}; a time was expected.", hint="Write it as 2026-01-01T00:00:00Z."
+        )
+    return constant
 
 
 def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -190,11 +200,25 @@ def _texts(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _text_or_texts(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    if isinstance(data.get(key), str):
+        return (_text(data, key) or "",)
+    return _texts(data, key)
+
+
 def _refuse_unknown(where: str, data: Mapping[str, Any], known: set[str]) -> None:
     if unknown := sorted(set(data) - known):
         raise DatasetError(
             f"{where} has the unknown key {unknown[0]!r}.", hint=f"Known keys: {', '.join(sorted(known))}."
         )
+
+
+def _source_files(entries: Any) -> tuple[SourceFile, ...]:
+    if not isinstance(entries, list):
+        raise DatasetError(
+            f"files is {entries!r}; a list was expected.", hint='Write files = [{ path = "tickets.csv" }].'
+        )
+    return tuple(map(_source_file, entries))
 
 
 def _source_file(entry: Any) -> SourceFile:

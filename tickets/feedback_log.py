@@ -16,6 +16,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from tickets.database import challenger_answers, feedback, suggestions
 from tickets.records import Feedback, Suggestion, Ticket, suggestion_from_json, ticket_from_json
 
+_AT_ONCE = 5_000  # suggestions forgotten in a transaction
+_FEEDBACK_COLUMNS = tuple(column for column in feedback.columns if column is not feedback.c.withdrawn_at)
+
 
 def suggestion_columns(ticket: Ticket, suggestion: Suggestion) -> dict[str, Any]:
     """What the suggestions table keeps beside `ticket` and `suggestion` themselves."""
@@ -34,6 +37,11 @@ def suggestion_columns(ticket: Ticket, suggestion: Suggestion) -> dict[str, Any]
     }
 
 
+def feedback_columns(given: Feedback) -> dict[str, Any]:
+    """What the feedback table keeps of a feedback that stands."""
+    return {column.name: getattr(given, column.name) for column in _FEEDBACK_COLUMNS}
+
+
 def insert_new(engine: sa.Engine, table: sa.Table) -> sa.Insert:
     """An insert that passes over rows whose primary key is there already, so that it can be sent again."""
     if engine.dialect.name == "postgresql":
@@ -42,6 +50,7 @@ def insert_new(engine: sa.Engine, table: sa.Table) -> sa.Insert:
 
 
 def find_suggestion(engine: sa.Engine, suggestion_id: str) -> tuple[Ticket, Suggestion] | None:
+    """None when nothing was suggested under this id."""
     with engine.connect() as connection:
         row = connection.execute(sa.select(suggestions).where(suggestions.c.suggestion_id == suggestion_id)).first()
     return (ticket_from_json(row.ticket), suggestion_from_json(row.suggestion)) if row else None
@@ -51,7 +60,7 @@ def record_feedback(engine: sa.Engine, given: Feedback) -> bool:
     """Commit a feedback; False when this feedback_id is there already (a retry), which changes nothing."""
     try:
         with engine.begin() as connection:
-            connection.execute(sa.insert(feedback).values(**{column: getattr(given, column) for column in _FEEDBACK}))
+            connection.execute(sa.insert(feedback).values(**feedback_columns(given)))
     except sa.exc.IntegrityError:
         if find_feedback(engine, given.feedback_id) is None:
             raise
@@ -77,27 +86,24 @@ def withdraw_feedback(engine: sa.Engine, feedback_id: str, *, at: datetime, with
 
 def suggestions_between(engine: sa.Engine, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
     """Rows of the suggestions table with start <= created_at < end, oldest first, streamed."""
-    return _between(engine, sa.select(suggestions), suggestions.c.created_at, start, end)
+    return _between(engine, sa.select(suggestions), (suggestions.c.created_at, suggestions.c.suggestion_id), start, end)
 
 
 def feedback_between(engine: sa.Engine, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
     """Feedback with start <= at < end that was not withdrawn, oldest first, streamed."""
     stands = sa.select(*_FEEDBACK_COLUMNS).where(feedback.c.withdrawn_at.is_(None))
-    return _between(engine, stands, feedback.c.at, start, end)
+    return _between(engine, stands, (feedback.c.at, feedback.c.feedback_id), start, end)
 
 
 def feedback_with_suggestions(engine: sa.Engine, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
     """Feedback as `feedback_between` gives it, each beside what it judged: the feedback's columns, and
     `model_version`, `ticket` and `suggestion` (JSON) of its suggestion."""
-    query = (
+    both = (
         sa.select(*_FEEDBACK_COLUMNS, suggestions.c.model_version, suggestions.c.ticket, suggestions.c.suggestion)
         .join(suggestions, feedback.c.suggestion_id == suggestions.c.suggestion_id)
-        .where(feedback.c.at >= start, feedback.c.at < end, feedback.c.withdrawn_at.is_(None))
-        .order_by(feedback.c.at, feedback.c.feedback_id)
+        .where(feedback.c.withdrawn_at.is_(None))
     )
-    with engine.connect().execution_options(yield_per=1000) as connection:
-        for row in connection.execute(query).mappings():
-            yield dict(row)
+    return _between(engine, both, (feedback.c.at, feedback.c.feedback_id), start, end)
 
 
 def count_suggestions(engine: sa.Engine, start: datetime, end: datetime) -> int:
@@ -139,13 +145,14 @@ def new_id() -> str:
 
 
 def _between(
-    engine: sa.Engine, rows: sa.Select[Any], time: sa.Column[datetime], start: datetime, end: datetime
+    engine: sa.Engine,
+    rows: sa.Select[Any],
+    order: tuple[sa.Column[datetime], sa.Column[str]],
+    start: datetime,
+    end: datetime,
 ) -> Iterator[Mapping[str, Any]]:
-    query = rows.where(time >= start, time < end).order_by(time)
+    """Rows of a period, by their time and, of one time, by their id: in the same order each time."""
+    time, _ = order
+    query = rows.where(time >= start, time < end).order_by(*order)
     with engine.connect().execution_options(yield_per=1000) as connection:
         yield from (dict(row._mapping) for row in connection.execute(query))
-
-
-_AT_ONCE = 5_000  # suggestions forgotten in a transaction
-_FEEDBACK_COLUMNS = tuple(column for column in feedback.columns if column is not feedback.c.withdrawn_at)
-_FEEDBACK = tuple(column.name for column in _FEEDBACK_COLUMNS)

@@ -18,10 +18,10 @@ from tickets.contact_types import SEPARATOR, ContactType, ContactTypeTree, split
 from tickets.errors import SourceError
 from tickets.label_queue import LabelRequest
 from tickets.records import Suggestion
+from tickets.taxonomy_changes import Place
 
 CONTROL, TEXT = "contact_type", "ticket"  # the names of the two tags; a result names both
 _LONGEST_SECONDS = 4 * 3600.0
-Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Annotation:
     item_id: str | None
     ticket_id: str | None
     annotator: str
-    paths: tuple[Path, ...]
+    paths: tuple[Place, ...]
     at: datetime | None
     seconds: float | None
     cancelled: bool
@@ -89,7 +89,7 @@ def read_annotations(text: str) -> list[Annotation]:
     return [_read(task, given, number) for number, (task, given) in enumerate(pairs, start=1)]
 
 
-def contact_type_at(tree: ContactTypeTree, path: Path) -> str | None:
+def contact_type_at(tree: ContactTypeTree, path: Place) -> str | None:
     """The leaf that a path of names means today, or that an id or written path names; None where there is none."""
     place = tuple(split_path(path[0])) if len(path) == 1 else path
     leaves = {leaf.id for leaf in tree.leaves()}
@@ -139,7 +139,7 @@ def _prediction(suggestion: Suggestion) -> dict[str, Any]:
 
 def _annotations(task: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Exports of old versions call them completions."""
-    given = task.get("annotations", task.get("completions")) or ()
+    given = _listed(task.get("annotations", task.get("completions")))
     yield from (one for one in given if isinstance(one, dict))
 
 
@@ -153,7 +153,7 @@ def _read(task: Mapping[str, Any], given: Mapping[str, Any], number: int) -> Ann
         item_id=str(item_id) if item_id is not None else None,
         ticket_id=str(ticket_id) if ticket_id is not None else None,
         annotator=annotator,
-        paths=tuple(_paths(given.get("result") or ())),
+        paths=tuple(_paths(given.get("result"))),
         at=_time(given.get("created_at")),
         seconds=float(seconds) if timed and seconds is not None else None,
         cancelled=given.get("was_cancelled") is True,
@@ -169,16 +169,21 @@ def _annotator(written: object) -> str:
     return str(written) if isinstance(written, str) and written else f"label-studio-{written or 'unknown'}"
 
 
-def _paths(result: Any) -> Iterator[Path]:
+def _paths(result: Any) -> Iterator[Place]:
     """What was chosen, by <Taxonomy> or by <Choices>; other tags of a project say nothing here."""
-    for region in result if isinstance(result, list) else ():
+    for region in _listed(result):
         value = region.get("value") if isinstance(region, dict) else None
         if not isinstance(value, dict):
             continue
-        for path in value.get("taxonomy") or ():
+        for path in _listed(value.get("taxonomy")):
             if isinstance(path, list) and path:
                 yield tuple(map(str, path))
-        yield from ((str(choice),) for choice in value.get("choices") or ())
+        yield from ((str(choice),) for choice in _listed(value.get("choices")))
+
+
+def _listed(value: object) -> list[Any]:
+    """A list as it is; nothing of what is none."""
+    return value if isinstance(value, list) else []
 
 
 def _time(written: object) -> datetime | None:

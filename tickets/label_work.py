@@ -16,12 +16,8 @@ from tickets.label_answers import COUNTS, STANDS
 from tickets.label_disputes import settleable
 from tickets.label_queue import UNFINISHED, LabelRequest, claimable, request_of
 
-MEASURED = (
-    "unsure",
-    "diverse",
-    "random",
-    "theme",
-)  # labelled blind where two people do it; suspects show what is doubted
+# Labelled blind where two people do it; suspects show what is doubted.
+MEASURED = ("unsure", "diverse", "random", "theme")
 _NEWEST = 1000
 
 

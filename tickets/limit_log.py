@@ -40,6 +40,7 @@ def part_of(detector: str, part: str) -> str:
 def find_limits(
     engine: sa.Engine, model_version: str, *, window_days: int, window_tickets: int
 ) -> DetectorLimits | None:
+    """None when none were made of this model and window."""
     table = detector_limits.c
     query = sa.select(detector_limits).where(
         table.model_version == model_version,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tickets.errors import InputError
 from tickets.manifests import CATALOGUE, Manifest, fingerprint, manifests, partition_name, steps_run
 from tickets.tables import TABLES, Table
 from tickets.workspace import Workspace
 
-_TABLES = {table.name for table in TABLES}
+_KEPT = {*(table.name for table in TABLES), CATALOGUE.rstrip("/")}  # what a workspace has a fingerprint of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +46,6 @@ class Lineage:
             yield from node.leaves()
 
 
-_KEPT = {*_TABLES, CATALOGUE.rstrip("/")}
-
-
 class Records:
     """The newest manifest of each step that tells of a name, read once."""
 
@@ -79,16 +77,35 @@ def lineage(workspace: Workspace, table: Table, value: str | None = None) -> Lin
     return _node(Records(workspace), partition_name(table, value), None)
 
 
+def find_lineage(workspace: Workspace, name: str, value: str | None = None) -> Lineage:
+    """The same of a table by its name, of its newest partition where none is named. Raises InputError for what the lake
+    does not have, naming what it has."""
+    known = {table.name: table for table in TABLES}
+    if name not in known:
+        raise InputError(f"there is no table {name!r}.", hint=f"Tables: {', '.join(sorted(known))}.")
+    table = known[name]
+    if table.partition is None:
+        if value is not None:
+            raise InputError(f"the table {name!r} has no partitions.", hint="Leave the partition out.")
+        return lineage(workspace, table)
+    there = workspace.partitions(table)
+    found = lineage(workspace, table, value or max(there, default=None))
+    if value is not None and not found.steps and value not in there:
+        shown = f"There are {', '.join(there[-5:])}." if there else "There are none yet: run `triage features`."
+        raise InputError(f"{name} has no partition {value!r}.", hint=shown)
+    return found
+
+
 def _node(records: Records, name: str, seen: str | None) -> Lineage:
     writers = records.writers(name)
-    inputs = {key: fingerprint for manifest in writers for key, fingerprint in _inputs(manifest, name).items()}
+    inputs = {key: read for manifest in writers for key, read in _inputs(manifest, name).items()}
     return Lineage(
         name=name,
         seen=seen,
         current=records.current(name) if name.partition("/")[0] in _KEPT else None,
         rows=max((manifest.outputs[name].rows for manifest in writers), default=None),
         steps=tuple(f"{manifest.step} {manifest.as_of}" for manifest in writers),
-        inputs=tuple(_node(records, key, fingerprint) for key, fingerprint in sorted(inputs.items()) if key != name),
+        inputs=tuple(_node(records, key, read) for key, read in sorted(inputs.items()) if key != name),
     )
 
 

@@ -81,6 +81,7 @@ def write_manifest(workspace: Workspace, manifest: Manifest) -> None:
 
 
 def read_manifest(workspace: Workspace, step: str, as_of: str) -> Manifest | None:
+    """None when the step did not run for that date. Raises WorkspaceError for a file that is damaged."""
     path = workspace.manifests / step / f"{as_of}.json"
     return _load(path) if path.exists() else None
 

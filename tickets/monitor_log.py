@@ -113,22 +113,18 @@ def runs_between(engine: sa.Engine, first: str, last: str) -> list[MonitorRun]:
 
 def results_of(engine: sa.Engine, run_id: str) -> list[DetectorResult]:
     """In alphabetical order of detectors."""
-    table = detector_results
-    columns = (table.c.detector, table.c.statistic, table.c.limit, table.c.p_value, table.c.status, table.c.details)
-    query = sa.select(*columns).where(table.c.run_id == run_id).order_by(table.c.detector)
-    with engine.connect() as connection:
-        return [DetectorResult(**row) for row in connection.execute(query).mappings()]
+    return results_of_runs(engine, [run_id]).get(run_id, [])
 
 
 def results_of_runs(engine: sa.Engine, run_ids: Sequence[str]) -> dict[str, list[DetectorResult]]:
     """run id -> its results, in alphabetical order of detectors; a run without results is missing."""
     table = detector_results
-    columns = (table.c.detector, table.c.statistic, table.c.limit, table.c.p_value, table.c.status, table.c.details)
+    columns = [column for column in table.columns if column is not table.c.drifted]  # which the status tells
     found: dict[str, list[DetectorResult]] = {}
     with engine.connect() as connection:
         for start in range(0, len(run_ids), _AT_ONCE):
             some = list(run_ids[start : start + _AT_ONCE])
-            query = sa.select(table.c.run_id, *columns).where(table.c.run_id.in_(some)).order_by(table.c.detector)
+            query = sa.select(*columns).where(table.c.run_id.in_(some)).order_by(table.c.detector)
             for row in connection.execute(query).mappings():
                 values = dict(row)
                 found.setdefault(values.pop("run_id"), []).append(DetectorResult(**values))
@@ -152,6 +148,7 @@ def alarms_of(engine: sa.Engine, run_id: str) -> list[Alarm]:
 
 
 def find_run(engine: sa.Engine, run_id: str) -> MonitorRun | None:
+    """None when there was no such night."""
     with engine.connect() as connection:
         row = connection.execute(sa.select(monitor_runs).where(monitor_runs.c.run_id == run_id)).mappings().first()
     return MonitorRun(**row) if row else None
@@ -169,6 +166,7 @@ def close_alarms(engine: sa.Engine, *, at: datetime, detectors: Sequence[str] | 
 def record_event(
     engine: sa.Engine, kind: EventKind, *, at: datetime, model_version: str | None, details: Mapping[str, Any]
 ) -> None:
+    """Commit a line of the model's timeline."""
     event = ModelEvent(event_id=uuid.uuid4().hex, at=at, kind=kind, model_version=model_version, details=details)
     with engine.begin() as connection:
         connection.execute(sa.insert(model_events).values(**asdict(event)))

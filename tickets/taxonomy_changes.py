@@ -32,9 +32,11 @@ class Part:
 
     @property
     def conditional(self) -> bool:
+        """Whether it takes some rows alone."""
         return bool(self.when or self.formerly)
 
     def is_told(self, trail: Sequence[Place], told: Mapping[str, str]) -> bool:
+        """Whether a row's other columns, or the places its name has had, say that it is this part."""
         if self.when and all(told.get(column) in values for column, values in self.when.items()):
             return True
         return bool(self.formerly) and any(stands_under(place, self.formerly) for place in trail)

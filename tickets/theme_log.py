@@ -18,6 +18,7 @@ from tickets.errors import InputError
 from tickets.records import Suggestion, Ticket, suggestion_from_json, ticket_from_json
 
 ThemeStatus = Literal["open", "accepted", "dismissed"]
+_DECIDED = ("status", "contact_type", "decided_by", "decided_at")  # what people said of it
 _AT_ONCE = 500  # ids in one query
 _DAYS_KEPT = 60
 _GROWTH_DAYS = 14
@@ -159,6 +160,3 @@ def seen_again(known: Theme, found: Theme) -> Theme:
             "last_seen": max(known.last_seen, found.last_seen),
         }
     )
-
-
-_DECIDED = ("status", "contact_type", "decided_by", "decided_at")

@@ -51,9 +51,9 @@ def waiting(
     keys = _order(wanted.order)
     with engine.connect() as connection:
         query = sa.select(suggestions.c.suggestion_id).where(*_waits(), *_matches(engine, wanted)).limit(limit)
-        backwards = before is not None
-        mark = before if backwards else after
+        mark = before or after
         place = _place(connection, wanted.order, mark) if mark else None
+        backwards = before is not None and place is not None
         if place is not None:
             query = query.where(_beyond(keys, place, backwards=backwards))
         query = query.order_by(*(_direction(key, rising, backwards) for key, rising in keys))

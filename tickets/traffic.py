@@ -144,15 +144,16 @@ def labels_given(engine: sa.Engine, part: Slice) -> list[GivenLabel]:
 
 
 def newest_suggestion(engine: sa.Engine, ticket_id: str) -> str | None:
-    """The id of the newest suggestion for a ticket."""
+    """The id of the suggestion for a ticket that the queue shows: the newest, of one time the greatest id."""
     row = suggestions.c
-    query = sa.select(row.suggestion_id).where(row.ticket_id == ticket_id).order_by(row.created_at.desc()).limit(1)
+    newest = (row.created_at.desc(), row.suggestion_id.desc())
+    query = sa.select(row.suggestion_id).where(row.ticket_id == ticket_id).order_by(*newest).limit(1)
     with engine.connect() as connection:
         return connection.scalar(query)
 
 
-def newest_day(engine: sa.Engine) -> datetime | None:
-    """When the newest suggestion was made."""
+def newest_time(engine: sa.Engine) -> datetime | None:
+    """When the newest suggestion was made; None when there is none."""
     with engine.connect() as connection:
         return connection.scalar(sa.select(suggestions.c.created_at).order_by(suggestions.c.created_at.desc()).limit(1))
 

@@ -41,6 +41,7 @@ def suggestion_id_of(helpdesk: str, ticket_id: str) -> str:
 
 
 def feedback_id_of(helpdesk: str, delivery_id: str) -> str:
+    """One delivery has one feedback, however often it is taken."""
     return uuid.uuid5(_NAMESPACE, f"{helpdesk}\n{delivery_id}\nfeedback").hex
 
 
@@ -69,6 +70,7 @@ def _is_taken(connection: sa.Connection, helpdesk: str, ticket_id: str) -> bool:
 
 
 def waiting(engine: sa.Engine) -> int:
+    """How many are not done yet."""
     with engine.connect() as connection:
         return int(connection.execute(sa.select(sa.func.count()).where(_T.c.due_at.is_not(None))).scalar_one())
 

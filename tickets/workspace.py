@@ -40,7 +40,7 @@ class Workspace:
 
     @classmethod
     def create(cls, root: Path) -> Workspace:
-        """Make the folder (or open it if it is a workspace already). Raises WorkspaceError, MachineError."""
+        """Make the folder (or open it if it is a workspace already). Raises MachineError."""
         workspace = cls(root.resolve())
         try:
             for folder in (
@@ -72,8 +72,8 @@ class Workspace:
         WorkspaceError when it is damaged."""
         marker = self.root / _MARKER
         try:
-            told = json.loads(marker.read_text(encoding="utf-8") or "{}")
-        except ValueError as error:
+            told = {**json.loads(marker.read_text(encoding="utf-8") or "{}")}
+        except (ValueError, TypeError) as error:
             raise WorkspaceError(
                 f"cannot read {marker}: {error}.", hint="Restore it from a backup, or write {} into it."
             ) from error
@@ -221,11 +221,7 @@ class Workspace:
 
         Raises LockedError, naming the holder; MachineError when the workspace cannot be written.
         """
-        try:
-            file = open(self.root / "run.lock", "a+", encoding="utf-8")  # noqa: SIM115  # closed by `with` below
-        except OSError as error:
-            raise MachineError(f"cannot write to {self.root}: {error.strerror}.", hint=_RIGHTS) from error
-        with file:
+        with _opened(self.root / "run.lock") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -244,9 +240,9 @@ class Workspace:
     @contextlib.contextmanager
     def releases_lock(self) -> Iterator[None]:
         """Hold `releases/` while the champion changes, a second at most; waits for its turn. It is not the run lock, so
-        that a person can roll back while a night's run goes on."""
+        that a person can roll back while a night's run goes on. Raises MachineError."""
         self.releases.mkdir(exist_ok=True)  # a copy of a workspace may have come without
-        with open(self.releases / ".lock", "a", encoding="utf-8") as file:
+        with _opened(self.releases / ".lock") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -254,24 +250,31 @@ class Workspace:
     def catalogue_lock(self) -> Iterator[None]:
         """Hold the catalogue while the tree is read, changed and written, a second at most; waits for its turn. It is
         not the run lock, so that a person can add a contact type while a long run goes on. Raises MachineError."""
-        try:
-            file = open(self.root / "catalogue.lock", "a", encoding="utf-8")  # noqa: SIM115  # closed by `with` below
-        except OSError as error:
-            raise MachineError(f"cannot write to {self.root}: {error.strerror}.", hint=_RIGHTS) from error
-        with file:
+        with _opened(self.root / "catalogue.lock") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def _mend(self) -> None:
-        """Under the lock, so whoever wrote it is dead: put back what was moved away and not replaced, remove the
-        rest."""
-        for left in sorted(self.aside_root.glob("*")):
-            if left.name.startswith(_REPLACED):
-                target = self.root / unquote(left.name.removeprefix(_REPLACED).partition("-")[2])
-                if not target.exists():
-                    left.rename(target)
-                    continue
-            shutil.rmtree(left, ignore_errors=True)
+        """Put back what was moved away and not replaced, remove the rest. Whoever left it under the run lock is dead; a
+        challenger is copied under the lock of the releases alone, so that is waited for."""
+        if not any(self.aside_root.glob("*")):
+            return
+        with self.releases_lock():
+            for left in sorted(self.aside_root.glob("*")):
+                if left.name.startswith(_REPLACED):
+                    target = self.root / unquote(left.name.removeprefix(_REPLACED).partition("-")[2])
+                    if not target.exists():
+                        left.rename(target)
+                        continue
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _opened(lock: Path) -> TextIO:
+    """A file to be locked, which keeps what is in it. Raises MachineError when it cannot be written."""
+    try:
+        return open(lock, "a+", encoding="utf-8")
+    except OSError as error:
+        raise MachineError(f"cannot write to {lock.parent}: {error.strerror}.", hint=_RIGHTS) from error
 
 
 def _holder(file: TextIO) -> str:

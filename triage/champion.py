@@ -1,5 +1,4 @@
-"""The change of champion, by hand or by the gate: what is served, the timeline, the alarms, MLflow's alias. And who
-challenges it on a share of the traffic.
+"""The change of champion, by hand or by the gate: what is served, the timeline, the alarms, MLflow's alias.
 
 The alias comes last: when the tracking server is away, the service has its release and the timeline tells the truth,
 and the same command sets the alias later.
@@ -10,24 +9,20 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from models import challenger, release
+from models import release
 from models.quarantine import lift_quarantine, quarantine, quarantined
 from models.registry import set_alias
 from tickets.audit import machine_user, record
 from tickets.errors import ReleaseError
 from tickets.monitor_log import ALL, close_alarms, model_timeline, record_event
 from tickets.workspace import Workspace
-from triage.settings import Settings, database
-
-if TYPE_CHECKING:
-    from monitoring.arms import ArmsReport
+from triage.settings import Settings
 
 Change = Literal["promoted", "rolled back"]
-_LOOK_BACK = dt.timedelta(days=28)
 
 
 def promote(
@@ -147,43 +142,6 @@ def known_models(settings: Settings) -> list[KnownModel]:
             )
         )
     return known
-
-
-def begin_challenge(settings: Settings, version: str, *, shadow: float, canary: float) -> challenger.Challenge:
-    """Let models/<version> see a share of the traffic, and say so on the timeline. Raises InputError, ReleaseError."""
-    workspace = Workspace.open(settings.workspace)
-    with database(settings, workspace) as engine:
-        with workspace.releases_lock():
-            begun = challenger.begin_challenge(workspace, version, shadow=shadow, canary=canary)
-        details = {"shadow": shadow, "canary": canary}
-        at = dt.datetime.now(dt.UTC)
-        record_event(engine, "challenge begun", at=at, model_version=version, details=details)
-        record(engine, actor=machine_user(), action="challenge begun", target=version, at=at, details=details)
-    return begun
-
-
-def end_challenge(settings: Settings) -> challenger.Challenge | None:
-    """The champion answers alone again; the challenge that was under way."""
-    workspace = Workspace.open(settings.workspace)
-    with database(settings, workspace) as engine:
-        with workspace.releases_lock():
-            ended = challenger.end_challenge(workspace)
-        if ended is not None:
-            at = dt.datetime.now(dt.UTC)
-            record_event(engine, "challenge ended", at=at, model_version=ended.version, details={})
-            record(engine, actor=machine_user(), action="challenge ended", target=ended.version, at=at)
-    return ended
-
-
-def compare(settings: Settings, *, since: dt.date | None) -> tuple[challenger.Challenge | None, ArmsReport]:
-    """The challenge under way, and the parts of the traffic compared since a day (UTC; 28 days ago when None)."""
-    from monitoring.arms import compare_arms
-
-    workspace = Workspace.open(settings.workspace)
-    now = dt.datetime.now(dt.UTC)
-    start = dt.datetime.combine(since or now.date() - _LOOK_BACK, dt.time(), tzinfo=dt.UTC)
-    with database(settings, workspace) as engine:
-        return challenger.current_challenge(workspace), compare_arms(engine, start, now + dt.timedelta(days=1))
 
 
 def alias_uri(tracking_uri: str, sinks: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ import typer
 
 from tickets.errors import InputError, MachineError
 from triage.commands.alerts import alerts_app
-from triage.commands.challenger import app as challenger_app
+from triage.commands.challenger import challenger_app
 from triage.commands.debug import add_debug_command
 from triage.commands.experiments import add_experiment_commands
 from triage.commands.forget import add_forget_command
@@ -25,7 +25,7 @@ from triage.commands.models import add_model_commands
 from triage.commands.nightly import add_nightly_command
 from triage.commands.replay import add_replay_command
 from triage.commands.sources import sources_app
-from triage.commands.taxonomy import app as taxonomy_app
+from triage.commands.taxonomy import taxonomy_app
 from triage.commands.templates import templates_app
 from triage.commands.themes import add_theme_command
 from triage.completion import datasets, one_of, versions
@@ -102,7 +102,7 @@ def _show_standing(context: typer.Context, workspace: Path, option: str, address
     from triage.standing import standing
 
     host, port = address
-    at = int(port) if port.isdigit() else 0
+    at = int(port) if port.isdecimal() else 0
     stands = standing(workspace, today=dt.datetime.now(dt.UTC).date(), host=host, port=at)
     print("\n".join(stands.found))
     print("\nNext")
@@ -369,7 +369,6 @@ def _serve(settings: Settings) -> None:
     key, address = steps.first_key(settings), address_here(settings.host, settings.port)
     if key is not None:
         print(f"The administrator's key, made now and shown this once:\n  {key}\nSign in: {address}/login?key={key}")
-    print(
-        f"Console {address}/console, stop with Ctrl-C.", flush=True
-    )  # a journal is a pipe, and waits for no full block
+    # Flushed, since a journal is a pipe: it would be told when a block is full.
+    print(f"Console {address}/console, stop with Ctrl-C.", flush=True)
     steps.serve(settings)

@@ -113,9 +113,8 @@ class Company:
     days: Iterator[SimulatedDay]
     policy: Policy
     report: Report
-    truth: dict[str, str] = field(
-        default_factory=dict
-    )  # ticket_id -> true contact type; labelers know it, models never
+    # ticket_id -> true contact type; labelers know it, models never
+    truth: dict[str, str] = field(default_factory=dict)
 
     def live(self, days: int, *, until_retraining: bool = False) -> tuple[list[Handled], NightReport]:
         """Agents work for so many days, and monitoring looks each night; the last night's report.

@@ -27,7 +27,7 @@ def one_of(*names: str) -> Offer:
 
 
 presets = one_of("cpu-quick", "cpu", "gpu")
-devices = one_of("auto", "cpu", "cuda")
+devices = one_of("auto", "cpu", "cuda", "mps")
 policies = one_of("never", "fixed interval", "alarm-driven", "all labels")
 
 

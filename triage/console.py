@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -75,7 +76,8 @@ def show_study(outcome: StudyOutcome, preset: str, file: Path) -> None:
     for trial in trials:
         if trial.status == "failed":
             console.print(escape(f"Trial {trial.number} failed: {trial.reason}"))
-    console.print(escape(f"\nTrain with them:\n  triage train --preset {preset} --knobs {file}"), soft_wrap=True)
+    command = f"triage train --preset {preset} --knobs {shlex.quote(str(file))}"
+    console.print(escape(f"\nTrain with them:\n  {command}"), soft_wrap=True)
 
 
 def _count(trials: Sequence[TrialResult], status: str) -> str:
@@ -127,6 +129,7 @@ def show_night(night: NightReport) -> None:
 
 
 def show_gate(outcome: RetrainOutcome) -> None:
+    """Who met, the gate's word and its reasons."""
     console = Console(highlight=False)
     met = f"Challenger {outcome.challenger.version} against champion {outcome.champion}"
     console.print(f"{met}: {outcome.gate.verdict}")

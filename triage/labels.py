@@ -50,6 +50,16 @@ class Imported:
     refused: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An annotation with the item and the contact type that it means; `refused` says why there is none of either."""
+
+    annotation: Annotation
+    item_id: str = ""
+    contact_type: str = ""
+    refused: str = ""
+
+
 def export_labels(settings: Settings, tasks_file: Path, interface_file: Path) -> int:
     """Write the open items as tasks, and the labelling interface; returns how many items. They stay in the queue.
     Raises WorkspaceError, MachineError."""
@@ -69,8 +79,9 @@ def import_labels(settings: Settings, path: Path, *, now: dt.datetime) -> Import
         raise SourceError(f"{path} is not UTF-8.", hint="Export it from Label Studio as JSON.") from error
     with opened(settings, "labels import") as (workspace, engine):
         tree = read_tree(workspace)
-        outcomes = _take_in(engine, tree, annotations, now=now)
-        gold = _make_gold(engine, tree, annotations, outcomes, now=now)
+        answers = [_meant(engine, tree, one) for one in annotations]
+        outcomes = _take_in(engine, answers, now=now)
+        gold = _make_gold(engine, answers, outcomes, now=now)
         refused = [(one, why) for one, why in zip(annotations, outcomes, strict=True) if why in _DETAILS]
         _quarantine(workspace, path, refused, day=now.date().isoformat())
     counts = Counter(outcomes)
@@ -83,77 +94,57 @@ def import_labels(settings: Settings, path: Path, *, now: dt.datetime) -> Import
     )
 
 
-def _take_in(
-    engine: sa.Engine, tree: ContactTypeTree, annotations: Sequence[Annotation], *, now: dt.datetime
-) -> list[str]:
-    """What became of each annotation, in order."""
-    items = [_item_of(engine, one) for one in annotations]
-    meant = [_meant(tree, one) for one in annotations]
+def _meant(engine: sa.Engine, tree: ContactTypeTree, annotation: Annotation) -> _Answer:
+    """What an annotation says of which item, as the queue and today's tree know them."""
+    if annotation.cancelled:
+        return _Answer(annotation, refused="cancelled")
+    if not annotation.keepable:
+        return _Answer(annotation, refused="a zero byte in a name")
+    item_id = find_item(engine, item_id=annotation.item_id, ticket_id=annotation.ticket_id)
+    if item_id is None:
+        return _Answer(annotation, refused="nothing was asked")
+    chosen = {contact_type_at(tree, path) for path in annotation.paths}
+    if len(chosen) != 1:
+        which = "several contact types were chosen" if chosen else "no contact type was chosen"
+        return _Answer(annotation, item_id, refused=which)
+    (contact_type,) = chosen
+    if contact_type is None:
+        return _Answer(annotation, item_id, refused="unknown contact type")
+    return _Answer(annotation, item_id, contact_type)
+
+
+def _take_in(engine: sa.Engine, answers: Sequence[_Answer], *, now: dt.datetime) -> list[str]:
+    """What became of each answer, in order. An item that several people answered waits for all of them first."""
     people: dict[str, set[str]] = {}
-    for one, item_id, (contact_type, _) in zip(annotations, items, meant, strict=True):
-        if item_id is not None and contact_type is not None:
-            people.setdefault(item_id, set()).add(one.annotator)
+    for one in answers:
+        if not one.refused:
+            people.setdefault(one.item_id, set()).add(one.annotation.annotator)
     for item_id, annotators in people.items():
         expect(engine, item_id, people=len(annotators))
-    outcomes = []
-    for one, item_id, (contact_type, why) in zip(annotations, items, meant, strict=True):
-        if not one.keepable or why == "cancelled" or (item_id is not None and contact_type is None):
-            outcomes.append(why)
-        elif item_id is None or contact_type is None:
-            outcomes.append("nothing was asked")
-        else:
-            outcomes.append(_keep(engine, item_id, one, contact_type, now=now))
-    return outcomes
+    return [one.refused or _keep(engine, one, now=now) for one in answers]
 
 
-def _item_of(engine: sa.Engine, one: Annotation) -> str | None:
-    return find_item(engine, item_id=one.item_id, ticket_id=one.ticket_id) if one.keepable else None
-
-
-def _keep(engine: sa.Engine, item_id: str, one: Annotation, contact_type: str, *, now: dt.datetime) -> str:
+def _keep(engine: sa.Engine, one: _Answer, *, now: dt.datetime) -> str:
     return take_in(
         engine,
-        item_id,
-        label_id=one.label_id,
-        contact_type=contact_type,
-        labeler=one.annotator,
-        at=min(one.at or now, now),
+        one.item_id,
+        label_id=one.annotation.label_id,
+        contact_type=one.contact_type,
+        labeler=one.annotation.annotator,
+        at=min(one.annotation.at or now, now),
         kept_at=now,
-        seconds=one.seconds,
+        seconds=one.annotation.seconds,
     )
 
 
-def _make_gold(
-    engine: sa.Engine,
-    tree: ContactTypeTree,
-    annotations: Sequence[Annotation],
-    outcomes: Sequence[str],
-    *,
-    now: dt.datetime,
-) -> int:
+def _make_gold(engine: sa.Engine, answers: Sequence[_Answer], outcomes: Sequence[str], *, now: dt.datetime) -> int:
     """Annotations that a reviewer marked as ground truth tell the answers of gold tickets."""
     made = 0
-    for one, outcome in zip(annotations, outcomes, strict=True):
-        item_id = _item_of(engine, one)
-        contact_type, _ = _meant(tree, one)
-        if one.ground_truth and outcome in ("kept", "known") and item_id is not None and contact_type is not None:
-            made += make_gold(engine, item_id, label_id=one.label_id, contact_type=contact_type, at=now)
+    for one, outcome in zip(answers, outcomes, strict=True):
+        if one.annotation.ground_truth and outcome in ("kept", "known"):
+            told = {"label_id": one.annotation.label_id, "contact_type": one.contact_type}
+            made += make_gold(engine, one.item_id, **told, at=now)
     return made
-
-
-def _meant(tree: ContactTypeTree, annotation: Annotation) -> tuple[str | None, str]:
-    """The contact type, or why there is none."""
-    if annotation.cancelled:
-        return None, "cancelled"
-    if not annotation.keepable:
-        return None, "a zero byte in a name"
-    chosen = {contact_type_at(tree, path) for path in annotation.paths}
-    if not chosen:
-        return None, "no contact type was chosen"
-    if len(chosen) > 1:
-        return None, "several contact types were chosen"
-    (contact_type,) = chosen
-    return contact_type, "" if contact_type is not None else "unknown contact type"
 
 
 def _quarantine(workspace: Workspace, path: Path, refused: Sequence[tuple[Annotation, str]], *, day: str) -> None:

@@ -14,6 +14,7 @@ from models.ladder.saved import HEADINGS, notes, table
 
 
 def show_ladder(run: LadderRun, recommendation: Recommendation, page: Path) -> None:
+    """A row a rung, what is to be said of them, the advice, and where the page is."""
     console = Console(highlight=False)
     counts = ", ".join(f"{split} {count:,}" for split, count in run.tickets.items())
     shown = Table(title=f"The ladder, judged on {run.split} ({counts})", title_justify="left")

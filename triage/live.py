@@ -106,6 +106,7 @@ class Period:
 
 
 def summarise(name: str, handled: Sequence[Handled]) -> Period:
+    """What was handled in one period; zeros where nothing was."""
     return Period(
         name=name,
         tickets=len(handled),

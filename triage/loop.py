@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from tickets.simulate import write_history
 from tickets.workspace import Workspace
 from triage.champion import promote
 from triage.company import FULL, QUICK, DemoPlan, open_for_business
+from triage.keys import address_here
 from triage.live import Handled, Period, summarise
 from triage.night_options import gate_policy, night_policy
 from triage.retrain import RetrainOutcome, retrain
@@ -154,9 +156,9 @@ def _latency(handled: Sequence[Handled]) -> str:
 
 
 def _addresses(folder: Path, settings: Settings) -> list[str]:
-    address = f"http://{settings.host}:{settings.port}"
+    address = address_here(settings.host, settings.port)
     return [
-        f"triage serve --workspace {folder}",
+        f"triage serve --workspace {shlex.quote(str(folder))}",
         *(f"  {address}/{page}" for page in ("console", "labels", "dashboard", "docs")),
-        f"mlflow server --backend-store-uri sqlite:///{folder}/mlflow.db   (experiments)",
+        f"mlflow server --backend-store-uri {shlex.quote(f'sqlite:///{folder}/mlflow.db')}   (experiments)",
     ]

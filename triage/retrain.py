@@ -25,6 +25,7 @@ from models.release import Release, current_release, current_version, open_relea
 from models.train import ModelVersion
 from models.train import train as train_model
 from monitoring.gate import GatePolicy, GateResult, compare
+from monitoring.windows import newest_ticket
 from pipeline.extract import extract
 from pipeline.nightly import run_pipeline
 from pipeline.split import SplitPlan
@@ -39,8 +40,6 @@ from triage.monitoring_settings import Start
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-_LONG_AGO = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +128,7 @@ def starting_point(
     """
     if start == "cold":
         return None
-    knows = last_seen(champion, "train").date() >= held_out_from
+    knows = newest_ticket(champion, "train").date() >= held_out_from
     held = champion.version in quarantined(workspace)
     if not (knows or held):
         return champion
@@ -181,7 +180,7 @@ def _record_once(
 
 def _meet(workspace: Workspace, champion: Release, challenger: Release, policy: GatePolicy | None) -> GateResult:
     """Both on the test period, less what the champion knows: a champion promoted by hand may have learned from it."""
-    known = pa.scalar(last_seen(champion, "train", "validation"), pa.timestamp("us", tz="UTC"))
+    known = pa.scalar(newest_ticket(champion, "train", "validation"), pa.timestamp("us", tz="UTC"))
     later = read_examples(workspace, splits=["test"]).filter(pc.field("created_at") > known)
     return compare(score_release(champion, later), score_release(challenger, later), policy)
 
@@ -198,9 +197,3 @@ def still_holds(workspace: Workspace, champion: Release, challenger: Release, re
         told = f"it won against {champion.version}, but {served} is served since, which it has not met."
         return GateResult(False, (told,), {"tickets": result.figures["tickets"]})  # nothing to hold against it
     return result
-
-
-def last_seen(release: Release, *splits: str) -> dt.datetime:
-    """When the newest ticket of these splits of a release was created; 1970 when they have none."""
-    times = [dt.datetime.fromisoformat(release.windows[split]["to"]) for split in splits if split in release.windows]
-    return max((time if time.tzinfo else time.replace(tzinfo=dt.UTC) for time in times), default=_LONG_AGO)

@@ -122,7 +122,7 @@ class TrackingSettings(BaseModel):
     )
 
     def names(self) -> tuple[str, ...]:
-        return tuple(name.strip() for name in self.sinks.split(",") if name.strip())
+        return tuple(_by_commas(self.sinks))
 
 
 class ServiceSettings(BaseModel):

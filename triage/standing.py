@@ -38,7 +38,8 @@ def standing(root: Path, *, today: dt.date, host: str, port: int) -> Standing:
     imported, split = _newest_run(root, "import"), _newest_run(root, "split")
     if imported is None and split is None:
         return Standing(found=(f"Workspace {root}: nothing is imported yet.",), next=_NEW)
-    found = [f"Workspace {root}", *_at_work(root), *_told_runs(imported, split)]
+    at_work = list(_at_work(root))
+    found = [f"Workspace {root}", *at_work, *_told_runs(imported, split)]
     if split is None:
         return _ended(found, ("triage features", "clean, label and split what was imported"))
     models = sorted(path.parent.name for path in (root / "models").glob("*/release.json"))
@@ -53,7 +54,7 @@ def standing(root: Path, *, today: dt.date, host: str, port: int) -> Standing:
     found.append(f"Model       {served} is the champion")
     answers = _answers(host, port)
     found.append(f"Service     {f'something answers at {host}:{port}' if answers else 'not running here'}")
-    steps = list(_night(root, today, found))
+    steps = list(_night(root, today, found, at_work=bool(at_work)))
     if _later(imported, _newest_run(root, "featurise")):
         steps.insert(0, ("triage features", "what was imported since is not in the features yet"))
     if not answers:
@@ -73,8 +74,9 @@ def _told_runs(imported: dict[str, Any] | None, split: dict[str, Any] | None) ->
     yield "Features    none yet" if split is None else f"Features    made as of {split['as_of']}"
 
 
-def _night(root: Path, today: dt.date, found: list[str]) -> Iterator[tuple[str, str]]:
-    """Adds a line on the last night to `found`; yields what is to be done about it."""
+def _night(root: Path, today: dt.date, found: list[str], *, at_work: bool) -> Iterator[tuple[str, str]]:
+    """Adds a line on the last night to `found`; yields what is to be done about it. One that says `running` goes on
+    where a run is at work, and was killed where none is."""
     nights = sorted((root / "nightly").glob("????-??-??.json"))
     last = _json(nights[-1]) if nights else None
     if not nights:
@@ -86,6 +88,8 @@ def _night(root: Path, today: dt.date, found: list[str]) -> Iterator[tuple[str, 
     steps = steps if isinstance(steps, dict) else {}
     failed = [name for name, step in steps.items() if not isinstance(step, dict) or step.get("state") != "done"]
     found.append(f"Last night  {day}: {state}{f', in the step {failed[0]}' if state != 'done' and failed else ''}")
+    if state == "running" and at_work:
+        return
     if state != "done":
         yield f"triage nightly --as-of {day}", "goes on with the step that it stopped in"
     elif day < (today - dt.timedelta(days=1)).isoformat():

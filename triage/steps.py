@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from models.config import TrainConfig
     from models.diagnosis.diagnose import Diagnosis, Wanted
     from models.diagnosis.error_report import ErrorReport
+    from models.release import Release
     from models.train import ModelVersion
     from monitoring.night import NightReport
     from triage.retrain import RetrainOutcome
@@ -110,14 +111,14 @@ def train(
         training.assist(given, config, workers=workers, teachers=teaching, with_unlabelled=with_unlabelled)
         return None
     with opened(settings, "train") as (workspace, engine):
-        uri = tracking_uri(settings, workspace)
+        uri, recorded = tracking_uri(settings, workspace), sinks or settings.tracking.names()
         trained = training.train(
             workspace,
             config,
             report=report,
             progress=progress,
             tracking_uri=uri,
-            sinks=sinks or settings.tracking.names(),
+            sinks=recorded,
             teachers=[known_release(workspace, version) for version in teachers],
             with_unlabelled=with_unlabelled,
             workers=workers,
@@ -125,8 +126,8 @@ def train(
         now = dt.datetime.now(dt.UTC)
         record_event(engine, "trained", at=now, model_version=trained.version, details={"preset": preset})
         if promote_it:
-            told = champion.alias_uri(uri, sinks or settings.tracking.names())
-            champion.promote(workspace, engine, trained.version, details=BY_HAND, tracking_uri=told)
+            alias = champion.alias_uri(uri, recorded)
+            champion.promote(workspace, engine, trained.version, details=BY_HAND, tracking_uri=alias)
     return trained
 
 
@@ -163,11 +164,9 @@ def debug(
 
 def model_version(settings: Settings, version: str | None) -> ModelVersion:
     """A trained model, or the current release. Raises ReleaseError when there is none."""
-    from models.release import current_release, known_release
     from models.train import ModelVersion
 
-    workspace = Workspace.open(settings.workspace)
-    release = known_release(workspace, version) if version else current_release(workspace)
+    release = _release(Workspace.open(settings.workspace), version)
     return ModelVersion(version=release.version, folder=release.folder, metrics=release.metrics)
 
 
@@ -176,15 +175,22 @@ def errors(
 ) -> tuple[ErrorReport, tuple[Path, Path, Path]]:
     """What a trained model, or the current release, gets wrong, and the files that say so. Raises InputError,
     ReleaseError, TrainingDataError, MissingStepError, MachineError."""
-    from models import release as releases
     from models.diagnosis.error_report import report_errors
     from models.diagnosis.error_text import write_report
+    from models.release import TREE
     from tickets.catalogue import load_tree
 
     workspace = Workspace.open(settings.workspace)
-    release = releases.known_release(workspace, version) if version else releases.current_release(workspace)
+    release = _release(workspace, version)
     found = report_errors(workspace, release, split=split, report=report)
-    return found, write_report(workspace, found, load_tree(release.path(releases.TREE)))
+    return found, write_report(workspace, found, load_tree(release.path(TREE)))
+
+
+def _release(workspace: Workspace, version: str | None) -> Release:
+    """The model of a version; the current release where none is named."""
+    from models.release import current_release, known_release
+
+    return known_release(workspace, version) if version else current_release(workspace)
 
 
 def promote(settings: Settings, version: str, *, force: bool = False) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tickets.catalogue import read_dataset, read_tree, write_tree
 from tickets.changes_file import ChangesFile, load_changes
-from tickets.contact_types import ContactTypeTree
+from tickets.contact_types import SEPARATOR, ContactTypeTree
 from tickets.errors import ContactTypeError, MissingStepError
 from tickets.taxonomy_versions import TreeDifference, apply_changes, compare
 from tickets.workspace import Workspace
@@ -67,7 +67,7 @@ def history(settings: Settings) -> list[DayOfChanges]:
     tree = tree_of(settings)
     days: dict[str, list[tuple[str, Sequence[str]]]] = {}
     for change in tree.changes:
-        entry = ("::".join(change.source), ["::".join(part.to) for part in change.parts])
+        entry = (SEPARATOR.join(change.source), [SEPARATOR.join(part.to) for part in change.parts])
         days.setdefault(change.on, []).append(entry)
     return [DayOfChanges(on=on, changes=changes) for on, changes in sorted(days.items())]
 

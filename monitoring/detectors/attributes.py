@@ -84,7 +84,7 @@ def _compare(attribute: str, before: list[AttributeValue], after: list[Attribute
             medians = {"reference": float(np.median(left)), "current": float(np.median(right))}
             changes.append(_Change(attribute, distance, p_value, {"median": medians}))
         return changes
-    test = compare_shares([_category(value) for value in before], [_category(value) for value in after])
+    test = compare_shares([category(value) for value in before], [category(value) for value in after])
     return [_Change(attribute, test.effect, test.p_value, {"categories": test.moved[:3], "new": test.new})]
 
 
@@ -96,5 +96,6 @@ def _numbers(values: Sequence[AttributeValue]) -> NDArray[np.float64]:
     return np.array([value for value in values if _is_number(value)], dtype=np.float64)
 
 
-def _category(value: AttributeValue) -> str:
+def category(value: AttributeValue) -> str:
+    """What a value is counted as: a missing one is a category of its own."""
     return MISSING if value is None else str(value)

@@ -31,6 +31,12 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text.casefold()))
 
 
+def tickets_using(texts: Iterable[str]) -> Counter[str]:
+    """Words with the number of tickets that use them, in no order: a ticket counts a word once, however often it says
+    it."""
+    return Counter(word for text in texts for word in set(words_of(text)))
+
+
 def length(reference: Sequence[str], current: Sequence[str], *, least: int = LEAST) -> DetectorResult:
     """Words a ticket -> KS distance."""
     before, after = (
@@ -63,8 +69,9 @@ def unseen_words(
         UNSEEN, _unseen_shares(held_out, vocabulary), _unseen_shares(arrived, vocabulary), least=least
     )
     known = vocabulary.union(*held_out)
-    tickets_using = Counter(word for words in arrived for word in set(words) - known)
-    new = [word for word, tickets in tickets_using.most_common(_SHOWN) if tickets >= _OFTEN]
+    tickets = Counter(word for words in arrived for word in set(words) - known)
+    often = [word for word, count in tickets.items() if count >= _OFTEN]
+    new = sorted(often, key=lambda word: (-tickets[word], word))[:_SHOWN]
     return replace(result, details={**result.details, "new": new})
 
 

@@ -67,7 +67,7 @@ def read_board(held: Serving, address: DashboardAddress) -> Board:
 
 
 def _newest_days(engine: sa.Engine) -> list[date]:
-    suggested = traffic.newest_day(engine)
+    suggested = traffic.newest_time(engine)
     runs = monitor_log.recent_runs(engine, limit=1)
     return [*([suggested.date()] if suggested else []), *(date.fromisoformat(run.as_of) for run in runs)]
 

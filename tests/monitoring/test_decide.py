@@ -45,7 +45,9 @@ def test_an_alarm_with_nothing_to_learn_from_waits_for_labels() -> None:
 
 
 def test_more_tickets_alone_are_no_reason() -> None:
-    assert not decide(replace(CALM, open_alarms=[alarm("volume")], new_labels=60), POLICY).retrain
+    decision = decide(replace(CALM, open_alarms=[alarm("volume")], new_labels=60), POLICY)
+    assert not decision.retrain
+    assert decision.reasons[0].startswith("no alarm that is a reason to train, ")
 
 
 def test_alarms_can_be_switched_off() -> None:

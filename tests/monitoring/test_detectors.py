@@ -200,6 +200,13 @@ def test_words_nobody_used_before_are_listed_when_several_tickets_use_them() -> 
     assert "onlyonce" not in result.details["new"]
 
 
+def test_new_words_that_are_equally_frequent_stand_in_one_order_in_every_process() -> None:
+    rng = np.random.default_rng(4)
+    new = [f"zz{letter}" for letter in "kbmafdchgejil"]
+    result = text.unseen_words(texts(rng, 300), [*texts(rng, 200), *[" ".join(new)] * 4])
+    assert result.details["new"] == sorted(new)[:10]
+
+
 def test_a_word_that_one_ticket_in_thirty_begins_to_use_is_seen_and_one_that_is_gone_too() -> None:
     rng = np.random.default_rng(5)
     before, after = texts(rng, 1000), texts(rng, 500)

@@ -35,6 +35,12 @@ def test_no_two_keys_are_alike(engine: sa.Engine) -> None:
     assert len({written for _, written in made}) == len({key.key_id for key, _ in made}) == 20
 
 
+def test_a_name_that_is_taken_is_refused_with_the_command_as_a_shell_takes_it(engine: sa.Engine) -> None:
+    create_key(engine, "front desk", "agent", at=AT)
+    with pytest.raises(InputError, match="`triage keys rotate 'front desk'`"):
+        create_key(engine, "front desk", "agent", at=AT)
+
+
 @pytest.mark.parametrize(
     ("name", "role", "days"),
     [

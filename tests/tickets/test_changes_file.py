@@ -89,6 +89,7 @@ def change(source: str, to: str, on: str = "2026-03-01") -> str:
             r"line 1: 'B::x' changes on the same day, by changes.toml, line 5",
         ),
         (change("A", '"A"'), "line 1: 'A' changes to itself"),
+        (change("B", "[]").replace("[[change]]", "[[ change ]]") + change("A", '"A"'), "line 5: 'A' changes to itself"),
         (change("A", '["B", "B"]'), "line 1: two parts have the same path"),
         (change("A", '[{ path = "B", when = { kind = ["b"] } }]'), "line 1: 'A' has one part, and only for some rows"),
         (change("A", '[{ path = "B", wehn = { kind = ["b"] } }, "C"]'), "line 1 has the unknown key 'wehn'"),

@@ -86,3 +86,14 @@ def test_a_place_leads_to_its_node_also_under_the_path_it_first_had(tree: Contac
 def test_changes_of_another_shape_are_refused() -> None:
     with pytest.raises(ContactTypeError, match="the changes of the tree have another shape"):
         tree_from_json({"version": 1, "nodes": [], "changes": [{"on": "soon", "from": "A", "to": []}]})
+
+
+def test_a_node_without_a_description_may_say_null() -> None:
+    tree = tree_from_json({"version": 1, "nodes": [{"id": "a", "name": "A", "description": None}]})
+    assert tree["a"].description == ""
+
+
+@pytest.mark.parametrize("node", [{"id": "a", "name": None}, {"id": 7, "name": "A"}, {"name": "A"}, "A"])
+def test_a_node_without_id_or_name_is_refused_when_it_is_read(node: object) -> None:
+    with pytest.raises(ContactTypeError, match="another shape"):
+        tree_from_json({"version": 1, "nodes": [node]})

@@ -189,6 +189,15 @@ def test_probing_a_database_changes_nothing(tmp_path: Path) -> None:
         probe_database("postgresql://nobody:secret@127.0.0.1:1/none")
 
 
+@pytest.mark.parametrize("url", ["postgresql://ann:p@ss:word@host/triage", "postgresql://host:port/triage", "://", "x"])
+def test_an_address_that_cannot_be_read_is_refused_without_repeating_it(url: str) -> None:
+    for ask in (open_database, probe_database):
+        with pytest.raises(MachineError, match="no address of a database") as caught:
+            ask(url)
+        assert "word" not in str(caught.value).removesuffix(caught.value.hint)
+        assert caught.value.__cause__ is None
+
+
 def test_probing_tells_how_new_the_schema_is(engine: sa.Engine) -> None:
     found = probe_database(engine.url.render_as_string(hide_password=False))
     assert (found.kind, found.there) == (engine.dialect.name, True)

@@ -75,6 +75,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ('body = "Text"', "body = 7", "body is 7; a text"),
         ('name = "support"', 'name = "support"\ncreated_at_constant = 2026-01-01', "a time was expected"),
         ('name = "support"', 'name = "support"\nlanguages = "en"', "languages is 'en'; a list"),
+        ('files = [{ path = "a.csv" }, { path = "b.csv", split = "test" }]', "files = 1", "files is 1; a list"),
+        (
+            'files = [{ path = "a.csv" }, { path = "b.csv", split = "test" }]',
+            'files = "a.csv"',
+            "files is 'a.csv'; a l",
+        ),
+        ('contact_type = ["Product", "Issue"]', 'contact_type = ""', "contact_type is ''; a text"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_named_before_a_row_is_read(tmp_path: Path, old: str, new: str, said: str) -> None:

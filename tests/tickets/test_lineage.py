@@ -6,9 +6,10 @@ from datetime import date
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from tickets.errors import InputError
-from tickets.lineage import Records, lineage, stale_inputs
+from tickets.lineage import Records, find_lineage, lineage, stale_inputs
 from tickets.manifests import (
     MADE_FROM,
     Manifest,
@@ -154,3 +155,13 @@ def test_the_record_of_a_failed_run_quotes_no_row(workspace: Workspace) -> None:
     assert (states["clean"].state, states["clean"].error, states["clean"].message) == ("failed", "ValueError", "")
     assert states["label"].message == "the tree is no tree. Mend it."
     assert list(workspace.manifests.glob("[!_]*")) == []
+
+
+def test_what_the_lake_does_not_have_is_refused_with_what_it_has(workspace: Workspace) -> None:
+    for name, value, says in (
+        ("featurs", None, "there is no table 'featurs'. Tables: .*features"),
+        ("outcomes", "2026-03-02", "has no partitions"),
+        ("features", "2026-03-02", "no partition '2026-03-02'. There are none yet"),
+    ):
+        with pytest.raises(InputError, match=says):
+            find_lineage(workspace, name, value)

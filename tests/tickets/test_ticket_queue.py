@@ -178,3 +178,11 @@ def test_recently_chosen_types_are_the_agents_own_newest_first(engine: sa.Engine
     assert recently_chosen(engine, "Ana", now=now) == ["invoice", "refund", "login"]
     assert recently_chosen(engine, "Ana", now=now, limit=1) == ["invoice"]
     assert recently_chosen(engine, "Ana", now=now + timedelta(days=40)) == []
+
+
+def test_a_suggestion_that_nobody_knows_marks_no_place(engine: sa.Engine) -> None:
+    for hour in range(4):
+        arrives(engine, f"t-{hour}", hours=hour)
+    first = ["t-3", "t-2"]
+    assert names(engine, limit=2) == first
+    assert names(engine, after="gone", limit=2) == names(engine, before="gone", limit=2) == first

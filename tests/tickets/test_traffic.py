@@ -21,8 +21,8 @@ from tickets.traffic import (
     TypeCount,
     judgements_by_day,
     labels_given,
-    newest_day,
     newest_suggestion,
+    newest_time,
     template_use,
     tickets_by_day,
 )
@@ -45,6 +45,8 @@ def test_tickets_are_counted_by_day_in_utc_and_by_type(engine: sa.Engine) -> Non
     suggest(engine, 8, MONDAY + timedelta(days=1), "refund", ticket_id="t-5")  # counts under both types
     suggest(engine, 6, MONDAY - timedelta(seconds=1))
     suggest(engine, 7, MONDAY + timedelta(days=7))
+    for number in (91, 92):
+        suggest(engine, number, MONDAY - timedelta(days=1), ticket_id="t-9")
     assert tickets_by_day(engine, WEEK) == [
         TypeCount("2026-03-02", "refund", 2),
         TypeCount("2026-03-03", None, 1),
@@ -54,8 +56,9 @@ def test_tickets_are_counted_by_day_in_utc_and_by_type(engine: sa.Engine) -> Non
     assert tickets_by_day(engine, part(language="de")) == [TypeCount("2026-03-02", "refund", 1)]
     assert tickets_by_day(engine, part(language="en", channel="chat")) == [TypeCount("2026-03-03", "login", 1)]
     assert tickets_by_day(engine, part(language="'; --")) == []
-    assert newest_day(engine) == MONDAY + timedelta(days=7)
+    assert newest_time(engine) == MONDAY + timedelta(days=7)
     assert newest_suggestion(engine, "t-4") == "s-4"
+    assert newest_suggestion(engine, "t-9") == "s-92"  # of one time that which the queue shows
     assert newest_suggestion(engine, "none") is None
 
 

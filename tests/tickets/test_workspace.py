@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sys
+import threading
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tickets.errors import LockedError, MissingStepError, WorkspaceError
+from tickets.errors import LockedError, MachineError, MissingStepError, WorkspaceError
 from tickets.manifests import Manifest, file_hash, manifests, read_manifest, write_manifest
 from tickets.tables import QUARANTINE
 from tickets.workspace import Workspace, write_text
@@ -90,6 +91,36 @@ def test_the_lock_keeps_other_processes_out_and_names_the_holder(workspace: Work
     holder.join()
     with workspace.lock("import"):
         pass
+
+
+def test_a_lock_that_cannot_be_written_says_where(workspace: Workspace) -> None:
+    for taken in ("run.lock", "catalogue.lock", "releases/.lock"):
+        (workspace.root / taken).mkdir()  # as good as no right to write it, which tests run as root always have
+    for lock in (workspace.lock("import"), workspace.catalogue_lock(), workspace.releases_lock()):
+        with pytest.raises(MachineError, match=f"cannot write to {workspace.root}"), lock:
+            pass
+
+
+@pytest.mark.parametrize("marker", ["[]", "7", "{"])
+def test_a_damaged_marker_says_how_to_mend_it(workspace: Workspace, marker: str) -> None:
+    write_text(workspace.root / "workspace.json", marker)
+    with pytest.raises(WorkspaceError, match=r"write \{\} into it"):
+        workspace.identity()
+
+
+def test_a_run_that_begins_waits_for_a_challenger_that_is_being_copied(workspace: Workspace) -> None:
+    def run() -> None:
+        with workspace.lock("nightly"):
+            pass
+
+    with workspace.releases_lock(), workspace.aside("release") as aside:
+        (aside / "model.onnx").touch()
+        begun = threading.Thread(target=run)
+        begun.start()
+        begun.join(0.3)
+        assert (aside / "model.onnx").exists()
+    begun.join(30)
+    assert not begun.is_alive()
 
 
 def die_at_rename(root: Path, number: int, exchanges: bool) -> None:

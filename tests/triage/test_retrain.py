@@ -11,11 +11,12 @@ from models.config import TrainConfig
 from models.quarantine import quarantine
 from models.release import Release, promote, roll_back
 from monitoring.gate import GateResult
+from monitoring.windows import newest_ticket
 from tests.monitoring.conftest import make_release
 from tickets.errors import InputError
 from tickets.workspace import Workspace
 from triage import unfinished
-from triage.retrain import last_seen, starting_point, still_holds
+from triage.retrain import starting_point, still_holds
 
 
 @pytest.fixture
@@ -60,8 +61,8 @@ def test_nothing_is_trained_on_from_a_model_in_quarantine(workspace: Workspace, 
 
 
 def test_what_the_champion_was_validated_on_counts_as_seen_by_the_gate(champion: Release) -> None:
-    assert last_seen(champion, "train", "validation") == datetime(2026, 3, 14, 22, tzinfo=UTC)
-    assert last_seen(champion, "test") == datetime(1970, 1, 1, tzinfo=UTC)
+    assert newest_ticket(champion, "train", "validation") == datetime(2026, 3, 14, 22, tzinfo=UTC)
+    assert newest_ticket(champion, "test") == datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def test_a_challenger_is_not_promoted_over_a_champion_that_it_has_not_met(workspace: Workspace) -> None:

@@ -81,6 +81,16 @@ def test_a_night_that_stopped_is_named_with_its_step(workspace: Workspace) -> No
     assert "triage nightly --as-of 2026-03-01" in commands(found)
 
 
+def test_a_night_that_goes_on_is_not_to_be_run_again(workspace: Workspace) -> None:
+    served(workspace)
+    with workspace.lock("nightly"):
+        NightRecord.open(workspace, dt.date(2026, 3, 1)).begin("extract")
+        found = where(workspace.root)
+    assert "Last night  2026-03-01: running, in the step extract" in found.found
+    assert not any(command.startswith("triage nightly") for command in commands(found))
+    assert "triage nightly --as-of 2026-03-01" in commands(where(workspace.root))  # it was killed
+
+
 def test_a_night_that_is_done_asks_for_nothing_until_the_next(workspace: Workspace) -> None:
     served(workspace)
     NightRecord.open(workspace, dt.date(2026, 3, 1)).finish()

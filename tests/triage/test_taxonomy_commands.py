@@ -11,7 +11,7 @@ from tickets.catalogue import keep_dataset, read_tree, write_tree
 from tickets.contact_types import ContactTypeTree
 from tickets.errors import ContactTypeError, LockedError, MissingStepError
 from tickets.workspace import Workspace
-from triage.commands.taxonomy import app
+from triage.commands.taxonomy import taxonomy_app
 
 CHANGES = """
 [[change]]
@@ -27,7 +27,7 @@ to = [{ path = "Credit card", when = { kind = ["visa"] } }, { path = "Prepaid ca
 
 
 def triage(workspace: Workspace, *arguments: str | Path) -> str:
-    result = CliRunner().invoke(app, [*map(str, arguments), "--workspace", str(workspace.root)])
+    result = CliRunner().invoke(taxonomy_app, [*map(str, arguments), "--workspace", str(workspace.root)])
     if result.exception:
         raise result.exception
     return result.output

@@ -32,6 +32,8 @@ _GAP = re.compile(r" +([ .,!?])")
 
 @dataclass(frozen=True, slots=True)
 class Written:
+    """A ticket as it was written. `renamed` says whether any of the company's new words came into it."""
+
     subject: str
     body: str
     renamed: bool
@@ -135,9 +137,8 @@ def _subject(occasion: Occasion, spoken: Language, values: Values, *, shared: bo
     if occasion.channel == "chat" or draw < 0.1:
         return ""
     if spoken.code != "en":
-        return (
-            " ".join(say_one(spoken.says[situation.path], rng, values, spoken.words).split()[:5]) if draw < 0.5 else ""
-        )
+        said = say_one(spoken.says[situation.path], rng, values, spoken.words) if draw < 0.5 else ""
+        return " ".join(said.split()[:5])
     if occasion.vague or draw < 0.24:
         general = (
             "Help",

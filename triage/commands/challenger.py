@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from models.comparison import Difference
     from monitoring.arms import ArmsReport
 
-app = typer.Typer(
-    name="challenger",
+challenger_app = typer.Typer(
     help="A challenger beside the champion: in shadow, as canary; and what suggestions save.",
     no_args_is_help=True,
 )
 
 
-@app.command()
+@challenger_app.command()
 def begin(
     version: Annotated[str, typer.Argument(autocompletion=versions, help="A version that `triage models` lists.")],
     shadow: Annotated[
@@ -32,22 +31,22 @@ def begin(
     workspace: Folder = None,
 ) -> None:
     """Let a trained model see a share of the traffic. A running service takes it up by itself."""
-    from triage import champion
+    from triage import challenger
 
-    begun = champion.begin_challenge(settings_of(workspace), version, shadow=shadow, canary=canary)
+    begun = challenger.begin(settings_of(workspace), version, shadow=shadow, canary=canary)
     print(f"{begun.version} sees traffic now: shadow {begun.shadow:.0%}, canary {begun.canary:.0%}.")
 
 
-@app.command()
+@challenger_app.command()
 def end(workspace: Folder = None) -> None:
     """The champion answers alone again."""
-    from triage import champion
+    from triage import challenger
 
-    ended = champion.end_challenge(settings_of(workspace))
+    ended = challenger.end(settings_of(workspace))
     print(f"{ended.version} sees no traffic any more." if ended else "There was no challenger.")
 
 
-@app.command()
+@challenger_app.command()
 def status(
     since: Annotated[
         dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day; 28 days ago when not given.")
@@ -56,9 +55,9 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Who sees how much of the traffic, how the parts compare, and how far shadow and champion agree."""
-    from triage import champion
+    from triage import challenger
 
-    challenge, report = champion.compare(settings_of(workspace), since=since.date() if since else None)
+    challenge, report = challenger.compare(settings_of(workspace), since=since.date() if since else None)
     if as_json:
         print_json({"challenge": challenge, "report": report})
         return

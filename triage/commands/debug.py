@@ -53,6 +53,7 @@ def debug(
 ) -> None:
     """Walk the checklist before a long run; or say where errors come from, or how much history is needed."""
     from models.diagnosis.diagnose import PARTS, RECORD, Wanted
+    from tickets.workspace import Workspace
     from triage import steps
     from triage.debug_view import show_diagnosis
     from triage.screen import screen
@@ -73,7 +74,7 @@ def debug(
             knobs_file=knobs_file,
         )
     if as_json:
-        _print_kept(settings.workspace / "experiments" / RECORD, parts)
+        _print_kept(Workspace.open(settings.workspace).experiments / RECORD, parts)
     else:
         show_diagnosis(found)
     if not found.passed:

@@ -86,32 +86,33 @@ def revoke_key(
 
 
 def add_audit_command(app: typer.Typer) -> None:
-    """Add `triage audit`."""
+    """One command, so no group."""
+    app.command()(audit)
 
-    @app.command()
-    def audit(
-        workspace: Folder = None,
-        since: Annotated[
-            dt.datetime | None,
-            typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="From when on (UTC); the newest 1000 at most."),
-        ] = None,
-        as_json: AsJson = False,
-    ) -> None:
-        """Show the audit log: keys, sign-ins, refused roles, promotions and rollbacks."""
-        from triage import keys
 
-        start = since.replace(tzinfo=dt.UTC) if since else None
-        entries = keys.audited(settings_of(workspace), start)
-        if as_json:
-            print_json(entries)
-            return
-        if not entries:
-            print("Nothing was done with keys or releases yet." if since is None else "Nothing was done since then.")
-        for entry in entries:
-            details = json.dumps(dict(entry.details), ensure_ascii=False) if entry.details else ""
-            line = f"{entry.at:%Y-%m-%dT%H:%M:%SZ}  {entry.actor}  {entry.action}  {entry.target or ''}  {details}"
-            # Paths and names come from outside; a control character in one would act on the terminal.
-            print("".join(letter if letter.isprintable() else "?" for letter in line.rstrip()))
+def audit(
+    workspace: Folder = None,
+    since: Annotated[
+        dt.datetime | None,
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="From when on (UTC); the newest 1000 at most."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the audit log: keys, sign-ins, refused roles, promotions and rollbacks."""
+    from triage import keys
+
+    start = since.replace(tzinfo=dt.UTC) if since else None
+    entries = keys.audited(settings_of(workspace), start)
+    if as_json:
+        print_json(entries)
+        return
+    if not entries:
+        print("Nothing was done with keys or releases yet." if since is None else "Nothing was done since then.")
+    for entry in entries:
+        details = json.dumps(dict(entry.details), ensure_ascii=False) if entry.details else ""
+        line = f"{entry.at:%Y-%m-%dT%H:%M:%SZ}  {entry.actor}  {entry.action}  {entry.target or ''}  {details}"
+        # Paths and names come from outside; a control character in one would act on the terminal.
+        print("".join(letter if letter.isprintable() else "?" for letter in line.rstrip()))
 
 
 def _state(key: ApiKey, now: dt.datetime) -> str:

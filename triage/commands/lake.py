@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tickets.errors import ContractError, InputError
+from tickets.errors import ContractError
 from triage.completion import tables
 from triage.options import AsOf, Folder, day_of, settings_of
 from triage.printed_json import AsJson, print_json
@@ -55,8 +55,8 @@ def check(workspace: Folder = None, as_json: AsJson = False) -> None:
         print_json({"broken": broken})
     else:
         for line in broken:
-            _say(line)
-        _say("Every table keeps its contract." if not broken else f"{len(broken)} promises are broken.")
+            print(line)
+        print("Every table keeps its contract." if not broken else f"{len(broken)} promises are broken.")
     if broken:
         raise typer.Exit(ContractError.exit_code)
 
@@ -120,22 +120,10 @@ def lineage(
     as_json: AsJson = False,
 ) -> None:
     """Where a partition came from, down to the source files, and what has changed since."""
-    from tickets.lineage import lineage as trace
-    from tickets.tables import TABLES
+    from tickets.lineage import find_lineage
     from tickets.workspace import Workspace
 
-    known = {one.name: one for one in TABLES}
-    if table not in known:
-        raise InputError(f"there is no table {table!r}.", hint=f"Tables: {', '.join(sorted(known))}.")
-    opened = Workspace.open(settings_of(workspace).workspace)
-    if partition is None:
-        partition = max(opened.partitions(known[table]), default=None) if known[table].partition else None
-    elif known[table].partition is None:
-        raise InputError(f"the table {table!r} has no partitions.", hint="Leave the partition out.")
-    tree = trace(opened, known[table], partition)
-    if partition is not None and not tree.steps and partition not in (there := opened.partitions(known[table])):
-        shown = f"There are {', '.join(there[-5:])}." if there else "There are none yet: run `triage features`."
-        raise InputError(f"{table} has no partition {partition!r}.", hint=shown)
+    tree = find_lineage(Workspace.open(settings_of(workspace).workspace), table, partition)
     if as_json:
         print_json(tree)
     else:
@@ -161,7 +149,7 @@ def list_(
     chosen = Chosen(reason=reason, step=step, day=day.date().isoformat() if day else None)
     if as_json:
         for row in refused(opened, chosen):
-            typer.echo(json.dumps(row, ensure_ascii=False, sort_keys=True))
+            print(json.dumps(row, ensure_ascii=False, sort_keys=True))
         return
     counted = [tuple(entry.values()) for entry in count_reasons(opened, chosen)]
     _show_table("Quarantine", ("step", "reason", "rows", "first day", "last day"), counted, empty="Nothing is refused.")
@@ -204,11 +192,7 @@ def replay_(
         if done.corrected
         else ""
     )
-    _say(f"{mended}{done.left:,} of {done.chosen:,} rows left the quarantine; {len(done.days)} days were done again.")
-
-
-def _say(line: str) -> None:
-    typer.echo(line)
+    print(f"{mended}{done.left:,} of {done.chosen:,} rows left the quarantine; {len(done.days)} days were done again.")
 
 
 def _show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str = "") -> None:
@@ -218,7 +202,7 @@ def _show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any
     from rich.text import Text
 
     if not rows:
-        _say(empty)
+        print(empty)
         return
     table = Table(title=title, title_justify="left")
     for place, heading in enumerate(headings):
@@ -229,14 +213,14 @@ def _show_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any
 
 
 def _show_status(found: PipelineStatus) -> None:
-    _say(found.verdict)
+    print(found.verdict)
     headings = ("step", "as of", "rows in", "rows out", "refused", "seconds", "rows/s", "state", "")
     _show_table("Steps", headings, [_step_row(step) for step in found.steps])
     tables = [(one.table, one.partitions, one.files, _size(one.bytes), ", ".join(one.crowded)) for one in found.tables]
     if tables:
         _show_table("Tables", ("table", "partitions", "files", "size", "many small files"), tables)
     if found.left_behind:
-        _say(f"A killed run left {_size(found.left_behind)} behind; the next run removes it.")
+        print(f"A killed run left {_size(found.left_behind)} behind; the next run removes it.")
 
 
 def _step_row(step: StepStatus) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -33,4 +34,4 @@ def fetch_zendesk(
     with screen() as shown:
         fetched = sources.fetch_zendesk(settings, folder, since=since.date() if since else None, report=shown.report)
     print(f"{fetched.tickets:,} tickets in {fetched.pages:,} pages.")
-    print(f"Next: triage import {folder} --dataset my-zendesk.toml")
+    print(f"Next: triage import {shlex.quote(str(folder))} --dataset my-zendesk.toml")

@@ -13,9 +13,7 @@ from triage.printed_json import AsJson, print_json
 if TYPE_CHECKING:
     from triage.taxonomy import NextVersion
 
-app = typer.Typer(
-    name="taxonomy", help="Versions of the contact-type tree: renames, merges, splits.", no_args_is_help=True
-)
+taxonomy_app = typer.Typer(help="Versions of the contact-type tree: renames, merges, splits.", no_args_is_help=True)
 
 File = Annotated[
     str,
@@ -24,7 +22,7 @@ File = Annotated[
 _AT_MOST = 20  # lines of each kind
 
 
-@app.command()
+@taxonomy_app.command()
 def show(workspace: Folder = None, as_json: AsJson = False) -> None:
     """Print the contact types in use, as a tree."""
     from triage.taxonomy import tree_of
@@ -40,7 +38,7 @@ def show(workspace: Folder = None, as_json: AsJson = False) -> None:
         print(f"{'  ' * len(place)}{place[-1]}")
 
 
-@app.command()
+@taxonomy_app.command()
 def check(file: File, workspace: Folder = None, as_json: AsJson = False) -> None:
     """Say what a changes file would do, and write nothing."""
     from triage import taxonomy
@@ -52,7 +50,7 @@ def check(file: File, workspace: Folder = None, as_json: AsJson = False) -> None
         _show_difference(version, done=False)
 
 
-@app.command()
+@taxonomy_app.command()
 def apply(file: File, workspace: Folder = None, as_json: AsJson = False) -> None:
     """Make the next version of the tree. History is read through it from the next `triage features` on."""
     from triage import taxonomy
@@ -66,7 +64,7 @@ def apply(file: File, workspace: Folder = None, as_json: AsJson = False) -> None
         print("Next: `triage features` reads history through it, `triage train` learns the new names.")
 
 
-@app.command()
+@taxonomy_app.command()
 def history(workspace: Folder = None, as_json: AsJson = False) -> None:
     """Print what changed on which day."""
     from triage import taxonomy

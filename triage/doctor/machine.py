@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -65,7 +66,7 @@ def disk(folder: Path) -> Check:
     found = f"{free:.1f} GB free at {place}"
     if free >= _GOOD_DISK_GB:
         return Check(name="disk", found=found)
-    mend = f"du -xh {place} | sort -h | tail  # shows what takes it; {_GOOD_DISK_GB} GB are wanted"
+    mend = f"du -xh {shlex.quote(str(place))} | sort -h | tail  # shows what takes it; {_GOOD_DISK_GB} GB are wanted"
     return Check(name="disk", state="wrong" if free < _MIN_DISK_GB else "warning", found=found, mend=mend)
 
 

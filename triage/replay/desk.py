@@ -19,12 +19,11 @@ from pipeline.text.clean import Refused, clean_ticket
 from pipeline.text.redact import customer_hash
 from tickets.contact_types import ContactTypeTree
 from tickets.database import feedback, suggestions
-from tickets.feedback_log import insert_new, new_id, suggestion_columns
+from tickets.feedback_log import feedback_columns, insert_new, new_id, suggestion_columns
 from tickets.records import Feedback, Suggestion, Ticket, to_json
 from tickets.simulate import SimulatedDay, SimulatedTicket, respond
 
 _ARRAYS = tuple(part.name for part in fields(Predictions) if part.name != "tokens")
-_GIVEN = tuple(column for column in feedback.columns if column is not feedback.c.withdrawn_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +84,7 @@ def work(engine: sa.Engine, day: SimulatedDay, suggester: Suggester, *, seed: in
         )
         judged, said = _handle(one, cleaned, suggestion, seed)
         answered.append(judged)
-        given.append({column.name: getattr(said, column.name) for column in _GIVEN})
+        given.append(feedback_columns(said))
     if rows:
         with engine.begin() as connection:
             connection.execute(insert_new(engine, suggestions), rows)

@@ -13,6 +13,7 @@ from triage.replay.report import HEADINGS, table
 
 
 def show_replay(result: ReplayResult, page: Path) -> None:
+    """A row a policy, and where the page is."""
     console = Console(highlight=False)
     tickets = result.policies[0].tickets if result.policies else 0
     shown = Table(title=f"{result.history}, {tickets:,} tickets lived through again", title_justify="left")
