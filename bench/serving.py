@@ -49,10 +49,11 @@ from scoring_rate import bare_rate
 
 from models.config import TrainConfig
 from models.encoder import load_tokenizer
+from models.machine import cores
 from models.predictions import inputs_of
 from models.release import FACTS, current_release, promote
 from models.suggest import Suggester
-from service.options import cores, utc_now
+from service.options import utc_now
 from tickets.api_keys import create_key
 from tickets.catalogue import write_templates
 from tickets.database import open_database

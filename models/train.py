@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from models.experiments.sinks import DEFAULT_SINKS, open_sinks
 from models.experiments.trainings import conclude, training_start
 from models.inference import OnnxModel, Outputs
 from models.ladder.rungs import BESIDE_TRAINING, Rung, evaluate_baselines
+from models.machine import cores
 from models.neighbours import Neighbours
 from models.onnx import export_checked
 from models.predictions import Predictor, inputs_of, interpret
@@ -151,7 +151,7 @@ def _read(
         )
     if teachers or with_unlabelled:
         unlabelled = unlabelled_examples(workspace) if with_unlabelled else None
-        data = taught(data, teachers, unlabelled=unlabelled, threads=os.cpu_count() or 1, report=report)
+        data = taught(data, teachers, unlabelled=unlabelled, threads=cores(), report=report)
     return data
 
 
@@ -175,7 +175,7 @@ def package(
     report("Export: ONNX, int8, parity with the trained network.")
     write_network(fitted.network, data, folder, encoder=encoder)
     export_checked(fitted.network, data.tokenizer, folder, parity_inputs(data), max_tokens=config.max_tokens)
-    model = OnnxModel.load(folder, max_tokens=config.max_tokens, threads=os.cpu_count() or 1)
+    model = OnnxModel.load(folder, max_tokens=config.max_tokens, threads=cores())
     report("Vectors of the training tickets, for similar tickets and the out-of-scope score.")
     templates = write_vectors(model, fitted.network, data, folder)
     neighbours = Neighbours.load(folder)

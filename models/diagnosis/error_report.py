@@ -5,7 +5,6 @@ Figures come through the served graph. The report is data (JSON); models/diagnos
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from models.diagnosis.slices import Slice, Slicings, compare_slices, slicings_of
 from models.diagnosis.suspects import CALIBRATED, SuspectLabels, suspect_labels
 from models.diagnosis.trained_suspects import trained_suspects
 from models.intervals import Share, share_of
+from models.machine import cores
 from models.predictions import Predictor, inputs_of
 from models.release import Release
 from models.words import word_weights
@@ -84,7 +84,7 @@ def report_errors(workspace: Workspace, release: Release, *, split: str = "test"
     train = examples.filter(pc.field("split") == "train")
     rows, left_out = _unseen(release, examples, split)
     report(f"Asking model {release.version} about {len(rows):,} {split} tickets.")
-    predictor = Predictor.load(release, threads=os.cpu_count() or 1)
+    predictor = Predictor.load(release, threads=cores())
     answers = _answers(predictor, rows)
     right, types, spec = answers.correct, wrong.worst_types(answers), load_attributes(release.path(names.ATTRIBUTES))
     slicings = {**slicings_of(rows, spec), **_more_slicings(workspace, release, rows)}

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from models.baselines.transformer import measure_release
 from models.config import TrainConfig
 from models.evaluate import splits
-from models.experiments.origin import machine
 from models.ladder.record import LadderRun, Reads, RungResult
 from models.ladder.rungs import LADDER, Course, attempt, lay_out, measure_rung
+from models.machine import machine
 from models.quality import leaf_columns
 from models.release import Release
 from models.training.data import TrainingData, hash_of
