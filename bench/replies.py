@@ -20,9 +20,9 @@ from tokenizers import Tokenizer
 
 from models.batches import NONE, TicketArrays
 from models.config import TrainConfig
-from models.predictions import Predictor, inputs_of
-from models.release import VECTORS, Release
-from models.templates import template_matrix
+from models.predictions import inputs_of
+from models.release import Release
+from models.suggest import Suggester
 from models.training.data import TrainingData, load_training_data
 from pipeline.importing import import_dataset
 from pipeline.nightly import run_pipeline
@@ -73,12 +73,10 @@ def unseen_templates(data: TrainingData, count: int, *, seed: int) -> NDArray[np
 
 def template_ranks(release: Release, data: TrainingData) -> NDArray[np.int64]:
     """Rank of the template that was sent, 1 is best, for each test ticket that has one; through the served graph."""
-    from safetensors.numpy import load_file
-
-    predictions = Predictor.load(release, threads=2).predict(inputs_of(data.test.rows))
-    templates = template_matrix(data.templates, data.tree, data.index, load_file(release.path(VECTORS)))
-    leaves = predictions.node_probabilities[:, data.index.leaves]
-    order, _ = templates.rank(predictions.template_queries, leaves, data.test.rows["language"].to_pylist())
+    suggester = Suggester.load(release, threads=2)
+    predictions = suggester.predictor.predict(inputs_of(data.test.rows))
+    leaves, languages = predictions.node_probabilities[:, data.index.leaves], data.test.rows["language"].to_pylist()
+    order, _ = suggester.template_matrix.rank(predictions.template_queries, leaves, languages)
     answered = data.test.template != NONE
     ranks: NDArray[np.int64] = 1 + np.argmax(order[answered] == data.test.template[answered, None], axis=1)
     return ranks

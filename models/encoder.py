@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
@@ -142,7 +143,7 @@ def load_encoder(name: str, *, attention_dropout: float | None = None) -> TextEn
     from transformers import AutoConfig, AutoModel
 
     source = encoder_source(name)
-    with _clear_errors(name), _quietly():
+    with _clear_errors(name), quietly():
         config = AutoConfig.from_pretrained(source)
         for spelling in _ATTENTION_DROPOUT if attention_dropout is not None else ():
             if hasattr(config, spelling):
@@ -192,9 +193,10 @@ def _installed_minilm() -> Path:
 
 @contextlib.contextmanager
 def _clear_errors(name: str) -> Iterator[None]:
+    """Whatever the libraries raise for files that are absent, damaged or no encoder's, as one InputError."""
     try:
         yield
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"cannot load the encoder {name!r}: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
             hint=f"Give a folder in Hugging Face layout, a model id that can be downloaded here, or {DEFAULT_ENCODER}.",
@@ -202,8 +204,8 @@ def _clear_errors(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the bars of transformers: progress is ours to tell."""
+def quietly() -> Iterator[None]:
+    """Without the progress bars of transformers: progress is ours to tell. Whoever had them shown has them back."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,18 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
         load_tokenizer(str(tmp_path), 32)
 
 
+def test_weights_that_are_damaged_or_of_another_shape_are_refused(tiny_encoder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    shape = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**shape, "hidden_size": 64}), encoding="utf-8")
+    with pytest.raises(InputError, match="cannot load the encoder"):
+        load_encoder(str(folder))
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(InputError, match="cannot load the encoder"):
+        load_encoder(str(folder))
+
+
 def test_more_tokens_than_the_encoder_reads_are_refused(tiny_encoder: Path) -> None:
     with pytest.raises(InputError, match="reads 64 at most"):
         load_tokenizer(str(tiny_encoder), 65)
@@ -91,6 +105,8 @@ def test_a_word_that_is_no_device_is_refused() -> None:
 def test_a_knob_that_cannot_work_is_refused() -> None:
     with pytest.raises(InputError, match="epochs is 0"):
         TrainConfig(epochs=0)
+    with pytest.raises(InputError, match="seed is -1; it must be from 0"):
+        TrainConfig(seed=-1)
     with pytest.raises(InputError, match="no preset 'huge'"):
         preset("huge")
 
