@@ -32,6 +32,7 @@ from pipeline.session import spark_session
 from pipeline.split import SplitPlan
 from tickets.catalogue import read_dataset, read_tree
 from tickets.examples import read_examples
+from tickets.progress import silent
 from tickets.workspace import Workspace
 
 # The days right before the test are the nearest to it in wording and mix: they are for learning, so few validate.
@@ -43,9 +44,9 @@ def lake(folder: Path) -> Workspace:
     """The complaints imported, cleaned and split. Takes about a minute; Spark."""
     workspace = Workspace.create(folder)
     as_of = dt.date(2024, 2, 1)
-    import_dataset(workspace, [COMPLAINTS], ready_dataset("cfpb"), as_of=as_of, report=_quiet)
+    import_dataset(workspace, [COMPLAINTS], ready_dataset("cfpb"), as_of=as_of, report=silent)
     with spark_session() as spark:
-        run_pipeline(workspace, as_of=as_of, spark=spark, plan=PLAN, report=_quiet)
+        run_pipeline(workspace, as_of=as_of, spark=spark, plan=PLAN, report=silent)
     return workspace
 
 
@@ -73,7 +74,7 @@ def data_of(
         tokenizer=tokenizer,
         config=config,
         negatives={},
-        report=_quiet,
+        report=silent,
     )
 
 
@@ -109,7 +110,3 @@ def _as_words(inputs: ModelInputs) -> ModelInputs:
         for text, row in zip(inputs.texts, inputs.rows, strict=True)
     ]
     return inputs._replace(texts=said)
-
-
-def _quiet(_line: str) -> None:
-    pass

@@ -28,6 +28,7 @@ from pipeline.importing import import_dataset
 from pipeline.nightly import run_pipeline
 from pipeline.session import spark_session
 from pipeline.split import SplitPlan
+from tickets.progress import silent
 from tickets.simulate import SimulationConfig, write_history
 from tickets.workspace import Workspace
 
@@ -48,15 +49,15 @@ def company(folder: Path, *, days: int, tickets_per_day: int, seed: int) -> tupl
     )
     dataset = write_history(config, folder / "history")
     workspace = Workspace.create(folder / "workspace")
-    import_dataset(workspace, [folder / "history" / "tickets.jsonl"], dataset, as_of=end, report=_quiet)
+    import_dataset(workspace, [folder / "history" / "tickets.jsonl"], dataset, as_of=end, report=silent)
     plan = SplitPlan(validation_from=validation_from, test_from=test_from, test_until=end)
     with spark_session() as spark:
-        run_pipeline(workspace, as_of=end, spark=spark, plan=plan, report=_quiet)
+        run_pipeline(workspace, as_of=end, spark=spark, plan=plan, report=silent)
     return workspace, folder / "history" / "truth.parquet"
 
 
 def data_of(workspace: Workspace, tokenizer: Tokenizer, config: TrainConfig) -> TrainingData:
-    return load_training_data(workspace, tokenizer, config, report=_quiet)
+    return load_training_data(workspace, tokenizer, config, report=silent)
 
 
 def without_templates(data: TrainingData, unseen: NDArray[np.int64]) -> TrainingData:
@@ -122,7 +123,3 @@ def _forgotten(tickets: TicketArrays, unseen: NDArray[np.int64]) -> TicketArrays
         template=np.where(np.isin(tickets.template, unseen), NONE, tickets.template),
         negatives=np.where(np.isin(tickets.negatives, unseen), NONE, tickets.negatives),
     )
-
-
-def _quiet(_line: str) -> None:
-    pass

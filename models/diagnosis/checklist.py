@@ -164,7 +164,7 @@ def permuted_labels(data: TrainingData, config: TrainConfig, *, train: Callable[
             _by_heart(config, len(dealt)),
             folder=Path(folder),
             report=silent,
-            progress=lambda _step, _total, _loss: None,
+            progress=silent,
         )
     accuracy = fitted.history[-1]["validation_accuracy"]
     known = validate(fitted.network, dealt, batch_size=_PERMUTED_BATCH)["validation_accuracy"]
