@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -80,17 +79,3 @@ def test_a_model_that_is_told_the_mix_of_the_last_weeks_expects_what_is_asked_no
     mixed = complaints.with_mix(data, even)
     assert mixed.sum() == pytest.approx(1.0, abs=1e-5)
     assert mixed[0, lost] == pytest.approx(0.75, abs=0.03)
-
-
-def test_parts_are_named_by_commas_and_an_unknown_one_ends_the_bench_before_it_begins(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    from parts import add_only
-
-    parser = argparse.ArgumentParser()
-    add_only(parser, ("power", "night"))
-    assert parser.parse_args([]).only == ["power", "night"]
-    assert parser.parse_args(["--only", "night"]).only == ["night"]
-    with pytest.raises(SystemExit):
-        parser.parse_args(["--only", "power,nights"])
-    assert "there is no part 'nights'; parts: power, night" in capsys.readouterr().err
