@@ -63,8 +63,8 @@ def frozen_rung(data: TrainingData, embed: Embed) -> Learn:
     known: dict[str, NDArray[np.float32]] = {}
 
     def vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-        new = sorted(set(texts) - known.keys())
-        known.update(zip(new, embed(new), strict=True))
+        if new := sorted(set(texts) - known.keys()):  # to embed nothing would still start the encoder
+            known.update(zip(new, embed(new), strict=True))
         return np.stack([known[text] for text in texts])
 
     def learn(tickets: TicketArrays, seed: int) -> Judge:
