@@ -45,6 +45,11 @@ class TreeIndex:
         """Where the id stands in `ids`. Raises ValueError for an unknown one."""
         return self.ids.index(contact_type)
 
+    def nodes_of(self, contact_types: Sequence[str]) -> Integers:
+        """(n,) where each id stands in `ids`, -1 for an unknown one."""
+        place = {node: position for position, node in enumerate(self.ids)}
+        return np.array([place.get(contact_type, -1) for contact_type in contact_types], dtype=np.int64)
+
     def class_counts(self) -> Integers:
         """(N,) active siblings of each node, itself included."""
         counts = np.bincount(self.group[self.active], minlength=len(self.groups))

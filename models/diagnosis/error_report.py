@@ -158,14 +158,13 @@ def _forgotten(release: Release, examples: pa.Table, rows: pa.Table, known: pa.A
 
 def _answers(predictor: Predictor, rows: pa.Table) -> wrong.Answers:
     made = predictor.predict(inputs_of(rows))
-    place = {contact_type: node for node, contact_type in enumerate(predictor.index.ids)}
     given = rows["contact_type"].to_pylist()
     return wrong.Answers(
         index=predictor.index,
         ticket_ids=rows["ticket_id"].to_pylist(),
         texts=rows["text"].to_pylist(),
         given=given,
-        truth=np.array([place.get(contact_type, -1) for contact_type in given], np.int64),
+        truth=predictor.index.nodes_of(given),
         node_probabilities=made.node_probabilities,
         predicted=made.predicted,
         probability=made.probability,

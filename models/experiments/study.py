@@ -148,7 +148,7 @@ def results(study: Study) -> tuple[TrialResult, ...]:
 def result_of(trial: FrozenTrial) -> TrialResult:
     from optuna.trial import TrialState
 
-    status: Status = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned"}.get(trial.state, "failed")  # type: ignore[assignment]
+    status: Status = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned"}.get(trial.state, "failed")  # type: ignore[assignment]  # dict.get loses the literals
     return TrialResult(
         number=trial.number,
         status=status,

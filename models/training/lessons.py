@@ -72,10 +72,9 @@ def sharpened(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _said_by(teacher: Release, data: TrainingData, tickets: TicketArrays, threads: int) -> NDArray[np.float32]:
     predictor = Predictor.load(teacher, threads=threads)
-    place = {contact_type: number for number, contact_type in enumerate(predictor.index.ids)}
-    ids = [data.index.ids[leaf] for leaf in data.index.leaves]
-    known = [(column, place[contact_type]) for column, contact_type in enumerate(ids) if contact_type in place]
-    if not known:
+    nodes = predictor.index.nodes_of([data.index.ids[leaf] for leaf in data.index.leaves])  # the teacher's, (L,)
+    known = np.flatnonzero(nodes >= 0)
+    if not len(known):
         raise InputError(
             f"the teacher {teacher.version} knows none of the contact types.", hint="Train it on this workspace."
         )
@@ -84,6 +83,6 @@ def _said_by(teacher: Release, data: TrainingData, tickets: TicketArrays, thread
     judges = ((predictor.alone(), tickets.rows.slice(0, labelled)), (predictor, tickets.rows.slice(labelled, others)))
     made = np.concatenate([judge.predict(inputs_of(rows)).node_probabilities for judge, rows in judges])
     leaves = np.zeros((len(tickets), len(data.index.leaves)), np.float32)
-    leaves[:, [column for column, _ in known]] = made[:, [node for _, node in known]]
+    leaves[:, known] = made[:, nodes[known]]
     leaves /= np.maximum(leaves.sum(axis=1, keepdims=True), 1e-9)
     return leaves
