@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from models.confidence.limits import NEVER
 from models.confidence.scope import LIMIT
 from models.config import DEFAULT_ENCODER
 from models.intervals import Share, share_of
+from models.markdown import plain, table
 from models.release import Release
 from models.tree_index import index_tree
 from tickets.catalogue import load_tree
@@ -197,7 +198,7 @@ def _training_data(release: Release, found: Mapping[str, Any]) -> str:
         told.append(f"- {about['contact_types']:,} contact types have training tickets.")
     lines = ["Resolved tickets, cleaned and masked, split by time and without near-duplicates across splits where the"]
     lines.append("dataset brings no split of its own.\n")
-    lines.append(_grid(("split", "tickets", "first", "last"), rows))
+    lines.append(table(("split", "tickets", "first", "last"), rows))
     if told:
         lines += ["\nOf the training tickets:\n", *told]
     lines.append(f"\nData hash `{release.data_hash[:16]}`, contact-type tree version {release.tree_version}.\n")
@@ -248,7 +249,7 @@ def _intervals(metrics: Metrics, found: Mapping[str, Any]) -> str:
                 tickets = figures["tickets"] if figure == "accuracy_level_1" or not leaves else leaves
             share = share_of(round(figures[figure] * tickets), int(tickets))
             rows.append([split, title, f"{int(tickets):,}", str(share)])
-    return _grid(("split", "figure", "tickets", "value"), rows) + "\n"
+    return table(("split", "figure", "tickets", "value"), rows) + "\n"
 
 
 def _slices(found: Mapping[str, Any]) -> str:
@@ -262,7 +263,7 @@ def _slices(found: Mapping[str, Any]) -> str:
         )
     rows = [
         [
-            f"{one['name']}: {_cell(one['value'])}" + (" **worse**" if one["worse"] else ""),
+            plain(f"{one['name']}: {one['value']}") + (" **worse**" if one["worse"] else ""),
             f"{one['tickets']:,}",
             str(_right(one["error"])),
             str(_right(one["rest"])),
@@ -273,7 +274,7 @@ def _slices(found: Mapping[str, Any]) -> str:
     return (
         f"On {split} tickets, {len(slices)} slices by language, channel, length, month and attributes; {worse} are "
         "worse than the\nrest of the tickets (Fisher's exact test, Benjamini-Hochberg). Shown are languages, channels "
-        f"and what is worse.\n\n{_grid(('slice', 'tickets', 'right', 'right among the rest'), rows)}\n"
+        f"and what is worse.\n\n{table(('slice', 'tickets', 'right', 'right among the rest'), rows)}\n"
     )
 
 
@@ -300,7 +301,7 @@ def _worst(found: Mapping[str, Any], tree: ContactTypeTree) -> str:
     if not rows:
         return "None was missed.\n"
     headings = ("contact type", "tickets", "missed", "recall", "precision", "most often taken for")
-    return f"On {split} tickets.\n\n{_grid(headings, rows)}\n"
+    return f"On {split} tickets.\n\n{table(headings, rows)}\n"
 
 
 def _limits(calibration: Calibration) -> str:
@@ -344,18 +345,10 @@ def _reliability(found: Mapping[str, Any]) -> str:
     ]
     if not rows:
         return ""
-    return f"\nOn {split} tickets:\n\n{_grid(('probability', 'tickets', 'mean', 'right', ''), rows)}\n"
+    return f"\nOn {split} tickets:\n\n{table(('probability', 'tickets', 'mean', 'right', ''), rows)}\n"
 
 
 def _path(tree: ContactTypeTree, contact_type: str | None) -> str:
     if contact_type is None:
         return ""
-    return _cell(tree.path(contact_type) if contact_type in tree else contact_type)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def _grid(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [headings, ["---"] * len(headings), *rows])
+    return plain(tree.path(contact_type) if contact_type in tree else contact_type)

@@ -116,6 +116,15 @@ def test_it_says_what_was_measured_and_nothing_else(described: Release):
     assert f"{described.metrics['model']['test']['accuracy']:.1%}" not in interval
 
 
+def test_what_customers_and_leads_wrote_is_shown_as_it_is(described: Release, tmp_path: Path):
+    folder = Path(shutil.copytree(described.folder, tmp_path / "model"))
+    findings = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    findings["slices"]["test"][0] |= {"name": "product", "value": "<b>a|*b*</b>", "worse": True}
+    (folder / "metrics.json").write_text(json.dumps(findings), encoding="utf-8")
+    text = model_card(dataclasses.replace(described, folder=folder))
+    assert r"| product: \<b\>a\|\*b\*\</b\> **worse** |" in text
+
+
 def test_it_names_no_folder_of_this_machine(card: ModelCard, tiny_config):
     assert str(Path(tiny_config.encoder).parent) not in card.content
     assert Path(tiny_config.encoder).name in card.text
