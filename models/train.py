@@ -37,7 +37,7 @@ from models.training.distributed import ALONE, Workers
 from models.training.fit import FitResult, fit
 from models.training.lessons import taught, unlabelled_examples
 from tickets.catalogue import read_dataset
-from tickets.errors import TrainingDataError
+from tickets.errors import InputError, TrainingDataError
 from tickets.progress import Report, silent
 from tickets.workspace import Workspace, write_text
 
@@ -142,6 +142,11 @@ def _read(
     with_unlabelled: bool,
     report: Report,
 ) -> TrainingData:
+    if with_unlabelled and not teachers:
+        raise InputError(
+            "tickets without an outcome were to be learned from, and there is no teacher to say what they are about.",
+            hint="Name a trained version with --teacher, or leave --unlabelled out.",
+        )
     tokenizer = load_tokenizer(encoder, config.max_tokens)
     data = load_training_data(workspace, tokenizer, config, report=report)
     if not len(data.validation):
@@ -149,7 +154,7 @@ def _read(
             "no ticket of the validation split has an outcome; without them nothing can be calibrated.",
             hint="Move the split's dates so that validation has tickets, then run `triage features`.",
         )
-    if teachers or with_unlabelled:
+    if teachers:
         unlabelled = unlabelled_examples(workspace) if with_unlabelled else None
         data = taught(data, teachers, unlabelled=unlabelled, threads=cores(), report=report)
     return data

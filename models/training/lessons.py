@@ -34,12 +34,11 @@ def taught(
     threads: int,
     report: Report,
 ) -> TrainingData:
-    """The data with lessons: what the teachers say on average of the training tickets and of `unlabelled` examples.
+    """The data with lessons: what the teachers, one or more, say on average of the training tickets and of
+    `unlabelled` examples.
 
     A leaf that a teacher does not know gets nothing from it. Raises InputError when a teacher knows none of the leaves.
     """
-    if not teachers:
-        raise InputError("lessons need at least one teacher.", hint="Name a trained version with --teacher.")
     tickets = data.train
     if unlabelled is not None and len(unlabelled):
         tickets = joined(tickets, ticket_arrays(data, unlabelled))
