@@ -22,7 +22,7 @@ from models.config import TrainConfig
 from models.label_mix import days_of, label_mix
 from models.ladder.rungs import rung_data
 from models.predictions import ModelInputs, inputs_of
-from models.quality import leaf_columns, true_ranks
+from models.quality import true_ranks
 from models.training.data import TrainingData, training_data
 from models.tree_index import path_probabilities
 from pipeline.datasets import ready_dataset
@@ -87,7 +87,7 @@ def tfidf_ranks(data: TrainingData, *, with_attributes: bool) -> tuple[NDArray[n
         learned = dataclasses.replace(learned, inputs=_as_words(learned.inputs))
         unseen = _as_words(unseen)
     leaves = tfidf.fit(learned).predict(unseen)
-    truth = leaf_columns(data.index, data.test.node)
+    truth = data.index.columns_of(data.test.node)
     known = truth >= 0
     mixed = with_mix(data, leaves)
     return true_ranks(leaves[known], truth[known]), true_ranks(mixed[known], truth[known])
@@ -98,7 +98,7 @@ def with_mix(data: TrainingData, leaves: NDArray[np.float32]) -> NDArray[np.floa
     times its share now over its share in all of training."""
     days = days_of(data.train.rows)
     now = path_probabilities(data.index, label_mix(days, data.train.node, data.index).now[None])[:, data.index.leaves]
-    counts = np.bincount(leaf_columns(data.index, data.train.node) + 1, minlength=leaves.shape[1] + 1)[1:]
+    counts = np.bincount(data.index.columns_of(data.train.node) + 1, minlength=leaves.shape[1] + 1)[1:]
     mixed = leaves * now / np.maximum(counts / counts.sum(), 1e-6)
     shares: NDArray[np.float32] = (mixed / mixed.sum(axis=1, keepdims=True)).astype(np.float32)
     return shares

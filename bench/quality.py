@@ -44,7 +44,7 @@ from models.experiments.origin import git_state
 from models.intervals import share_of
 from models.ladder.rungs import LADDER, lay_out, measure_rung
 from models.predictions import Predictor, inputs_of
-from models.quality import best_ranks, leaf_columns
+from models.quality import best_ranks
 from models.release import Release
 from models.train import package
 from models.training.data import TrainingData
@@ -176,7 +176,7 @@ def complaint(quick: bool) -> Figures:
                 with_attributes=told == "attributes",
                 most=1_500 if quick else None,
             )
-            known = leaf_columns(data.index, data.test.node) >= 0
+            known = data.index.columns_of(data.test.node) >= 0
             with _trained(data, config) as (release, _):
                 leaves = Predictor.load(release, threads=2).predict(inputs_of(data.test.rows)).node_probabilities
             ranks = best_ranks(data.index, leaves[:, data.index.leaves], data.test.node)[known]

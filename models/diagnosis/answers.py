@@ -19,7 +19,7 @@ from models.baselines.frozen import INVERSE_PENALTY
 from models.batches import TicketArrays, evaluation_batches
 from models.config import TrainConfig
 from models.predictions import ModelInputs, Predictor, inputs_of
-from models.quality import best_ranks, leaf_columns
+from models.quality import best_ranks
 from models.training.data import TrainingData
 from models.tree_index import TreeIndex
 from tickets.errors import TrainingDataError
@@ -182,7 +182,7 @@ def _network_leaves(network: TriageNetwork, tickets: TicketArrays, batch_size: i
 
 def _labelled(index: TreeIndex, tickets: TicketArrays) -> tuple[ModelInputs, NDArray[np.int64]]:
     """Inputs and leaf columns of the tickets whose contact type is a leaf. Raises TrainingDataError when none is."""
-    leaves = leaf_columns(index, tickets.node)
+    leaves = index.columns_of(tickets.node)
     usable = leaves >= 0
     if not usable.any():
         raise TrainingDataError(

@@ -22,6 +22,7 @@ from models.training.run import TrainingRun, start_run, take_step, tensors_of
 
 Start = Callable[[TrainingData, TrainConfig], TrainingRun]  # `start_run`; a test gives one that is broken
 _CHECK = "a step runs on the longest batch"
+_PARTS = ("parameters", "gradients", "optimiser", "activations")  # of the memory
 _INPUTS = {
     **dict.fromkeys(("input_ids", "attention_mask", "categories", "node", "template"), np.int64),
     **dict.fromkeys(("numbers", "missing"), np.float32),
@@ -158,9 +159,6 @@ def _in_words(run: TrainingRun, batch: Batch, output: NetworkOutput, figures: di
         f"In: {inputs}. Out: {outputs}. MB: {parts}; at most {figures['memory_mb']:.0f} of "
         f"{figures['available_mb']:.0f} held. {run.total} steps of at most {figures['seconds_a_step']:.2f} s."
     )
-
-
-_PARTS = ("parameters", "gradients", "optimiser", "activations")
 
 
 def _shape(array: Any) -> str:

@@ -14,7 +14,6 @@ from models.attributes import FURTHEST, MISSING, UNSEEN
 from models.batches import TicketArrays, spread_rows, tokenise
 from models.config import TrainConfig
 from models.diagnosis.findings import Finding, listed
-from models.quality import node_at
 from models.training.data import TrainingData
 
 _FURTHEST_MEAN, _DEVIATIONS = 0.25, (0.5, 2.0)  # a standardised column is at 0 and 1; clipping moves it a little
@@ -110,7 +109,7 @@ def no_attribute_is_the_answer(data: TrainingData) -> Finding:
     for name, known, unseen in _columns(data, learn, judge):
         told[name] = _told(known, learn.node, unseen, judge.node)
         for level in range(data.index.levels - 1):
-            above = (node_at(data.index, part.node, level) for part in (learn, judge))
+            above = (data.index.node_at(part.node, level) for part in (learn, judge))
             level_told[name] = max(level_told.get(name, 0.0), _told(known, next(above), unseen, next(above)))
     answers = [f"{name} ({share:.0%})" for name, share in told.items() if share > _TELLS_ALL]
     levels = [f"{name} ({share:.0%})" for name, share in level_told.items() if share > _TELLS_LEVEL]
