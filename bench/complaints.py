@@ -23,7 +23,7 @@ from models.label_mix import days_of, label_mix
 from models.ladder.rungs import rung_data
 from models.predictions import ModelInputs, inputs_of
 from models.quality import true_ranks
-from models.training.data import TrainingData, training_data
+from models.training.data import TrainingData, labelled_examples, training_data
 from models.tree_index import path_probabilities
 from pipeline.datasets import ready_dataset
 from pipeline.importing import import_dataset
@@ -31,7 +31,6 @@ from pipeline.nightly import run_pipeline
 from pipeline.session import spark_session
 from pipeline.split import SplitPlan
 from tickets.catalogue import read_dataset, read_tree
-from tickets.examples import read_examples
 from tickets.progress import silent
 from tickets.workspace import Workspace
 
@@ -54,14 +53,10 @@ def data_of(
     workspace: Workspace, tokenizer: Tokenizer, config: TrainConfig, *, with_attributes: bool, most: int | None = None
 ) -> TrainingData:
     """`most` tickets a split, the newest of training. Without attributes only the text and its statistics are told."""
-    oldest_first = [("created_at", "ascending"), ("ticket_id", "ascending")]
-    examples = read_examples(workspace, splits=SPLITS).sort_by(oldest_first)
     parts = {}
-    for split in SPLITS:
-        rows = examples.filter(pa.compute.equal(examples["split"], split))
-        rows = rows.filter(pa.compute.is_valid(rows["contact_type"]))
-        if most is not None:
-            rows = rows.slice(len(rows) - most if split == "train" else 0, most)
+    for split, labelled in labelled_examples(workspace, SPLITS).items():
+        first = max(0, len(labelled) - most) if most is not None and split == "train" else 0
+        rows = labelled.slice(first, most)
         if not with_attributes:
             place = rows.schema.get_field_index("attributes")
             rows = rows.set_column(place, rows.schema.field(place), pa.array(["{}"] * len(rows)))

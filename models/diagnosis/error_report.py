@@ -26,6 +26,7 @@ from models.intervals import Share, share_of
 from models.machine import cores
 from models.predictions import Predictor, inputs_of
 from models.release import Release
+from models.training.data import OLDEST_FIRST
 from models.words import word_weights
 from tickets.catalogue import load_tree
 from tickets.errors import InputError, TrainingDataError
@@ -123,7 +124,7 @@ def _paths(release: Release, types: Sequence[wrong.TypeErrors]) -> dict[str, str
 
 def _labelled(workspace: Workspace, splits: Sequence[str]) -> pa.Table:
     examples = read_examples(workspace, splits=splits).filter(pc.field("contact_type").is_valid())
-    return examples.sort_by([("created_at", "ascending"), ("ticket_id", "ascending")])
+    return examples.sort_by(OLDEST_FIRST)
 
 
 def _unseen(release: Release, examples: pa.Table, split: str) -> tuple[pa.Table, int]:

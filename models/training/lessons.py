@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models.batches import TicketArrays, joined
 from models.predictions import Predictor, inputs_of
 from models.release import Release
-from models.training.data import Lessons, TrainingData, ticket_arrays
+from models.training.data import OLDEST_FIRST, Lessons, TrainingData, ticket_arrays
 from tickets.errors import InputError, TrainingDataError
 from tickets.examples import read_examples
 from tickets.progress import Report
@@ -57,7 +57,7 @@ def unlabelled_examples(workspace: Workspace) -> pa.Table:
             "every ticket of the lake has an outcome; there are none without a label to learn from.",
             hint="Leave --unlabelled out.",
         )
-    return examples.sort_by([("created_at", "ascending"), ("ticket_id", "ascending")])
+    return examples.sort_by(OLDEST_FIRST)
 
 
 def sharpened(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
