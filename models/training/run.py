@@ -253,7 +253,8 @@ def part_of(batch: Batch, places: NDArray[np.int64], *, multiple: int = 1) -> Ba
 
 
 def draw_candidates(run: TrainingRun, batch: Batch) -> Candidates | None:
-    """The same in every process: it hangs on the batch, the seed and the step alone."""
+    """The same in every process: the batch, the seed and the step alone decide. None when no ticket of the batch has a
+    template."""
     answered = batch.template != NONE
     if not answered.any():
         return None
