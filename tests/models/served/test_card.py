@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from models.card import base_model, model_card
+from models.card import model_card
+from models.card_metadata import base_model
 from models.confidence.limits import NEVER
 from models.config import DEFAULT_ENCODER
 from models.directory import write_findings
