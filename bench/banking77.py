@@ -90,7 +90,8 @@ def data_of(
 
 
 def examples(split: str, rows: Sequence[Question]) -> pa.Table:
-    """As the pipeline would leave them; those of a part without labels keep theirs, and nobody reads it."""
+    """Examples as the pipeline would leave them. Where questions stand for unlabelled tickets, nobody reads their
+    intents."""
     cleaned = [
         clean_ticket(Ticket(ticket_id=f"{split}-{number}", created_at=_DAY, body=text), ("en",))
         for number, (text, _) in enumerate(rows)

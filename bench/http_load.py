@@ -23,7 +23,7 @@ _CONNECTIONS = 128  # of an open loop, at most; more requests than that wait for
 
 @dataclass(slots=True)
 class Measured:
-    """What came of a load: seconds of every request by status (0: the connection broke), and one body of each."""
+    """What came of a load: seconds of every request by status (0: no connection, or it broke), and one body of each."""
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
     bodies: dict[int, bytes] = field(default_factory=dict)
@@ -116,16 +116,24 @@ async def _connect(port: int) -> _Connection:
     return connection
 
 
+async def _ask(port: int, connection: _Connection, request: bytes) -> tuple[_Connection, int, bytes]:
+    """Status and body over the connection, or over a new one where it is closed; 0 where none can be had."""
+    if not connection.open:
+        try:
+            connection = await _connect(port)
+        except OSError:
+            return connection, 0, b""
+    return connection, *await connection.send(request)
+
+
 async def _closed(port: int, requests: Iterator[bytes], connections: int, seconds: float) -> Measured:
     measured, started = Measured(), time.perf_counter()
 
     async def work() -> None:
         connection = await _connect(port)
         while time.perf_counter() - started < seconds:
-            if not connection.open:
-                connection = await _connect(port)
             sent = time.perf_counter()
-            status, body = await connection.send(next(requests))
+            connection, status, body = await _ask(port, connection, next(requests))
             measured.add(status, time.perf_counter() - sent, body)
 
     await asyncio.gather(*(work() for _ in range(connections)))
@@ -142,9 +150,7 @@ async def _open(port: int, requests: Iterator[bytes], per_second: float, seconds
 
     async def one(due: float, request: bytes) -> None:
         connection = await idle.get()
-        if not connection.open:
-            connection = await _connect(port)
-        status, body = await connection.send(request)
+        connection, status, body = await _ask(port, connection, request)
         idle.put_nowait(connection)
         measured.add(status, time.perf_counter() - due, body)
 

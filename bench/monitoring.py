@@ -44,6 +44,7 @@ sys.path.sort(key=lambda place: place == str(Path(__file__).parent))
 
 from bench_record import record
 from night_100k import night_figures
+from parts import add_only
 from quiet_months import POLICY, Watch, alarm_nights, evidently, quiet_month
 from shifted_nights import Case, mixed_window, nights_to_detection
 from watched import Watched, complaints, simulated
@@ -103,21 +104,17 @@ QUICK = Effort(
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--quick", action="store_true", help="a fraction of the nights: shows that it works")
-    arguments.add_argument("--only", default=",".join(PARTS), help="parts, by commas")
+    add_only(arguments, PARTS)
     given = arguments.parse_args()
     effort, started, figures = QUICK if given.quick else FULL, time.perf_counter(), {"quick": given.quick}
-    parts = given.only.split(",")
-    histories = [simulated(given.quick), complaints(given.quick)] if set(parts) - {"night"} else []
-    for name in parts:
+    histories = [simulated(given.quick), complaints(given.quick)] if set(given.only) - {"night"} else []
+    for name in given.only:
         clock = time.perf_counter()
         figures |= PARTS[name](histories, effort)
         figures[f"{name}_seconds"] = round(time.perf_counter() - clock, 1)
         print(f"{name}: {figures[f'{name}_seconds']} s", file=sys.stderr)
-    record(
-        "monitoring" if given.only == ",".join(PARTS) else "monitoring-part",
-        figures,
-        seconds=time.perf_counter() - started,
-    )
+    name = "monitoring" if set(given.only) == set(PARTS) else "monitoring-part"
+    record(name, figures, seconds=time.perf_counter() - started)
 
 
 def false_alarms(histories: list[Watched], effort: Effort) -> Figures:

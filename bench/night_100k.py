@@ -65,12 +65,12 @@ def watch(folder: Path, tickets: int) -> None:
     workspace = Workspace(folder / "workspace")
     engine = open_database(workspace.default_database_url)
     seconds = []
-    for time_of_night in (1, 2):  # the second finds the limits that the first has kept
+    for look in (1, 2):  # the second finds the limits that the first has kept
         clock = time.perf_counter()
         night = run_night(workspace, engine, as_of=_NIGHT)
         seconds.append(round(time.perf_counter() - clock, 1))
         print(night.run.summary["limits"], night.run.summary["drifted"], file=sys.stderr)
-        if time_of_night == 1:
+        if look == 1:
             with engine.connect() as connection:
                 limits_took = connection.execute(sa.text("SELECT sum(seconds) FROM detector_limits")).scalar() or 0.0
     print(
@@ -114,7 +114,7 @@ def _fill(workspace: Workspace, tickets: int) -> None:
     rng = np.random.default_rng(3)
     rows, judged = [], []
     for number in range(-100 * 35, tickets):
-        day = _NIGHT + dt.timedelta(days=min(number, 0) // 100 if number < 0 else 0)
+        day = _NIGHT + dt.timedelta(days=min(number, 0) // 100)
         at = dt.datetime.combine(day, dt.time(9), dt.UTC) + dt.timedelta(milliseconds=int(rng.integers(36_000_000)))
         which = int(rng.integers(len(some)))
         ticket = dataclasses.replace(

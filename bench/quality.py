@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import shutil
 import sys
 import tempfile
 import time
@@ -35,6 +34,7 @@ import banking77
 import complaints
 import replies
 from bench_record import OUT, record
+from parts import add_only
 from public_data import BANKING77
 
 from models.comparison import difference
@@ -44,13 +44,14 @@ from models.experiments.origin import git_state
 from models.intervals import share_of
 from models.ladder.rungs import LADDER, lay_out, measure_rung
 from models.predictions import Predictor, inputs_of
-from models.quality import best_ranks, leaf_columns
+from models.quality import best_ranks
 from models.release import Release
 from models.train import package
 from models.training.data import TrainingData
 from models.training.fit import fit
 from models.training.lessons import taught
 from models.training.run import validate
+from tickets.progress import silent
 
 Figures = dict[str, float | str]
 SEEDS = (17, 18)
@@ -175,7 +176,7 @@ def complaint(quick: bool) -> Figures:
                 with_attributes=told == "attributes",
                 most=1_500 if quick else None,
             )
-            known = leaf_columns(data.index, data.test.node) >= 0
+            known = data.index.columns_of(data.test.node) >= 0
             with _trained(data, config) as (release, _):
                 leaves = Predictor.load(release, threads=2).predict(inputs_of(data.test.rows)).node_probabilities
             ranks = best_ranks(data.index, leaves[:, data.index.leaves], data.test.node)[known]
@@ -295,11 +296,8 @@ def _tokenizer(config: TrainConfig) -> Tokenizer:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp())
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @contextmanager
@@ -307,7 +305,7 @@ def _trained(data: TrainingData, config: TrainConfig) -> Iterator[tuple[Release,
     """A release trained on the data, while the block runs, and the points of test accuracy that the served int8 graph
     loses against its network, neighbours' votes left out of both."""
     with _folder() as folder:
-        fitted = fit(data, config, folder=folder / "fit", report=_say, progress=lambda _step, _total, _loss: None)
+        fitted = fit(data, config, folder=folder / "fit", report=_say, progress=silent)
         accuracy = validate(fitted.network, data.test, batch_size=64)["validation_accuracy"]
         model = folder / "model"
         model.mkdir()
@@ -356,17 +354,14 @@ def _say(line: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default=",".join(PARTS))
+    add_only(parser, PARTS)
     chosen = parser.parse_args()
     kept = OUT / "quality.json"
     figures: dict[str, float | int | str | bool] = json.loads(kept.read_text()) if kept.exists() else {}
     figures = {name: value for name, value in figures.items() if name not in ("machine", "seconds")}
-    parts = chosen.only.split(",")
-    if unknown := set(parts) - set(PARTS):
-        parser.error(f"there is no part {sorted(unknown)[0]!r}; parts: {', '.join(PARTS)}")
-    if figures.get("quick", chosen.quick) != chosen.quick or set(parts) == set(PARTS):
+    if figures.get("quick", chosen.quick) != chosen.quick or set(chosen.only) == set(PARTS):
         figures = {}
-    for name in parts:
+    for name in chosen.only:
         begun, commit = time.perf_counter(), git_state()[0]
         print(f"{name} ...", file=sys.stderr, flush=True)
         figures |= PARTS[name](chosen.quick)

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 sys.path.sort(key=lambda place: place == str(Path(__file__).parent))
 
 from bench_record import OUT, record
+from parts import add_only
 from public_data import COMPLAINTS
 
 from pipeline.datasets import ready_dataset
@@ -54,12 +55,10 @@ CFPB_LEARN_DAYS = 70  # 172 contact types take longer to learn than the company'
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--quick", action="store_true", help="six weeks of the simulated company alone")
-    arguments.add_argument("--only", default=",".join(HISTORIES), help="histories, by commas")
+    add_only(arguments, HISTORIES)
     arguments.add_argument("--go-on", action="store_true", help="after a run that was broken off, by policy")
     given = arguments.parse_args()
-    quick, wanted = given.quick, given.only.split(",")
-    if unknown := set(wanted) - set(HISTORIES):
-        arguments.error(f"no history is called {', '.join(sorted(unknown))}; there are {', '.join(HISTORIES)}")
+    quick, wanted = given.quick, given.only
     configure_logs(verbose=False)
     started, plan = time.perf_counter(), QUICK if quick else FULL
     figures: dict[str, float | int] = {}

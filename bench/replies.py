@@ -20,14 +20,15 @@ from tokenizers import Tokenizer
 
 from models.batches import NONE, TicketArrays
 from models.config import TrainConfig
-from models.predictions import Predictor, inputs_of
-from models.release import VECTORS, Release
-from models.templates import template_matrix
+from models.predictions import inputs_of
+from models.release import Release
+from models.suggest import Suggester
 from models.training.data import TrainingData, load_training_data
 from pipeline.importing import import_dataset
 from pipeline.nightly import run_pipeline
 from pipeline.session import spark_session
 from pipeline.split import SplitPlan
+from tickets.progress import silent
 from tickets.simulate import SimulationConfig, write_history
 from tickets.workspace import Workspace
 
@@ -48,15 +49,15 @@ def company(folder: Path, *, days: int, tickets_per_day: int, seed: int) -> tupl
     )
     dataset = write_history(config, folder / "history")
     workspace = Workspace.create(folder / "workspace")
-    import_dataset(workspace, [folder / "history" / "tickets.jsonl"], dataset, as_of=end, report=_quiet)
+    import_dataset(workspace, [folder / "history" / "tickets.jsonl"], dataset, as_of=end, report=silent)
     plan = SplitPlan(validation_from=validation_from, test_from=test_from, test_until=end)
     with spark_session() as spark:
-        run_pipeline(workspace, as_of=end, spark=spark, plan=plan, report=_quiet)
+        run_pipeline(workspace, as_of=end, spark=spark, plan=plan, report=silent)
     return workspace, folder / "history" / "truth.parquet"
 
 
 def data_of(workspace: Workspace, tokenizer: Tokenizer, config: TrainConfig) -> TrainingData:
-    return load_training_data(workspace, tokenizer, config, report=_quiet)
+    return load_training_data(workspace, tokenizer, config, report=silent)
 
 
 def without_templates(data: TrainingData, unseen: NDArray[np.int64]) -> TrainingData:
@@ -73,12 +74,10 @@ def unseen_templates(data: TrainingData, count: int, *, seed: int) -> NDArray[np
 
 def template_ranks(release: Release, data: TrainingData) -> NDArray[np.int64]:
     """Rank of the template that was sent, 1 is best, for each test ticket that has one; through the served graph."""
-    from safetensors.numpy import load_file
-
-    predictions = Predictor.load(release, threads=2).predict(inputs_of(data.test.rows))
-    templates = template_matrix(data.templates, data.tree, data.index, load_file(release.path(VECTORS)))
-    leaves = predictions.node_probabilities[:, data.index.leaves]
-    order, _ = templates.rank(predictions.template_queries, leaves, data.test.rows["language"].to_pylist())
+    suggester = Suggester.load(release, threads=2)
+    predictions = suggester.predictor.predict(inputs_of(data.test.rows))
+    leaves, languages = predictions.node_probabilities[:, data.index.leaves], data.test.rows["language"].to_pylist()
+    order, _ = suggester.template_matrix.rank(predictions.template_queries, leaves, languages)
     answered = data.test.template != NONE
     ranks: NDArray[np.int64] = 1 + np.argmax(order[answered] == data.test.template[answered, None], axis=1)
     return ranks
@@ -124,7 +123,3 @@ def _forgotten(tickets: TicketArrays, unseen: NDArray[np.int64]) -> TicketArrays
         template=np.where(np.isin(tickets.template, unseen), NONE, tickets.template),
         negatives=np.where(np.isin(tickets.negatives, unseen), NONE, tickets.negatives),
     )
-
-
-def _quiet(_line: str) -> None:
-    pass

@@ -26,7 +26,6 @@ import dataclasses
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -49,10 +48,11 @@ from scoring_rate import bare_rate
 
 from models.config import TrainConfig
 from models.encoder import load_tokenizer
+from models.machine import cores
 from models.predictions import inputs_of
 from models.release import FACTS, current_release, promote
 from models.suggest import Suggester
-from service.options import cores, utc_now
+from service.options import utc_now
 from tickets.api_keys import create_key
 from tickets.catalogue import write_templates
 from tickets.database import open_database
@@ -172,8 +172,7 @@ def server(workspace: Workspace, texts: Sequence[str]) -> Iterator[Server]:
             batches=[_request("/v1/suggestions/batch", {"tickets": some}, key) for some in many],
         )
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        _end(process)
 
 
 def one_client(ours: Server, seconds: float) -> Figures:
@@ -300,8 +299,7 @@ def naive_server(workspace: Workspace) -> Iterator[int]:
         _wait_for(f"http://127.0.0.1:{port}/openapi.json", process)
         yield port
     finally:
-        process.terminate()
-        process.wait(30)
+        _end(process)
 
 
 def _request(path: str, content: object, key: str | None) -> bytes:
@@ -326,6 +324,16 @@ def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
                 return
         time.sleep(0.02)
     raise SystemExit(f"nothing answers at {address}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, and make it when it does not within half a minute."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
 
 
 def _free_port() -> int:

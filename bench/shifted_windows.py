@@ -23,6 +23,7 @@ from typing import Any
 # As a script this folder comes first, and its pipeline.py would hide the package of that name.
 sys.path.sort(key=lambda place: place == str(Path(__file__).parent))
 
+import banking77
 import numpy as np
 from bench_record import record
 from numpy.typing import NDArray
@@ -128,7 +129,7 @@ class StandIn:
 
 def banking(rng: np.random.Generator) -> Iterator[tuple[str, Window, Window]]:
     """Kind of shift, reference and current window: new intents, other mixes, broken words, texts cut short."""
-    train, test = (_questions(part) for part in ("train", "test"))
+    train, test = (banking77.questions(BANKING77, part) for part in ("train", "test"))
     train = [train[row] for row in rng.permutation(len(train))]
     types = sorted({kind for _, kind in train})
     hidden = set(rng.choice(types, HIDDEN, replace=False).tolist())
@@ -205,11 +206,6 @@ def main() -> None:
         "windows": windows,
     }
     record("shifted_windows", figures, seconds=time.perf_counter() - began)
-
-
-def _questions(part: str) -> list[Labelled]:
-    with (BANKING77 / f"{part}.csv").open(encoding="utf-8", newline="") as file:
-        return [(row["text"], row["category"]) for row in csv.DictReader(file)]
 
 
 def _complaints(name: str) -> list[tuple[str, str, str]]:

@@ -20,7 +20,6 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 # This folder comes last: it holds a pipeline.py, and `pipeline` must mean the package.
 sys.path.sort(key=lambda place: place == str(Path(__file__).parent))
@@ -28,11 +27,11 @@ sys.path.sort(key=lambda place: place == str(Path(__file__).parent))
 import numpy as np
 from bench_record import record
 
-from models.release import open_release
+from models.release import open_release, versions
 from models.suggest import Suggester
 from monitoring.current import Logged, Period, look_at
 from monitoring.themes import find_themes
-from monitoring.windows import Window
+from monitoring.windows import Window, joined
 from tickets.records import Suggestion
 from tickets.simulate import SimulatedTicket, SimulationConfig, new_product, simulate
 from tickets.workspace import Workspace
@@ -48,8 +47,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer tickets and nights")
     given = parser.parse_args()
     started = time.perf_counter()
-    models = Workspace.open(given.workspace).models
-    reads = Suggester.load(open_release(min(models.iterdir())))
+    workspace = Workspace.open(given.workspace)
+    reads = Suggester.load(open_release(workspace.models / versions(workspace)[0]))
     quiet_tickets, nights, draws = (3000, 40, 10) if given.quick else (4000, 200, 40)
     quiet = _read(reads, _quiet(quiet_tickets))
     scooters = _read(reads, _scooters(400))
@@ -78,7 +77,7 @@ def _power(quiet: Window, scooters: Window, *, size: int, share: float, draws: i
         rng = np.random.default_rng(1000 + draw)
         rows, new = rng.permutation(len(quiet)), rng.permutation(len(scooters))[: round(share * size)]
         before = quiet.take(rows[:_REFERENCE])
-        now = _joined(quiet.take(rows[_REFERENCE:][: size - len(new)]), scooters.take(new))
+        now = _unlabelled(joined([quiet.take(rows[_REFERENCE:][: size - len(new)]), scooters.take(new)]))
         clock = time.perf_counter()
         themes = find_themes(before, now, overridden={})
         seconds += time.perf_counter() - clock
@@ -124,17 +123,6 @@ def _scooters(count: int) -> list[SimulatedTicket]:
 
 def _unlabelled(window: Window) -> Window:
     return dataclasses.replace(window, contact_types=())
-
-
-def _joined(first: Window, second: Window) -> Window:
-    """The tickets of both, the first window's first."""
-    whole: dict[str, Any] = {
-        field.name: np.concatenate([one, other]) if isinstance(one, np.ndarray) else one + other
-        for field in dataclasses.fields(Window)
-        if isinstance(one := getattr(first, field.name), (tuple, np.ndarray))
-        for other in [getattr(second, field.name)]
-    }
-    return dataclasses.replace(first, **whole | {"contact_types": (), "counted": len(first) + len(second)})
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from tickets.simulate import Event, SimulationConfig, label_mix_change, new_prod
 Labelled = list[tuple[Ticket, str]]
 
 _LANGUAGES = ("en", "es", "pt", "fr", "de")
+_TOKENS = 64  # of a text that are read
 _ABSTAINS = 0.1  # of the first quiet tickets
 _KEPT = Path(tempfile.gettempdir()) / "ticket-triage-bench"
 # What the products of 2015 are called in 2023.
@@ -119,15 +120,15 @@ class Reader:
         return float(tried[int(np.argmin(lost))])
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(n, 384), from disk where the same texts were read before."""
-        key = hashlib.blake2b("\0".join(texts).encode(), digest_size=12).hexdigest()
+        """(n, 384), from disk where the same encoder has read the same texts before."""
+        name = TrainConfig().encoder
+        key = hashlib.blake2b("\0".join([name, str(_TOKENS), *texts]).encode(), digest_size=12).hexdigest()
         path = _KEPT / f"{key}.npy"
         if path.exists():
             kept: NDArray[np.float32] = np.load(path)
             return kept
         if self._encoder is None:
-            name = TrainConfig().encoder
-            self._encoder = TextVectors.of(MeanPooled(load_encoder(name)), load_tokenizer(name, 64))
+            self._encoder = TextVectors.of(MeanPooled(load_encoder(name)), load_tokenizer(name, _TOKENS))
         vectors = self._encoder.embed(texts, all_cores=True)
         _KEPT.mkdir(exist_ok=True)
         np.save(path, vectors)

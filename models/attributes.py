@@ -194,6 +194,6 @@ def _number(value: Any) -> float:
         return math.nan
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last for whole numbers beyond what a float holds
         return math.nan
     return math.copysign(math.log1p(abs(number)), number) if math.isfinite(number) else math.nan

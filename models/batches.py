@@ -75,6 +75,14 @@ class TicketArrays:
             negatives=self.negatives[rows],
         )
 
+    def newest(self, most: int) -> TicketArrays:
+        """The last of the tickets, which are the newest where they stand in order of time."""
+        return self.take(np.arange(max(0, len(self) - most), len(self)))
+
+    def spread(self, most: int) -> TicketArrays:
+        """Some of the tickets, evenly over all of them."""
+        return self.take(spread_rows(len(self), most))
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -88,6 +96,11 @@ class Batch:
     missing: NDArray[np.float32]  # (batch, M)
     node: NDArray[np.int64]  # (batch,)
     template: NDArray[np.int64]  # (batch,)
+
+
+def spread_rows(count: int, most: int) -> NDArray[np.int64]:
+    """At most `most` of `count` rows, in their order and evenly over all of them."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
 
 
 def joined(first: TicketArrays, then: TicketArrays) -> TicketArrays:

@@ -113,12 +113,12 @@ def calibration_from_json(data: Mapping[str, Any]) -> Calibration:
     sets = data["sets"]
     return dataclasses.replace(
         plain,
-        welcome={name: float(given) for name, given in data["welcome"].items()},
+        welcome={name: float(given) for name, given in dict(data["welcome"]).items()},
         votes=Votes(**data["votes"]),
         bend=Bend(knots=_numbers(data["bend"]["knots"]), added=_numbers(data["bend"]["added"])),
         scope=ScopeWeights(**data["scope"]),
         sets=sets and AnswerSets(**{**sets, "edges": _numbers(sets["edges"]), "enough": _numbers(sets["enough"])}),
-        type_limits={name: (float(high), float(medium)) for name, (high, medium) in data["type_limits"].items()},
+        type_limits={name: (float(high), float(medium)) for name, (high, medium) in dict(data["type_limits"]).items()},
     )
 
 

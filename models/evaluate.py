@@ -61,16 +61,14 @@ def score_release(release: Release, features: pa.Table) -> Scores:
     suggester = Suggester.load(release)
     predictions = suggester.predictor.predict(inputs_of(labelled))
     index = suggester.predictor.index
-    place = {contact_type: node for node, contact_type in enumerate(index.ids)}
     truth = labelled["contact_type"].to_pylist()
-    nodes = np.array([place.get(contact_type, -1) for contact_type in truth], np.int64)
     leaves = predictions.node_probabilities[:, index.leaves]
     order, _ = suggester.template_matrix.rank(predictions.template_queries, leaves, labelled["language"].to_pylist())
     return Scores(
         ticket_ids=labelled["ticket_id"].to_pylist(),
         truth=truth,
         predicted=[index.ids[node] for node in predictions.predicted],
-        ranks=best_ranks(index, leaves, nodes),
+        ranks=best_ranks(index, leaves, index.nodes_of(truth)),
         probability=predictions.probability,
         template_found=_template_found(suggester.templates, order, labelled["template_id"].to_pylist()),
     )

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from models import release as names
 from models.attributes import AttributeRow, AttributeSpec, EncodedAttributes, encode_attributes, load_attributes
-from tickets.errors import ReleaseError
 from tickets.progress import under_way
 
 INPUTS = ("input_ids", "attention_mask", "categories", "numbers", "missing")
@@ -68,11 +67,9 @@ class OnnxModel:
         """Load from a model directory; `threads` batches run at once. Raises ReleaseError when that fails."""
         from tokenizers import Tokenizer
 
-        try:
+        with names.loading(folder):
             session = open_session(folder / graph)
             tokenizer = Tokenizer.from_file(str(folder / names.TOKENIZER))
-        except Exception as error:  # both libraries raise bare Exceptions of their own making
-            raise ReleaseError(f"cannot load {folder}: {error}.", hint="Train again, or roll back.") from error
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_tokens)
         return cls(session, tokenizer, load_attributes(folder / names.ATTRIBUTES), threads=threads)

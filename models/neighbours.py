@@ -34,18 +34,20 @@ class Neighbours:
 
     @classmethod
     def load(cls, folder: Path) -> Neighbours:
-        """From a model directory. Kept as float16 on disk, float32 in memory: numpy multiplies that far faster."""
+        """From a model directory. Kept as float16 on disk, float32 in memory: numpy multiplies that far faster. Raises
+        ReleaseError when a file cannot be read."""
         from safetensors.numpy import load_file
 
-        table = pq.ParquetFile(folder / names.NEIGHBOURS).read()  # read_table would import pandas
         candidates = folder / names.CANDIDATES
-        return cls(
-            np.ascontiguousarray(load_file(folder / names.VECTORS)["neighbours"], dtype=np.float32),
-            table["ticket_id"].to_pylist(),
-            table["snippet"].to_pylist(),
-            table["contact_type"].to_pylist(),
-            open_session(candidates) if candidates.exists() else None,
-        )
+        with names.loading(folder):
+            table = pq.ParquetFile(folder / names.NEIGHBOURS).read()  # read_table would import pandas
+            return cls(
+                np.ascontiguousarray(load_file(folder / names.VECTORS)["neighbours"], dtype=np.float32),
+                table["ticket_id"].to_pylist(),
+                table["snippet"].to_pylist(),
+                table["contact_type"].to_pylist(),
+                open_session(candidates) if candidates.exists() else None,
+            )
 
     def search(
         self, queries: NDArray[np.float32], count: int = VOTERS

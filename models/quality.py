@@ -14,19 +14,6 @@ from models.confidence.reliability import expected_calibration_error
 from models.tree_index import TreeIndex
 
 
-def leaf_columns(index: TreeIndex, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Each node's column among the leaves, -1 for an inner, inactive or unknown (-1) node."""
-    column = np.full(len(index.ids) + 1, -1, np.int64)  # the last entry answers for -1
-    column[index.leaves] = np.arange(len(index.leaves))
-    return column[nodes]
-
-
-def node_at(index: TreeIndex, nodes: NDArray[np.int64], level: int) -> NDArray[np.int64]:
-    """The node on each one's path at a level, 0 at the top; the node itself where its path ends above."""
-    path = index.paths[nodes, level]
-    return np.where(path >= 0, path, nodes)
-
-
 def contact_type_quality(index: TreeIndex, leaves: NDArray[np.float32], nodes: NDArray[np.int64]) -> dict[str, float]:
     """Shares of tickets: leaves (n, L) probabilities in leaf order, nodes (n,) true nodes. {} without tickets."""
     if not len(nodes):
@@ -34,7 +21,7 @@ def contact_type_quality(index: TreeIndex, leaves: NDArray[np.float32], nodes: N
     quality = {
         f"accuracy_level_{level + 1}": share for level, share in enumerate(_level_accuracies(index, leaves, nodes))
     }
-    truth = leaf_columns(index, nodes)
+    truth = index.columns_of(nodes)
     known = truth >= 0
     if known.any():
         ranks = true_ranks(leaves[known], truth[known])
@@ -85,7 +72,7 @@ def best_ranks(index: TreeIndex, leaves: NDArray[np.float32], nodes: NDArray[np.
 
 def class_report(index: TreeIndex, leaves: NDArray[np.float32], nodes: NDArray[np.int64]) -> list[dict[str, Any]]:
     """One row a leaf that occurs: tickets, precision, recall, the leaf it is most often taken for."""
-    truth = leaf_columns(index, nodes)
+    truth = index.columns_of(nodes)
     known = truth >= 0
     truth, predicted = truth[known], leaves[known].argmax(axis=1) if known.any() else np.zeros(0, np.int64)
     confusion = np.zeros((len(index.leaves), len(index.leaves)), np.int64)
@@ -114,11 +101,11 @@ def _level_accuracies(index: TreeIndex, leaves: NDArray[np.float32], nodes: NDAr
     """One a level. Each level chooses its likeliest node; a leaf that ends higher up stands for itself further down."""
     shares = []
     for level in range(index.levels):
-        above = node_at(index, index.leaves, level)
+        above = index.node_at(index.leaves, level)
         choices, column = np.unique(above, return_inverse=True)
         summed = np.stack([leaves[:, column == choice].sum(axis=1) for choice in range(len(choices))], axis=1)
-        deep_enough = (nodes >= 0) & ((index.paths[nodes, level] >= 0) | (leaf_columns(index, nodes) >= 0))
+        deep_enough = (nodes >= 0) & ((index.paths[nodes, level] >= 0) | (index.columns_of(nodes) >= 0))
         if deep_enough.any():
-            truth = node_at(index, nodes[deep_enough], level)
+            truth = index.node_at(nodes[deep_enough], level)
             shares.append(float(np.mean(choices[summed[deep_enough].argmax(axis=1)] == truth)))
     return shares

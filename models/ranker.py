@@ -75,14 +75,14 @@ class CandidateSampler:
 
     def candidates(
         self, rows: NDArray[np.int64], template: NDArray[np.int64], random: np.random.Generator
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-        """Candidate templates of a batch (c,), each ticket's own place among them (batch,), log chance of each (c,)."""
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Candidate templates of a batch (c,), ascending, each ticket's own among them, and the log chance of each."""
         drawn = _draw(self.negatives[rows], self.draws, random)
         chosen = np.unique(np.concatenate([template, drawn]))
         count = len(rows)
         absent = (1 - self.positive_share[chosen]) ** count * (1 - self.negative_share[chosen]) ** (count * self.draws)
         chance = np.clip(1 - absent, 1e-6, 1.0)
-        return chosen, np.searchsorted(chosen, template), np.log(chance).astype(np.float32)
+        return chosen, np.log(chance).astype(np.float32)
 
 
 def candidate_sampler(

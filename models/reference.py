@@ -7,7 +7,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.predictions import Predictions
-from models.quality import leaf_columns, node_at
 from models.tree_index import TreeIndex
 
 KEPT = ("ticket_id", "created_at", "text", "language", "channel", "attributes")
@@ -26,7 +25,7 @@ def predictions_table(
     table = features.select(KEPT)
     width = predictions.embeddings.shape[1]
     embedding = pa.FixedSizeListArray.from_arrays(pa.array(predictions.embeddings.reshape(-1)), width)
-    true = pa.array(ids[nodes], pa.string(), mask=leaf_columns(index, nodes) < 0)
+    true = pa.array(ids[nodes], pa.string(), mask=index.columns_of(nodes) < 0)
     added: dict[str, pa.Array] = {
         "contact_type": true,
         "predicted": pa.array(ids[predictions.predicted], pa.string()),
@@ -36,7 +35,7 @@ def predictions_table(
         "embedding": embedding.cast(pa.list_(pa.float32())),
     }
     for level in range(index.levels):
-        added[f"level_{level + 1}"] = pa.array(ids[node_at(index, predictions.predicted, level)], pa.string())
+        added[f"level_{level + 1}"] = pa.array(ids[index.node_at(predictions.predicted, level)], pa.string())
     for name, column in added.items():
         table = table.append_column(name, column)
     return table

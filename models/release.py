@@ -11,7 +11,8 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 import structlog
 
 from models.calibrate import Calibration, calibration_from_json
-from tickets.errors import ReleaseError
+from tickets.errors import ReleaseError, TriageError
 from tickets.manifests import file_hash
 from tickets.workspace import Workspace, write_text
 
@@ -68,6 +69,17 @@ class Release:
 
     def path(self, name: str) -> Path:
         return self.folder / name
+
+
+@contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """A file of a model directory that its library cannot read is a ReleaseError, whatever that library raises."""
+    try:
+        yield
+    except TriageError:
+        raise
+    except Exception as error:  # libraries raise bare Exceptions of their own making
+        raise ReleaseError(f"cannot load {folder}: {error}.", hint="Train again, or roll back.") from error
 
 
 def served_megabytes(folder: Path) -> float:
@@ -201,11 +213,17 @@ def history(workspace: Workspace) -> list[dict[str, Any]]:
     """Every promotion and roll-back, oldest first: {at, action, version, previous}.
 
     One that died before its last step is among them; the `previous` of the next entry, or releases/current, shows it.
+    Raises ReleaseError when the file cannot be read.
     """
     path = workspace.releases / "history.jsonl"
-    if not path.exists():
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except FileNotFoundError:
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except (OSError, ValueError) as error:
+        raise ReleaseError(
+            f"cannot read {path}: {error}.", hint="Restore it from a backup, or take the damaged line out."
+        ) from error
 
 
 def _promoted(workspace: Workspace) -> list[str]:

@@ -44,9 +44,10 @@ class Suggester:
 
         predictor = Predictor.load(release, threads=threads)
         templates = load_templates(release.path(names.TEMPLATES))
-        vectors = load_file(release.path(names.VECTORS))
         tree = load_tree(release.path(names.TREE))
-        return cls(release, tree, template_matrix(templates, tree, predictor.index, vectors), predictor)
+        with names.loading(release.folder):
+            matrix = template_matrix(templates, tree, predictor.index, load_file(release.path(names.VECTORS)))
+        return cls(release, tree, matrix, predictor)
 
     @property
     def templates(self) -> tuple[ReplyTemplate, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from models.experiments.sinks import DEFAULT_SINKS, open_sinks
 from models.experiments.trainings import conclude, training_start
 from models.inference import OnnxModel, Outputs
 from models.ladder.rungs import BESIDE_TRAINING, Rung, evaluate_baselines
+from models.machine import cores
 from models.neighbours import Neighbours
 from models.onnx import export_checked
 from models.predictions import Predictor, inputs_of, interpret
@@ -37,7 +37,7 @@ from models.training.distributed import ALONE, Workers
 from models.training.fit import FitResult, fit
 from models.training.lessons import taught, unlabelled_examples
 from tickets.catalogue import read_dataset
-from tickets.errors import TrainingDataError
+from tickets.errors import InputError, TrainingDataError
 from tickets.progress import Report, silent
 from tickets.workspace import Workspace, write_text
 
@@ -142,6 +142,11 @@ def _read(
     with_unlabelled: bool,
     report: Report,
 ) -> TrainingData:
+    if with_unlabelled and not teachers:
+        raise InputError(
+            "tickets without an outcome were to be learned from, and there is no teacher to say what they are about.",
+            hint="Name a trained version with --teacher, or leave --unlabelled out.",
+        )
     tokenizer = load_tokenizer(encoder, config.max_tokens)
     data = load_training_data(workspace, tokenizer, config, report=report)
     if not len(data.validation):
@@ -149,9 +154,9 @@ def _read(
             "no ticket of the validation split has an outcome; without them nothing can be calibrated.",
             hint="Move the split's dates so that validation has tickets, then run `triage features`.",
         )
-    if teachers or with_unlabelled:
+    if teachers:
         unlabelled = unlabelled_examples(workspace) if with_unlabelled else None
-        data = taught(data, teachers, unlabelled=unlabelled, threads=os.cpu_count() or 1, report=report)
+        data = taught(data, teachers, unlabelled=unlabelled, threads=cores(), report=report)
     return data
 
 
@@ -175,7 +180,7 @@ def package(
     report("Export: ONNX, int8, parity with the trained network.")
     write_network(fitted.network, data, folder, encoder=encoder)
     export_checked(fitted.network, data.tokenizer, folder, parity_inputs(data), max_tokens=config.max_tokens)
-    model = OnnxModel.load(folder, max_tokens=config.max_tokens, threads=os.cpu_count() or 1)
+    model = OnnxModel.load(folder, max_tokens=config.max_tokens, threads=cores())
     report("Vectors of the training tickets, for similar tickets and the out-of-scope score.")
     templates = write_vectors(model, fitted.network, data, folder)
     neighbours = Neighbours.load(folder)

@@ -45,6 +45,22 @@ class TreeIndex:
         """Where the id stands in `ids`. Raises ValueError for an unknown one."""
         return self.ids.index(contact_type)
 
+    def nodes_of(self, contact_types: Sequence[str]) -> Integers:
+        """(n,) where each id stands in `ids`, -1 for an unknown one."""
+        place = {node: position for position, node in enumerate(self.ids)}
+        return np.array([place.get(contact_type, -1) for contact_type in contact_types], dtype=np.int64)
+
+    def columns_of(self, nodes: Integers) -> Integers:
+        """(n,) where each node (n,) stands in `leaves`, -1 for an inner, inactive or unknown (-1) one."""
+        column = np.full(len(self.ids) + 1, -1, np.int64)  # the last entry answers for -1
+        column[self.leaves] = np.arange(len(self.leaves))
+        return column[nodes]
+
+    def node_at(self, nodes: Integers, level: int) -> Integers:
+        """(n,) the node on the path of each (n,) at a level, 0 at the top; itself where its path ends above."""
+        path = self.paths[nodes, level]
+        return np.where(path >= 0, path, nodes)
+
     def class_counts(self) -> Integers:
         """(N,) active siblings of each node, itself included."""
         counts = np.bincount(self.group[self.active], minlength=len(self.groups))

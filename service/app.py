@@ -16,6 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
+from models.machine import cores
 from service import (
     console,
     dashboard,
@@ -40,7 +41,7 @@ from service.choices import Choices
 from service.helpdesks import sidebar, webhooks
 from service.helpdesks.write_backs import WriteBacks
 from service.kserve_schemas import InferRequest
-from service.options import ServiceOptions, cores
+from service.options import ServiceOptions
 from service.pages import person, picker
 from service.releases import Releases
 from service.schemas import TAGS, BatchRequest, FeedbackRequest, StreamAnswer, SuggestionRequest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,11 +10,6 @@ from typing import Literal
 from service.access.options import AccessOptions, KeepText
 from service.helpdesks.options import Helpdesks
 from service.traces import NO_TRACES, Traces
-
-
-def cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def utc_now() -> datetime:

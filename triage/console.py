@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from models.card import COST, QUALITY
+from models.card_figures import COST, QUALITY
 from models.ladder.budget import amount
 
 if TYPE_CHECKING:

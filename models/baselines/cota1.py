@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.attributes import AttributeSpec, EncodedAttributes, encode_attributes
+from models.attributes import FIRST_VALUE, AttributeSpec, EncodedAttributes, encode_attributes
 from models.baselines import Baseline, RungData, least_documents, megabytes_of
 from models.decoder import node_texts
 from models.predictions import ModelInputs
@@ -141,7 +141,7 @@ def describe(data: RungData, space: Space, sparse: Any, topics: Floats, told: En
     )
     values = []
     for column in range(told.categories.shape[1]):
-        seen = np.zeros((data.leaf_count, len(data.attributes.categories[column].values) + 2), np.int64)
+        seen = np.zeros((data.leaf_count, len(data.attributes.categories[column].values) + FIRST_VALUE), np.int64)
         np.add.at(seen, (data.leaf, told.categories[:, column]), 1)
         values.append(seen)
     tickets = np.bincount(data.leaf, minlength=data.leaf_count)

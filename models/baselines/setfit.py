@@ -17,6 +17,7 @@ from models.baselines.text_vectors import MeanPooled, TextVectors
 from models.batches import Tokens, tokenise
 from models.device import choose_device, chooses_bf16, encoder_precision
 from models.encoder import load_encoder, load_tokenizer
+from models.training.run import share_of_rate
 
 PAIRS_A_TICKET = 20  # of one leaf, and as many of two leaves, as in the paper
 MOST_PAIRS = 12_000  # of both kinds together: with a long history more gain little and cost hours
@@ -48,10 +49,7 @@ def learn_alike(pooled: MeanPooled, tokenizer: Tokenizer, data: RungData) -> lis
     if not learning or not steps:
         return []
     optimiser = torch.optim.AdamW(learning, lr=config.learning_rate, weight_decay=config.weight_decay)
-    rise = max(1, int(steps * _WARMUP))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: (step + 1) / rise if step < rise else max(0.0, (steps - step) / max(1, steps - rise))
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: share_of_rate(step, steps, _WARMUP))
     pooled.to(device).train()
     losses = []
     for start in range(0, len(first), _BATCH):

@@ -5,7 +5,6 @@ So the rungs that use an encoder differ in what they learn, not in how they are 
 
 from __future__ import annotations
 
-import os
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from torch.nn.functional import normalize
 from models.batches import tokenise
 from models.encoder import TextEncoder
 from models.inference import BATCH
+from models.machine import cores
 from models.onnx import OPSET, quantise
 
 _INPUTS = ("input_ids", "attention_mask")
@@ -80,7 +80,7 @@ class TextVectors:
 
     def embed(self, texts: Sequence[str], *, all_cores: bool = False) -> NDArray[np.float32]:
         """(n, width) float32 of length one, in the order given. All cores are for training, one is how it is served."""
-        session = _session(self.graph, threads=os.cpu_count() or 1) if all_cores else self._one_thread
+        session = _session(self.graph, threads=cores()) if all_cores else self._one_thread
         tokens = tokenise(self.tokenizer, texts)
         order = np.argsort(tokens.lengths, kind="stable")
         parts = []

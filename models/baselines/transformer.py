@@ -6,12 +6,11 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from models import release as names
 from models.evaluate import evaluate_model, model_cost, splits
 from models.ladder.rungs import Measured
-from models.predictions import Predictor, inputs_of
+from models.predictions import inputs_of
 from models.release import Release, open_release, versions
-from models.templates import template_matrix
+from models.suggest import Suggester
 from models.training.data import TrainingData
 from tickets.errors import ReleaseError
 from tickets.workspace import Workspace
@@ -35,18 +34,16 @@ def find_model(workspace: Workspace, data_hash: str, knobs: Mapping[str, Any]) -
 
 
 def measure_release(release: Release, data: TrainingData) -> Measured:
-    """Figures through the served graph, on one thread. The seconds of training are those of the day it was trained.
+    """Figures through the served graph, on one thread, of a model that was trained on `data`. The seconds of training
+    are those of the day it was trained.
 
     Raises ReleaseError when a file of the directory cannot be read.
     """
-    from safetensors.numpy import load_file
-
-    predictor = Predictor.load(release)
-    made = {split: predictor.predict(inputs_of(tickets.rows)) for split, tickets in splits(data).items()}
-    templates = template_matrix(data.templates, data.tree, data.index, load_file(release.path(names.VECTORS)))
-    figures = evaluate_model(data, made, templates)
+    suggester = Suggester.load(release)
+    made = {split: suggester.predictor.predict(inputs_of(tickets.rows)) for split, tickets in splits(data).items()}
+    figures = evaluate_model(data, made, suggester.template_matrix)
     seconds = release.metrics.get("model", {}).get("cost", {}).get("train_seconds", 0.0)
-    figures["cost"] = model_cost(release.folder, predictor, data, seconds)
+    figures["cost"] = model_cost(release.folder, suggester.predictor, data, seconds)
     leaves = {split: each.node_probabilities[:, data.index.leaves] for split, each in made.items()}
     return Measured(figures, leaves)
 

@@ -19,7 +19,7 @@ from models.baselines.frozen import INVERSE_PENALTY
 from models.batches import TicketArrays, evaluation_batches
 from models.config import TrainConfig
 from models.predictions import ModelInputs, Predictor, inputs_of
-from models.quality import best_ranks, leaf_columns
+from models.quality import best_ranks
 from models.training.data import TrainingData
 from models.tree_index import TreeIndex
 from tickets.errors import TrainingDataError
@@ -63,8 +63,8 @@ def frozen_rung(data: TrainingData, embed: Embed) -> Learn:
     known: dict[str, NDArray[np.float32]] = {}
 
     def vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-        new = sorted(set(texts) - known.keys())
-        known.update(zip(new, embed(new), strict=True))
+        if new := sorted(set(texts) - known.keys()):  # to embed nothing would still start the encoder
+            known.update(zip(new, embed(new), strict=True))
         return np.stack([known[text] for text in texts])
 
     def learn(tickets: TicketArrays, seed: int) -> Judge:
@@ -182,7 +182,7 @@ def _network_leaves(network: TriageNetwork, tickets: TicketArrays, batch_size: i
 
 def _labelled(index: TreeIndex, tickets: TicketArrays) -> tuple[ModelInputs, NDArray[np.int64]]:
     """Inputs and leaf columns of the tickets whose contact type is a leaf. Raises TrainingDataError when none is."""
-    leaves = leaf_columns(index, tickets.node)
+    leaves = index.columns_of(tickets.node)
     usable = leaves >= 0
     if not usable.any():
         raise TrainingDataError(

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from models.attributes import FIRST_VALUE, MISSING
-from models.batches import NONE, Batch, batch_of
+from models.batches import NONE, Batch, batch_of, spread_rows
 from models.config import TrainConfig
 from models.diagnosis.dry_run import Start
-from models.diagnosis.findings import Finding
+from models.diagnosis.findings import Finding, listed
 from models.training.data import TrainingData
 from models.training.run import TrainingRun, start_run, take_step, tensors_of
 
@@ -50,7 +50,7 @@ def gradients_flow(data: TrainingData, config: TrainConfig, *, start: Start = st
     expected = {n for n in learning if ".pooler." not in n and (ranks or not n.startswith("ranker."))}
     dead = sorted(name for name in expected - reached if learning[name].numel())
     detail = f"{len(expected & reached)} of {len(expected)} tensors in {_STEPS} steps."
-    detail += _listed(" None for", dead) + _listed(" Not finite", sorted(broken))
+    detail += listed("None for", dead) + listed("Not finite", sorted(broken))
     return Finding(
         check=check,
         passed=not dead and not broken,
@@ -116,8 +116,7 @@ def _some_tickets(data: TrainingData) -> Batch:
     """Tickets over the whole training period, those with a template first."""
     order = np.argsort(data.train.template == NONE, kind="stable")
     answered = order[: max(_TICKETS, int((data.train.template != NONE).sum()))]
-    spread = np.linspace(0, len(answered) - 1, min(len(answered), _TICKETS)).astype(np.int64)
-    return batch_of(data.train, answered[spread])
+    return batch_of(data.train, answered[spread_rows(len(answered), _TICKETS)])
 
 
 def _changed_inputs(data: TrainingData, batch: Batch) -> Mapping[str, Batch]:
@@ -137,9 +136,3 @@ def _changed_inputs(data: TrainingData, batch: Batch) -> Mapping[str, Batch]:
             batch, numbers=batch.numbers + np.float32(1), missing=np.zeros_like(batch.missing)
         )
     return changed
-
-
-def _listed(what: str, names: list[str]) -> str:
-    if not names:
-        return ""
-    return f"{what}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}."

@@ -25,7 +25,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from models.batches import TicketArrays
+from models.batches import TicketArrays, spread_rows
 from models.config import TrainConfig
 from models.diagnosis.answers import Judge, Learn, tfidf_rung
 from models.diagnosis.label_noise import LabelNoise
@@ -107,7 +107,7 @@ class Part:
 
     def some(self) -> Part:
         """At most so many, over the whole period."""
-        return self.take(np.linspace(0, len(self.groups) - 1, min(len(self.groups), _MOST)).astype(np.int64))
+        return self.take(spread_rows(len(self.groups), _MOST))
 
 
 def measured(name: str, mistakes: NDArray[np.bool_], *, groups: NDArray[np.int64] | None = None, seed: int) -> Level:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.batches import NONE, batch_of
+from models.batches import NONE, batch_of, spread_rows
 from models.config import TrainConfig
 from models.diagnosis.behaviour import batches_do_not_mix, gradients_flow, inputs_matter
 from models.diagnosis.dry_run import Start, dry_run
@@ -126,8 +126,7 @@ def overfits_one_batch(data: TrainingData, config: TrainConfig, *, start: Start 
     if not any(part.requires_grad for part in run.network.parameters()):
         return Finding(check=check, passed=False, detail="No parameter may learn.", advice="Raise trainable_layers.")
     _, first = np.unique(data.train.tokens.lengths, return_index=True)  # distinct texts, one a length
-    spread = np.linspace(0, len(first) - 1, min(len(first), _OVERFIT_TICKETS)).astype(np.int64)
-    batch = batch_of(data.train, first[spread])
+    batch = batch_of(data.train, first[spread_rows(len(first), _OVERFIT_TICKETS)])
     run.total = _OVERFIT_STEPS * 2  # the rate must not end at zero
     run.network.eval()
     seen = [take_step(run, batch) for _ in range(_OVERFIT_STEPS)]
@@ -164,7 +163,7 @@ def permuted_labels(data: TrainingData, config: TrainConfig, *, train: Callable[
             _by_heart(config, len(dealt)),
             folder=Path(folder),
             report=silent,
-            progress=lambda _step, _total, _loss: None,
+            progress=silent,
         )
     accuracy = fitted.history[-1]["validation_accuracy"]
     known = validate(fitted.network, dealt, batch_size=_PERMUTED_BATCH)["validation_accuracy"]
@@ -221,7 +220,7 @@ def _by_heart(config: TrainConfig, tickets: int) -> TrainConfig:
 
 def _first_loss(data: TrainingData, config: TrainConfig, run: TrainingRun) -> tuple[float, float]:
     """Loss on the newest training tickets as the network is, and that of knowing nothing, in nats."""
-    tickets = data.train.take(np.arange(max(0, len(data.train) - _FIRST_TICKETS), len(data.train)))
+    tickets = data.train.newest(_FIRST_TICKETS)
     unknowing = np.log(data.index.class_counts().clip(min=1)) @ data.index.ancestors
     found = validate(run.network, tickets, batch_size=config.batch_size, bf16=run.bf16)["validation_loss"]
     return found, float(unknowing[tickets.node].mean())

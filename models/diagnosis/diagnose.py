@@ -25,7 +25,7 @@ from models.diagnosis.learning_curve import LearningCurve, check_target, learnin
 from models.diagnosis.pictures import curve_picture, waterfall
 from models.diagnosis.same_period import by_cluster_and_customer
 from models.encoder import load_tokenizer
-from models.release import Release, current_release, current_version, open_release
+from models.release import Release, current_release, current_version, known_release
 from models.training.data import TrainingData, load_training_data
 from tickets.errors import InputError
 from tickets.progress import Progress, Report, silent
@@ -112,7 +112,7 @@ def diagnose(
 
 def _release(workspace: Workspace, wanted: Wanted) -> Release | None:
     if wanted.version is not None:
-        return open_release(workspace.models / wanted.version)
+        return known_release(workspace, wanted.version)
     if wanted.with_model or "bias-variance" not in wanted.parts or current_version(workspace) is None:
         return None
     return current_release(workspace)

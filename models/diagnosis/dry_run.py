@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
-import resource
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,12 +15,14 @@ from torch import Tensor
 from models.batches import Batch, batch_of
 from models.config import VECTOR_SIZE, TrainConfig
 from models.diagnosis.findings import Finding
+from models.machine import memory_mb, peak_mb
 from models.network import NetworkOutput
 from models.training.data import TrainingData
 from models.training.run import TrainingRun, start_run, take_step, tensors_of
 
 Start = Callable[[TrainingData, TrainConfig], TrainingRun]  # `start_run`; a test gives one that is broken
 _CHECK = "a step runs on the longest batch"
+_PARTS = ("parameters", "gradients", "optimiser", "activations")  # of the memory
 _INPUTS = {
     **dict.fromkeys(("input_ids", "attention_mask", "categories", "node", "template"), np.int64),
     **dict.fromkeys(("numbers", "missing"), np.float32),
@@ -114,13 +114,13 @@ def _peak_mb(device: torch.device) -> float:
     """Most memory held so far: of the GPU, or of this process with its libraries."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6  # Linux counts in units of 1,024 bytes
+    return peak_mb()
 
 
 def _available_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return float(torch.cuda.get_device_properties(device).total_memory) / 1e6
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
+    return memory_mb()
 
 
 def _wrong_inputs(batch: Batch) -> str:
@@ -159,9 +159,6 @@ def _in_words(run: TrainingRun, batch: Batch, output: NetworkOutput, figures: di
         f"In: {inputs}. Out: {outputs}. MB: {parts}; at most {figures['memory_mb']:.0f} of "
         f"{figures['available_mb']:.0f} held. {run.total} steps of at most {figures['seconds_a_step']:.2f} s."
     )
-
-
-_PARTS = ("parameters", "gradients", "optimiser", "activations")
 
 
 def _shape(array: Any) -> str:

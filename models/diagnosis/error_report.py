@@ -5,7 +5,6 @@ Figures come through the served graph. The report is data (JSON); models/diagnos
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,8 +23,10 @@ from models.diagnosis.slices import Slice, Slicings, compare_slices, slicings_of
 from models.diagnosis.suspects import CALIBRATED, SuspectLabels, suspect_labels
 from models.diagnosis.trained_suspects import trained_suspects
 from models.intervals import Share, share_of
+from models.machine import cores
 from models.predictions import Predictor, inputs_of
 from models.release import Release
+from models.training.data import OLDEST_FIRST
 from models.words import word_weights
 from tickets.catalogue import load_tree
 from tickets.errors import InputError, TrainingDataError
@@ -84,7 +85,7 @@ def report_errors(workspace: Workspace, release: Release, *, split: str = "test"
     train = examples.filter(pc.field("split") == "train")
     rows, left_out = _unseen(release, examples, split)
     report(f"Asking model {release.version} about {len(rows):,} {split} tickets.")
-    predictor = Predictor.load(release, threads=os.cpu_count() or 1)
+    predictor = Predictor.load(release, threads=cores())
     answers = _answers(predictor, rows)
     right, types, spec = answers.correct, wrong.worst_types(answers), load_attributes(release.path(names.ATTRIBUTES))
     slicings = {**slicings_of(rows, spec), **_more_slicings(workspace, release, rows)}
@@ -123,7 +124,7 @@ def _paths(release: Release, types: Sequence[wrong.TypeErrors]) -> dict[str, str
 
 def _labelled(workspace: Workspace, splits: Sequence[str]) -> pa.Table:
     examples = read_examples(workspace, splits=splits).filter(pc.field("contact_type").is_valid())
-    return examples.sort_by([("created_at", "ascending"), ("ticket_id", "ascending")])
+    return examples.sort_by(OLDEST_FIRST)
 
 
 def _unseen(release: Release, examples: pa.Table, split: str) -> tuple[pa.Table, int]:
@@ -158,14 +159,13 @@ def _forgotten(release: Release, examples: pa.Table, rows: pa.Table, known: pa.A
 
 def _answers(predictor: Predictor, rows: pa.Table) -> wrong.Answers:
     made = predictor.predict(inputs_of(rows))
-    place = {contact_type: node for node, contact_type in enumerate(predictor.index.ids)}
     given = rows["contact_type"].to_pylist()
     return wrong.Answers(
         index=predictor.index,
         ticket_ids=rows["ticket_id"].to_pylist(),
         texts=rows["text"].to_pylist(),
         given=given,
-        truth=np.array([place.get(contact_type, -1) for contact_type in given], np.int64),
+        truth=predictor.index.nodes_of(given),
         node_probabilities=made.node_probabilities,
         predicted=made.predicted,
         probability=made.probability,

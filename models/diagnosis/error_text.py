@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +12,11 @@ from models.diagnosis.mistakes import MOST_TYPES, ConfusedPair, Example
 from models.diagnosis.slices import FALSE_ALARMS, LEAST, Slice
 from models.diagnosis.suspects import FEWEST, SuspectLabels, write_suspects
 from models.diagnosis.telling_words import LEAST_SHARE, SURE, TellingWord
+from models.markdown import plain, table
 from tickets.contact_types import ContactTypeTree
 from tickets.workspace import Workspace, write_text
 
 _MOST_SLICES, _MOST_SUSPECTS, _MOST_NOISY = 25, 25, 10
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")  # what Markdown would read
 
 
 def report_paths(workspace: Workspace, version: str, split: str) -> tuple[Path, Path, Path]:
@@ -65,7 +64,7 @@ class _Names:
     def __call__(self, contact_type: str | None) -> str:
         if contact_type is None:
             return ""
-        return _plain(self._tree.path(contact_type) if contact_type in self._tree else contact_type)
+        return plain(self._tree.path(contact_type) if contact_type in self._tree else contact_type)
 
 
 def _headline(found: ErrorReport) -> str:
@@ -138,8 +137,8 @@ def _pair(number: int, pair: ConfusedPair, name: _Names) -> str:
         f"   - first: {_words(pair.first_words)}",
         f"   - second: {_words(pair.second_words)}",
         *(
-            f"   - {_plain(one.ticket_id)} is {name(one.truth)}, said {one.probability:.2f} for {name(one.predicted)}: "
-            f"{_plain(one.text)}"
+            f"   - {plain(one.ticket_id)} is {name(one.truth)}, said {one.probability:.2f} for {name(one.predicted)}: "
+            f"{plain(one.text)}"
             for one in pair.examples
         ),
     ]
@@ -153,10 +152,10 @@ def _mistakes(found: ErrorReport, name: _Names) -> Iterable[str]:
 
 
 def _mistake(one: Example, name: _Names) -> str:
-    weighed = f" Words: {', '.join(map(_plain, one.words))}." if one.words else ""
+    weighed = f" Words: {', '.join(map(plain, one.words))}." if one.words else ""
     return (
         f"- {one.probability:.2f} for {name(one.predicted)}; it is {name(one.truth)} ({one.truth_probability:.2f}). "
-        f"{_plain(one.ticket_id)}: {_plain(one.text)}{weighed}"
+        f"{plain(one.ticket_id)}: {plain(one.text)}{weighed}"
     )
 
 
@@ -173,7 +172,7 @@ def _slices(slices: Sequence[Slice]) -> Iterable[str]:
     )
     rows = [
         [
-            _plain(one.title) + (" **worse**" if one.worse else ""),
+            plain(one.title) + (" **worse**" if one.worse else ""),
             str(one.tickets),
             str(one.error),
             str(one.rest),
@@ -213,7 +212,7 @@ def _suspects(labels: SuspectLabels, name: _Names) -> Iterable[str]:
         "tickets or is one that the model mostly misses."
     )
     rows = [
-        [f"{one.score:.2f}", f"{_plain(one.ticket_id)}", name(one.contact_type), name(one.likelier), _plain(one.text)]
+        [f"{one.score:.2f}", f"{plain(one.ticket_id)}", name(one.contact_type), name(one.likelier), plain(one.text)]
         for one in labels.suspects[:_MOST_SUSPECTS]
     ]
     yield _table(("score", "ticket", "label", "likelier", "text"), rows)
@@ -227,16 +226,8 @@ def _suspects(labels: SuspectLabels, name: _Names) -> Iterable[str]:
 
 
 def _words(words: Sequence[TellingWord]) -> str:
-    return ", ".join(f"{_plain(one.word)} ({one.here:.0%}, {one.there:.0%})" for one in words) or "no word of its own"
+    return ", ".join(f"{plain(one.word)} ({one.here:.0%}, {one.there:.0%})" for one in words) or "no word of its own"
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return "None."
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _plain(text: str) -> str:
-    """Text in one line that Markdown shows as it is."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return table(headings, rows) if rows else "None."

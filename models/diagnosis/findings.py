@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,3 +25,11 @@ class Finding:
         if not self.passed:
             return "FAILED"
         return "remark" if self.advice else "passed"
+
+
+def listed(what: str, names: Sequence[str]) -> str:
+    """` What: a, b and 2 more.` for the end of a detail; "" of none."""
+    if not names:
+        return ""
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f" {what}: {', '.join(names[:_MOST_NAMED])}{more}."

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from models.attributes import FURTHEST, MISSING, UNSEEN
-from models.batches import TicketArrays, tokenise
+from models.batches import TicketArrays, spread_rows, tokenise
 from models.config import TrainConfig
-from models.diagnosis.findings import Finding
-from models.quality import node_at
+from models.diagnosis.findings import Finding, listed
 from models.training.data import TrainingData
 
 _FURTHEST_MEAN, _DEVIATIONS = 0.25, (0.5, 2.0)  # a standardised column is at 0 and 1; clipping moves it a little
@@ -51,8 +50,8 @@ def numbers_are_standardised(data: TrainingData) -> Finding:
                 moved.append(f"{number.name} (by {abs(float(later.mean()) - mean):.1f} deviations)")
     count = len(data.attributes.numbers)
     detail = f"{count} numbers; {count - len(broken) - len(off) - len(constant)} of mean 0 and deviation 1."
-    detail += _named(" Not finite", broken) + _named(" Off", off) + _named(" Constant", constant)
-    detail += _named(" Elsewhere in validation", moved)
+    detail += listed("Not finite", broken) + listed("Off", off) + listed("Constant", constant)
+    detail += listed("Elsewhere in validation", moved)
     advice = (
         "Their means would shift what the network learned; is their unit the same in both periods?" if moved else ""
     )
@@ -83,8 +82,8 @@ def attributes_are_there(data: TrainingData) -> Finding:
             constant.append(category.name)
     columns = len(data.attributes.categories) + len(data.attributes.numbers)
     detail = f"{columns} attributes; at most {worst['missing']:.0%} missing and {worst['unseen']:.0%} too rare to keep."
-    detail += _named(" In one split only", vanished) + _named(" Hardly ever there", empty)
-    detail += _named(" One value only", constant) + _named(" Values not seen in training", unseen)
+    detail += listed("In one split only", vanished) + listed("Hardly ever there", empty)
+    detail += listed("One value only", constant) + listed("Values not seen in training", unseen)
     advice = ""
     if unseen or empty:
         advice = "Attributes that are new each time, or hardly ever there, help little: leave them out of dataset.toml."
@@ -110,13 +109,13 @@ def no_attribute_is_the_answer(data: TrainingData) -> Finding:
     for name, known, unseen in _columns(data, learn, judge):
         told[name] = _told(known, learn.node, unseen, judge.node)
         for level in range(data.index.levels - 1):
-            above = (node_at(data.index, part.node, level) for part in (learn, judge))
+            above = (data.index.node_at(part.node, level) for part in (learn, judge))
             level_told[name] = max(level_told.get(name, 0.0), _told(known, next(above), unseen, next(above)))
     answers = [f"{name} ({share:.0%})" for name, share in told.items() if share > _TELLS_ALL]
     levels = [f"{name} ({share:.0%})" for name, share in level_told.items() if share > _TELLS_LEVEL]
     best = max(told, key=told.__getitem__, default=None)
     detail = f"{best} tells most, {told[best]:.0%} of what there is to know." if best else "There are no attributes."
-    detail += _named(" Tells nearly all", answers) + _named(" Tells an upper level", levels if not answers else [])
+    detail += listed("Tells nearly all", answers) + listed("Tells an upper level", levels if not answers else [])
     advice = ""
     if answers or levels:
         advice = (
@@ -131,8 +130,7 @@ def no_attribute_is_the_answer(data: TrainingData) -> Finding:
 
 def texts_are_read(data: TrainingData, config: TrainConfig) -> Finding:
     """Few texts are empty or cut at max_tokens, and the tokenizer knows their words."""
-    rows = np.linspace(0, len(data.train) - 1, min(len(data.train), _SAMPLE)).astype(np.int64)
-    texts = data.train.rows["text"].take(rows).to_pylist()
+    texts = data.train.rows["text"].take(spread_rows(len(data.train), _SAMPLE)).to_pylist()
     whole = Tokenizer.from_str(data.tokenizer.to_str())
     whole.no_truncation()
     tokens = tokenise(whole, texts)
@@ -244,10 +242,3 @@ def _unknown_share(tokenizer: Tokenizer, values: NDArray[np.int32], *, words: in
 
 def _wording(tickets: TicketArrays) -> list[str]:
     return [" ".join(text.casefold().split()) for text in tickets.rows["text"].to_pylist()]
-
-
-def _named(what: str, names: list[str]) -> str:
-    if not names:
-        return ""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{what}: {', '.join(names[:5])}{more}."

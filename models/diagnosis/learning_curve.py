@@ -191,7 +191,7 @@ def _judged(data: TrainingData) -> TicketArrays:
     later = data.validation if len(data.validation) else data.test
     if not len(later):
         raise TrainingDataError("no later ticket has an outcome to judge on.", hint="Move the split's dates.")
-    return later.take(np.linspace(0, len(later) - 1, min(len(later), _JUDGED)).astype(np.int64))
+    return later.spread(_JUDGED)
 
 
 def _learn_all(
@@ -209,8 +209,7 @@ def _learn_all(
     newest = np.zeros((len(sizes), len(judged)), np.bool_)
     count = len(data.train)
     for place, size in each("points of the curve", enumerate(sizes.tolist()), len(sizes)):
-        last = np.arange(count - size, count)  # the oldest ticket is the first
-        newest[place] = learn(data.train.take(last), seeds[0])(judged)
+        newest[place] = learn(data.train.newest(size), seeds[0])(judged)
         for row, seed in enumerate(seeds):
             if size == count:
                 random[row, place] = newest[place]

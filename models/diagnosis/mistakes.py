@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from models.diagnosis.slices import discoveries, worse_by_chance
 from models.diagnosis.telling_words import TellingWord, telling_words, together, word_counts
 from models.intervals import Share, share_of
-from models.quality import leaf_columns
 from models.tree_index import TreeIndex
 
 MOST_TYPES, MOST_PAIRS, MOST_MISTAKES, EXAMPLES = 15, 10, 20, 3
@@ -114,7 +113,7 @@ class ConfidenceBin:
 def worst_types(answers: Answers) -> list[TypeErrors]:
     """Contact types by the tickets they cost, those with most missed tickets first; leaves that occur alone."""
     index, truth, predicted = answers.index, answers.truth, answers.predicted
-    leaf = leaf_columns(index, truth) >= 0
+    leaf = index.columns_of(truth) >= 0
     right = answers.correct
     errors, surely_worse = int((~right).sum()), _surely_worse(truth[leaf], ~right[leaf])
     rows = []
@@ -153,7 +152,7 @@ def confused_pairs(answers: Answers, past: Mapping[str, Sequence[str]]) -> list[
     learn from what tells the two apart; the answers' own texts come in addition."""
     index = answers.index
     truth, predicted = answers.truth, answers.predicted
-    wrong = np.flatnonzero((leaf_columns(index, truth) >= 0) & ~answers.correct)
+    wrong = np.flatnonzero((index.columns_of(truth) >= 0) & ~answers.correct)
     counts = Counter(
         (min(pair), max(pair)) for pair in zip(truth[wrong].tolist(), predicted[wrong].tolist(), strict=True)
     )

@@ -66,10 +66,10 @@ class SuspectLabels:
     method: str
     tickets: int
     left_out: int
-    agreement: float  # share of the judged labels that are also the likeliest
-    expected_share: float
-    suspects: tuple[Suspect, ...]
-    types: tuple[TypeNoise, ...]
+    agreement: float = 0.0  # share of the judged labels that are also the likeliest
+    expected_share: float = 0.0
+    suspects: tuple[Suspect, ...] = ()
+    types: tuple[TypeNoise, ...] = ()
 
 
 def suspect_labels(
@@ -93,16 +93,7 @@ def suspect_labels(
     kept = np.flatnonzero(counts >= FEWEST)
     judged = np.flatnonzero(np.isin(column, kept))
     if len(kept) < 2:
-        return SuspectLabels(
-            split=split,
-            method=method,
-            tickets=0,
-            left_out=len(column),
-            agreement=0.0,
-            expected_share=0.0,
-            suspects=(),
-            types=(),
-        )
+        return SuspectLabels(split=split, method=method, tickets=0, left_out=len(column))
     labels = np.searchsorted(kept, column[judged])
     shares = np.asarray(probabilities, np.float64)[np.ix_(judged, kept)] + _TINY
     shares /= shares.sum(axis=1, keepdims=True)

@@ -16,7 +16,6 @@ from models.diagnosis.suspects import (
     suspect_labels,
 )
 from models.neighbours import Neighbours
-from models.quality import leaf_columns
 from models.tree_index import TreeIndex
 from tickets.progress import Report
 from tickets.workspace import Workspace
@@ -38,9 +37,7 @@ def trained_suspects(
     rows = rows.slice(max(0, len(rows) - most))
     report(f"Looking for suspect labels among {len(rows):,} training tickets.")
     contact_types, ticket_ids = rows["contact_type"].to_pylist(), rows["ticket_id"].to_pylist()
-    place = {contact_type: node for node, contact_type in enumerate(index.ids)}
-    nodes = np.array([place.get(contact_type, -1) for contact_type in contact_types], np.int64)
-    leaf = leaf_columns(index, nodes)
+    leaf = index.columns_of(index.nodes_of(contact_types))
     common = np.flatnonzero(np.bincount(leaf[leaf >= 0], minlength=len(index.leaves)) >= FEWEST)
     usable = np.flatnonzero(np.isin(leaf, common))
     shares = np.zeros((len(rows), len(common)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.batches import TicketArrays
 from models.config import TrainConfig
 from models.diagnosis.answers import frozen_rung, of_network, tfidf_rung
 from models.diagnosis.dry_run import Start
@@ -21,7 +20,8 @@ def known_result(data: TrainingData, config: TrainConfig, *, start: Start = star
     """TF-IDF beats always saying the commonest contact type, and logistic regression on the frozen encoder comes near
     TF-IDF: tickets and outcomes belong together, and weights, tokens and pooling are those the encoder was made with.
     """
-    learn, judge = _newest(data.train, _LEARN), _spread(data.validation if len(data.validation) else data.test)
+    learn = data.train.newest(_LEARN)
+    judge = (data.validation if len(data.validation) else data.test).spread(_JUDGE)
     if not len(judge):
         return Finding(check=_CHECK, passed=True, detail="No ticket to judge on.")
     if len(np.unique(learn.node[np.isin(learn.node, data.index.leaves)])) < 2:
@@ -42,16 +42,6 @@ def known_result(data: TrainingData, config: TrainConfig, *, start: Start = star
         advice = "Are weights and tokenizer of one encoder, made for these texts' language, and is max_tokens enough?"
     figures = {"tfidf": simple, "frozen": frozen, "majority": majority, "tickets": float(len(judge))}
     return Finding(check=_CHECK, passed=not advice, detail=detail, advice=advice, figures=figures)
-
-
-def _newest(tickets: TicketArrays, most: int) -> TicketArrays:
-    return tickets.take(np.arange(max(0, len(tickets) - most), len(tickets)))
-
-
-def _spread(tickets: TicketArrays) -> TicketArrays:
-    """Some tickets over the whole period."""
-    rows = np.linspace(0, len(tickets) - 1, min(len(tickets), _JUDGE)).astype(np.int64)
-    return tickets.take(rows)
 
 
 def _by_chance(accuracy: float, tickets: int) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
-import os
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from models.machine import cores, memory_mb
 from models.training.data import TrainingData, hash_of
 from tickets.contact_types import tree_to_text
 
@@ -65,7 +65,7 @@ def origin_of(data: TrainingData, device: str) -> Origin:
         device=str(chosen),
         device_name=_device_name(chosen.type),
         cores=cores(),
-        memory_gb=round(_memory_gb(), 1),
+        memory_gb=round(memory_mb() / 1000, 1),
         libraries=_versions(),
     )
 
@@ -86,21 +86,6 @@ def git_state() -> tuple[str | None, bool | None]:
         return None, None
     changed = _git("status", "--porcelain", "--untracked-files=no")
     return commit, None if changed is None else bool(changed)
-
-
-def cores() -> int:
-    """Cores that this process may use; a container may have fewer than its machine."""
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable is not None else os.cpu_count() or 1
-
-
-def machine() -> str:
-    """What costs are measured on, in words."""
-    return f"{platform.machine()}, {cores()} cores, {_memory_gb():.0f} GB, Python {platform.python_version()}"
-
-
-def _memory_gb() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
 
 
 def _git(*arguments: str) -> str | None:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from models.config import TrainConfig
+from models.config import MOST_SEED, TrainConfig
 from models.experiments.space import EXACT, Space, Whole
 from tickets.errors import InputError
 from tickets.experiment_log import Status
@@ -60,6 +60,8 @@ class StudyPlan:
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise InputError(f"{name} is {getattr(self, name)!r}.", hint=f"Choose one of: {', '.join(known)}.")
+        if not 0 <= self.seed <= MOST_SEED:
+            raise InputError(f"seed is {self.seed}.", hint=f"Give a whole number from 0 to {MOST_SEED}.")
         if self.study is not None and not _STUDY_NAME.fullmatch(self.study):
             raise InputError(
                 f"study is {self.study!r}, which cannot name a file.",
@@ -146,7 +148,7 @@ def results(study: Study) -> tuple[TrialResult, ...]:
 def result_of(trial: FrozenTrial) -> TrialResult:
     from optuna.trial import TrialState
 
-    status: Status = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned"}.get(trial.state, "failed")  # type: ignore[assignment]
+    status: Status = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned"}.get(trial.state, "failed")  # type: ignore[assignment]  # dict.get loses the literals
     return TrialResult(
         number=trial.number,
         status=status,

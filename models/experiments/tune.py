@@ -111,7 +111,7 @@ def tune(
         origin=origin,
         deadline=math.inf if plan.minutes is None else time.monotonic() + 60 * plan.minutes,
     )
-    with recorded(_study_start(search, origin), recorders, report=report) as whole:
+    with recorded(_study_start(search), recorders, report=report) as whole:
         _run_trials(dataclasses.replace(search, recording=frozenset(sink.name for sink in whole.sinks)))
         outcome = _outcome(search)
         _conclude(whole, outcome)
@@ -287,7 +287,7 @@ def _end_killed_trials(
         append_run(workspace, line)
 
 
-def _study_start(search: _Search, origin: Origin) -> RunStart:
+def _study_start(search: _Search) -> RunStart:
     plan, name = search.plan, search.study.study_name
     context = {
         "objective": plan.objective,
@@ -296,7 +296,7 @@ def _study_start(search: _Search, origin: Origin) -> RunStart:
         "searched": ", ".join(search.space),
     }
     knobs = dataclasses.asdict(search.base)
-    return RunStart(run_id=name, kind="study", name=name, knobs=knobs, origin=origin, context=context)
+    return RunStart(run_id=name, kind="study", name=name, knobs=knobs, origin=search.origin, context=context)
 
 
 def _outcome(search: _Search) -> StudyOutcome:

@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from models.baselines.transformer import measure_release
 from models.config import TrainConfig
 from models.evaluate import splits
-from models.experiments.origin import machine
 from models.ladder.record import LadderRun, Reads, RungResult
 from models.ladder.rungs import LADDER, Course, attempt, lay_out, measure_rung
-from models.quality import leaf_columns
+from models.machine import machine
 from models.release import Release
 from models.training.data import TrainingData, hash_of
 from tickets.errors import InputError, TrainingDataError
@@ -70,7 +69,7 @@ def climb(
 def judged_split(data: TrainingData) -> str:
     """Test, or validation where no test ticket ends in a leaf. Raises TrainingDataError when none does in both."""
     for split in ("test", "validation"):
-        if split in splits(data) and (leaf_columns(data.index, splits(data)[split].node) >= 0).any():
+        if split in splits(data) and (data.index.columns_of(splits(data)[split].node) >= 0).any():
             return split
     raise TrainingDataError(
         "no ticket of the validation or test split ends in a leaf of the tree; there is nothing to judge a rung on.",
@@ -94,7 +93,7 @@ def _result(
         found = course if isinstance(course, str) else attempt(title, measure_rung, LADDER[name], course)
     if isinstance(found, str):
         return RungResult(name=name, title=title, reads=reads, problem=found)
-    truth = leaf_columns(data.index, splits(data)[split].node)
+    truth = data.index.columns_of(splits(data)[split].node)
     correct = found.leaves[split].argmax(axis=1)[truth >= 0] == truth[truth >= 0]
     return RungResult(
         name=name, title=title, reads=reads, figures=found.figures, correct=correct, note=note, readable=found.readable

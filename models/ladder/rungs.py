@@ -22,7 +22,7 @@ from models.config import TrainConfig
 from models.evaluate import Figures, milliseconds, splits, timed_rows
 from models.ladder.record import Reads
 from models.predictions import ModelInputs, inputs_of
-from models.quality import contact_type_quality, leaf_columns, template_quality
+from models.quality import contact_type_quality, template_quality
 from models.templates import readable_first
 from models.training.data import TrainingData
 from tickets.errors import TrainingDataError, TriageError
@@ -174,14 +174,14 @@ def _quality(course: Course, split: str, leaves: NDArray[np.float32]) -> dict[st
 
 
 def _in_leaves(data: TrainingData, tickets: TicketArrays) -> tuple[ModelInputs, NDArray[np.int64]]:
-    leaf = leaf_columns(data.index, tickets.node)
+    leaf = data.index.columns_of(tickets.node)
     usable = leaf >= 0
     return inputs_of(tickets.rows.filter(pa.array(usable))), leaf[usable]
 
 
 def _sent_for(data: TrainingData) -> NDArray[np.float32]:
     """(L, T) share of each leaf's replies that used each template; a leaf without any uses the overall shares."""
-    leaf, template = leaf_columns(data.index, data.train.node), data.train.template
+    leaf, template = data.index.columns_of(data.train.node), data.train.template
     counts = np.zeros((len(data.index.leaves), len(data.templates)), np.float32)
     answered = (leaf >= 0) & (template >= 0)
     np.add.at(counts, (leaf[answered], template[answered]), 1.0)

@@ -33,6 +33,7 @@ from tickets.records import ReplyTemplate
 from tickets.tables import PAIRS
 from tickets.workspace import Workspace
 
+OLDEST_FIRST = [("created_at", "ascending"), ("ticket_id", "ascending")]
 LEAST_TICKETS = 10  # fewer cannot tell contact types apart
 
 
@@ -75,7 +76,7 @@ def load_training_data(
     pipeline has not run."""
     templates = read_templates(workspace)
     return training_data(
-        _labelled(workspace, ("train", "validation", "test")),
+        labelled_examples(workspace, ("train", "validation", "test")),
         dataset=read_dataset(workspace),
         tree=read_tree(workspace),
         templates=templates,
@@ -158,10 +159,10 @@ def template_text(template: ReplyTemplate) -> str:
     return f"{template.title}\n{template.body}"
 
 
-def _labelled(workspace: Workspace, splits: Sequence[str]) -> dict[str, pa.Table]:
-    """Split -> its examples, oldest first, read in one pass: a day of the lake holds tickets of several splits."""
-    oldest_first = [("created_at", "ascending"), ("ticket_id", "ascending")]
-    examples = read_examples(workspace, splits=splits).sort_by(oldest_first)
+def labelled_examples(workspace: Workspace, splits: Sequence[str]) -> dict[str, pa.Table]:
+    """Split -> its examples that have a contact type, oldest first, read in one pass: a day of the lake holds tickets
+    of several splits. Raises MissingStepError before `split`."""
+    examples = read_examples(workspace, splits=splits).sort_by(OLDEST_FIRST)
     usable = pc.field("contact_type").is_valid()
     return {split: examples.filter((pc.field("split") == split) & usable) for split in splits}
 

@@ -76,8 +76,7 @@ def fit(
     heads.safetensors) to start from. `progress` gets step, steps in all, and the last loss; `on_step` also the highest
     rate of the step, `on_look` the figures of each look. What they raise ends the training. Of several `workers`
     (distributed.py) every one calls this with the same data and folder; only the first writes there, and has the best
-    weights at the end. Raises
-    InputError, MachineError, ReleaseError, WorkspaceError.
+    weights at the end. Raises InputError, MachineError, ReleaseError, WorkspaceError.
     """
     run = start_run(data, config, initial, workers=workers)
     workers.agree("data or settings", run.fingerprint)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models.batches import TicketArrays, joined
 from models.predictions import Predictor, inputs_of
 from models.release import Release
-from models.training.data import Lessons, TrainingData, ticket_arrays
+from models.training.data import OLDEST_FIRST, Lessons, TrainingData, ticket_arrays
 from tickets.errors import InputError, TrainingDataError
 from tickets.examples import read_examples
 from tickets.progress import Report
@@ -34,12 +34,11 @@ def taught(
     threads: int,
     report: Report,
 ) -> TrainingData:
-    """The data with lessons: what the teachers say on average of the training tickets and of `unlabelled` examples.
+    """The data with lessons: what the teachers, one or more, say on average of the training tickets and of
+    `unlabelled` examples.
 
     A leaf that a teacher does not know gets nothing from it. Raises InputError when a teacher knows none of the leaves.
     """
-    if not teachers:
-        raise InputError("lessons need at least one teacher.", hint="Name a trained version with --teacher.")
     tickets = data.train
     if unlabelled is not None and len(unlabelled):
         tickets = joined(tickets, ticket_arrays(data, unlabelled))
@@ -58,7 +57,7 @@ def unlabelled_examples(workspace: Workspace) -> pa.Table:
             "every ticket of the lake has an outcome; there are none without a label to learn from.",
             hint="Leave --unlabelled out.",
         )
-    return examples.sort_by([("created_at", "ascending"), ("ticket_id", "ascending")])
+    return examples.sort_by(OLDEST_FIRST)
 
 
 def sharpened(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -72,10 +71,9 @@ def sharpened(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _said_by(teacher: Release, data: TrainingData, tickets: TicketArrays, threads: int) -> NDArray[np.float32]:
     predictor = Predictor.load(teacher, threads=threads)
-    place = {contact_type: number for number, contact_type in enumerate(predictor.index.ids)}
-    ids = [data.index.ids[leaf] for leaf in data.index.leaves]
-    known = [(column, place[contact_type]) for column, contact_type in enumerate(ids) if contact_type in place]
-    if not known:
+    nodes = predictor.index.nodes_of([data.index.ids[leaf] for leaf in data.index.leaves])  # the teacher's, (L,)
+    known = np.flatnonzero(nodes >= 0)
+    if not len(known):
         raise InputError(
             f"the teacher {teacher.version} knows none of the contact types.", hint="Train it on this workspace."
         )
@@ -84,6 +82,6 @@ def _said_by(teacher: Release, data: TrainingData, tickets: TicketArrays, thread
     judges = ((predictor.alone(), tickets.rows.slice(0, labelled)), (predictor, tickets.rows.slice(labelled, others)))
     made = np.concatenate([judge.predict(inputs_of(rows)).node_probabilities for judge, rows in judges])
     leaves = np.zeros((len(tickets), len(data.index.leaves)), np.float32)
-    leaves[:, [column for column, _ in known]] = made[:, [node for _, node in known]]
+    leaves[:, known] = made[:, nodes[known]]
     leaves /= np.maximum(leaves.sum(axis=1, keepdims=True), 1e-9)
     return leaves

@@ -186,7 +186,7 @@ def take_step(run: TrainingRun, batch: Batch) -> float:
 
 def advance(run: TrainingRun, batch: Batch) -> Tensor:
     """`take_step` without waiting for the device: the loss is a tensor without gradient, on the device."""
-    share = _rate(run.step, run.total, run.config.warmup)
+    share = share_of_rate(run.step, run.total, run.config.warmup)
     for group in run.optimiser.param_groups:
         group["lr"] = group["rate"] * share
     run.optimiser.zero_grad(set_to_none=True)
@@ -253,12 +253,13 @@ def part_of(batch: Batch, places: NDArray[np.int64], *, multiple: int = 1) -> Ba
 
 
 def draw_candidates(run: TrainingRun, batch: Batch) -> Candidates | None:
-    """The same in every process: it hangs on the batch, the seed and the step alone."""
+    """The same in every process: the batch, the seed and the step alone decide. None when no ticket of the batch has a
+    template."""
     answered = batch.template != NONE
     if not answered.any():
         return None
     random = np.random.default_rng([run.config.seed, 1, run.step])
-    chosen, _, log_chance = run.sampler.candidates(batch.rows[answered], batch.template[answered], random)
+    chosen, log_chance = run.sampler.candidates(batch.rows[answered], batch.template[answered], random)
     places = sent(chosen, run.device)
     texts, serves = (table.index_select(0, places) for table in (run.template_texts, run.serves))
     return Candidates(chosen, texts, sent(log_chance, run.device), serves)
@@ -290,8 +291,9 @@ def clip_gradients(network: TriageNetwork, limit: float) -> None:
     clip_grads_with_norm_(learning, limit, norm)
 
 
-def _rate(step: int, total: int, warmup: float) -> float:
-    """Share of the full learning rate: up from zero over the warm-up, then down to zero, both linearly."""
+def share_of_rate(step: int, total: int, warmup: float) -> float:
+    """Share of the full learning rate at a step: up from zero over the share `warmup` of all steps, then down to zero,
+    both linearly."""
     rise = max(1, int(total * warmup))
     return (step + 1) / rise if step < rise else max(0.0, (total - step) / max(1, total - rise))
 

@@ -65,7 +65,7 @@ def test_numbers_are_standardised_on_the_training_rows(spec: AttributeSpec) -> N
     assert values.std() == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("value", ["twelve", float("nan"), float("inf"), None, ["12"], {}])
+@pytest.mark.parametrize("value", ["twelve", float("nan"), float("inf"), 10**400, None, ["12"], {}])
 def test_what_is_no_number_counts_as_missing(spec: AttributeSpec, value: Any) -> None:
     encoded = encode_attributes(spec, [row(amount=value)])
     assert encoded.missing[0, column(spec, "amount")] == 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from transformers import RobertaConfig, RobertaModel
 
 from models.batches import tokenise
 from models.config import DEFAULT_ENCODER, TrainConfig, preset
@@ -72,9 +75,35 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
         load_tokenizer(str(tmp_path), 32)
 
 
+def test_weights_that_are_damaged_or_of_another_shape_are_refused(tiny_encoder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    shape = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**shape, "hidden_size": 64}), encoding="utf-8")
+    with pytest.raises(InputError, match="cannot load the encoder"):
+        load_encoder(str(folder))
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(InputError, match="cannot load the encoder"):
+        load_encoder(str(folder))
+
+
 def test_more_tokens_than_the_encoder_reads_are_refused(tiny_encoder: Path) -> None:
     with pytest.raises(InputError, match="reads 64 at most"):
         load_tokenizer(str(tiny_encoder), 65)
+
+
+def test_positions_that_an_encoder_never_uses_do_not_count(tiny_encoder: Path, tmp_path: Path) -> None:
+    """RoBERTa's first position is the one behind the padding's number: 514 of them hold 512 tokens."""
+    folder = shutil.copytree(tiny_encoder, tmp_path / "roberta")
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    RobertaModel(RobertaConfig(vocab_size=50, max_position_embeddings=12, pad_token_id=1, **shape)).save_pretrained(
+        folder
+    )
+    with pytest.raises(InputError, match="reads 10 at most"):
+        load_tokenizer(str(folder), 11)
+    load_tokenizer(str(folder), 10)
+    ids = torch.full((1, 10), 6)
+    assert load_encoder(str(folder)).eval()(ids, torch.ones_like(ids)).shape == (1, 10, 32)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
@@ -91,6 +120,8 @@ def test_a_word_that_is_no_device_is_refused() -> None:
 def test_a_knob_that_cannot_work_is_refused() -> None:
     with pytest.raises(InputError, match="epochs is 0"):
         TrainConfig(epochs=0)
+    with pytest.raises(InputError, match="seed is -1; it must be from 0"):
+        TrainConfig(seed=-1)
     with pytest.raises(InputError, match="no preset 'huge'"):
         preset("huge")
 

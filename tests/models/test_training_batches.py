@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.batches import NONE, batch_of, evaluation_batches, tokenise, training_order
+from models.batches import NONE, batch_of, evaluation_batches, spread_rows, tokenise, training_order
 from models.training.data import TrainingData
 from tickets.catalogue import read_tree, write_tree
 from tickets.contact_types import ContactTypeTree
@@ -147,3 +147,12 @@ def test_an_empty_tree_is_refused(load_tiny: Load, tiny_workspace: Workspace) ->
     write_tree(tiny_workspace, ContactTypeTree(nodes=()))
     with pytest.raises(TrainingDataError, match="no contact types"):
         load_tiny()
+
+
+def test_some_tickets_are_the_newest_or_lie_over_the_whole_period(load_tiny: Load) -> None:
+    train = load_tiny().train
+    assert train.newest(3).ticket_ids == train.ticket_ids[-3:]
+    assert train.newest(1_000).ticket_ids == train.ticket_ids
+    assert train.spread(3).ticket_ids == [train.ticket_ids[place] for place in (0, 59, 119)]
+    assert train.spread(1_000).ticket_ids == train.ticket_ids
+    assert spread_rows(0, 3).tolist() == []

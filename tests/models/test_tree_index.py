@@ -102,3 +102,9 @@ def test_class_counts_are_of_active_siblings(tiny_tree: ContactTypeTree) -> None
     index = index_tree(with_inactive(tiny_tree, "late"))
     assert index.class_counts()[index.position("lost")] == 2
     assert index.class_counts()[index.position("payments")] == 2
+
+
+def test_contact_types_are_found_by_id_and_unknown_ones_are_none(tiny_tree: ContactTypeTree) -> None:
+    index = index_tree(tiny_tree)
+    assert index.nodes_of(["lost", "nowhere", "late"]).tolist() == [index.position("lost"), -1, index.position("late")]
+    assert index.nodes_of([]).tolist() == []

@@ -12,7 +12,6 @@ import pytest
 from models.baselines import Baseline, RungData
 from models.ladder.rungs import rung_data
 from models.predictions import inputs_of
-from models.quality import leaf_columns
 from models.training.data import TrainingData
 
 SIZES = {"train": (150, 0), "validation": (60, 300), "test": (200, 600)}  # tickets, and the number of the first
@@ -51,7 +50,7 @@ def accuracy(tiny_data: TrainingData) -> Callable[[Baseline], float]:
         assert shares.dtype == np.float32
         assert (shares >= 0).all()
         assert np.allclose(shares.sum(axis=1), 1.0, atol=1e-4)
-        truth = leaf_columns(tiny_data.index, tiny_data.test.node)
+        truth = tiny_data.index.columns_of(tiny_data.test.node)
         assert (truth >= 0).sum() == 200
         return float((shares.argmax(axis=1) == truth)[truth >= 0].mean())
 

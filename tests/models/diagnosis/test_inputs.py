@@ -13,6 +13,7 @@ import pytest
 
 from models.batches import TicketArrays
 from models.config import TrainConfig
+from models.diagnosis.findings import listed
 from models.diagnosis.inputs import (
     attributes_are_there,
     no_attribute_is_the_answer,
@@ -162,3 +163,9 @@ def test_a_ticket_in_two_splits_is_noticed(data: TrainingData) -> None:
     finding = splits_are_apart(mixed)
     assert not finding.passed
     assert finding.figures == {"twice": 5.0, "repeated": 1.0}
+
+
+def test_a_long_list_is_cut_and_an_empty_one_is_not_told() -> None:
+    assert listed("Off", []) == ""
+    assert listed("Off", ["a", "b"]) == " Off: a, b."
+    assert listed("Off", list("abcdefg")) == " Off: a, b, c, d, e and 2 more."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -183,6 +183,21 @@ def test_one_contact_type_alone_is_always_the_answer(load_tiny: Load, tiny_confi
     inner.node[:] = data.index.position("payments")
     with pytest.raises(TrainingDataError, match="none of 30"):
         tfidf_rung(data, tiny_config)(inner, 1)
+
+
+def test_no_text_is_encoded_twice(load_tiny: Load) -> None:
+    data, asked = load_tiny(), list[list[str]]()
+
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        asked.append(list(texts))
+        return np.eye(2, dtype=np.float32)[[len(text) % 2 for text in texts]]
+
+    learn = frozen_rung(data, embed)
+    for seed in (1, 2):
+        learn(data.train, seed)(data.validation)
+    texts = [text for some in asked for text in some]
+    assert sorted(texts) == sorted({*data.train.rows["text"].to_pylist(), *data.validation.rows["text"].to_pylist()})
+    assert all(asked)  # nor is the encoder started for nothing
 
 
 def test_a_target_that_is_no_accuracy_is_refused(load_tiny: Load, tiny_config: TrainConfig) -> None:

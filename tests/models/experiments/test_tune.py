@@ -292,6 +292,7 @@ def test_the_study_is_one_sqlite_file(search: Tune, tiny_workspace: Workspace) -
     [
         ({"trials": 0}, "trials is 0"),
         ({"minutes": -1.0}, "minutes is -1.0"),
+        ({"seed": -1}, "seed is -1"),
         ({"objective": "loss"}, "objective is 'loss'. Choose one of: mrr, accuracy"),
         ({"pruner": "random"}, "pruner is 'random'"),
         ({"knobs": ("epoch",)}, "'epoch' is not in the search space"),

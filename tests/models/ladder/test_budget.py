@@ -86,7 +86,7 @@ def test_rungs_that_failed_are_no_candidates() -> None:
     assert recommend((broken,), Budget()).lines == ("No rung could be measured.",)
 
 
-@pytest.mark.parametrize("most", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("most", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_limit_that_nothing_can_keep_is_refused(most: float) -> None:
     with pytest.raises(InputError, match="above 0"):
         Budget(megabytes=most)

@@ -189,7 +189,17 @@ def test_a_calibration_of_format_1_is_read_and_means_what_it_meant():
     assert made.out_of_scope == pytest.approx(1 / (1 + np.exp(-(distance - 1.0) / 0.1)), abs=1e-4)
 
 
-@pytest.mark.parametrize("broken", [{"temperatures": "warm"}, {"high": "most"}, {"votes": {"shares": 1}}, {"bend": {}}])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"temperatures": "warm"},
+        {"high": "most"},
+        {"votes": {"shares": 1}},
+        {"bend": {}},
+        {"welcome": ["late"]},
+        {"type_limits": None},
+    ],
+)
 def test_a_broken_calibration_is_refused(broken: dict[str, object]):
     data = json.loads(json.dumps(dataclasses.asdict(PLAIN)))
     with pytest.raises((KeyError, TypeError, ValueError)):

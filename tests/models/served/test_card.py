@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from models.card import base_model, model_card
+from models.card import model_card
+from models.card_metadata import base_model
 from models.confidence.limits import NEVER
 from models.config import DEFAULT_ENCODER
 from models.directory import write_findings
@@ -114,6 +115,15 @@ def test_it_says_what_was_measured_and_nothing_else(described: Release):
     assert ModelCard(text).data.language == ["fr"]
     (interval,) = re.findall(r"\| test \| accuracy, contact type .*", text)
     assert f"{described.metrics['model']['test']['accuracy']:.1%}" not in interval
+
+
+def test_what_customers_and_leads_wrote_is_shown_as_it_is(described: Release, tmp_path: Path):
+    folder = Path(shutil.copytree(described.folder, tmp_path / "model"))
+    findings = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    findings["slices"]["test"][0] |= {"name": "product", "value": "<b>a|*b*</b>", "worse": True}
+    (folder / "metrics.json").write_text(json.dumps(findings), encoding="utf-8")
+    text = model_card(dataclasses.replace(described, folder=folder))
+    assert r"| product: \<b\>a\|\*b\*\</b\> **worse** |" in text
 
 
 def test_it_names_no_folder_of_this_machine(card: ModelCard, tiny_config):

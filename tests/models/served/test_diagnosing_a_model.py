@@ -19,6 +19,7 @@ from models.evaluate import score_release
 from models.predictions import Predictor, inputs_of
 from models.release import Release, open_release, promote
 from tickets.catalogue import read_tree, write_tree
+from tickets.errors import ReleaseError
 from tickets.examples import read_examples
 from tickets.workspace import Workspace
 
@@ -53,6 +54,11 @@ def test_the_model_that_is_served_is_judged_without_training(
     assert [level.name for level in found.levels] == ["training", "same period", "validation", "test"]
     assert "estimated" in found.levels[1].how
     assert not any("Step" in line for line in lines)
+
+
+def test_a_version_that_is_not_there_is_told_beside_those_that_are(look: Callable[..., Diagnosis]) -> None:
+    with pytest.raises(ReleaseError, match=r"no model 'third'.*first, second"):
+        look([], version="third")
 
 
 def test_a_model_of_other_periods_is_not_judged_on_what_it_learned(

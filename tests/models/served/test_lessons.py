@@ -12,6 +12,7 @@ from models.batches import NONE
 from models.config import TrainConfig
 from models.encoder import load_tokenizer
 from models.release import open_release
+from models.train import train
 from models.training.data import TrainingData, hash_of, load_training_data
 from models.training.fit import fit
 from models.training.lessons import sharpened, taught
@@ -19,6 +20,7 @@ from models.training.run import validate
 from models.tree_index import index_tree
 from tickets.contact_types import ContactTypeTree
 from tickets.errors import InputError
+from tickets.workspace import Workspace
 
 
 def silent(*_anything: object) -> None:
@@ -92,6 +94,9 @@ def test_a_teacher_of_another_tree_is_refused(trained, data: TrainingData) -> No
         taught(strange, [open_release(trained.model.folder)], unlabelled=None, threads=1, report=silent)
 
 
-def test_tickets_without_labels_need_a_teacher(data: TrainingData) -> None:
-    with pytest.raises(InputError, match="at least one teacher"):
-        taught(data, [], unlabelled=data.test.rows, threads=1, report=silent)
+def test_tickets_without_labels_need_a_teacher_which_is_told_before_anything_is_read(
+    tmp_path: Path, tiny_config: TrainConfig
+) -> None:
+    empty = Workspace.create(tmp_path / "empty")
+    with pytest.raises(InputError, match="there is no teacher"):
+        train(empty, tiny_config, report=silent, progress=silent, with_unlabelled=True)

@@ -11,6 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from torch.nn.functional import normalize
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging
 
 from models.attributes import load_attributes
 from models.batches import tokenise
@@ -91,6 +92,16 @@ def test_weights_are_safetensors_and_no_pickle(trained):
     assert not {name for name in files if Path(name).suffix in (".bin", ".pt", ".pkl", ".pickle")}
     config = json.loads((trained.model.folder / "encoder" / "config.json").read_text())
     assert config["model_type"] == "bert"
+
+
+def test_writing_it_leaves_the_progress_bars_of_transformers_as_they_were(
+    network: TriageNetwork, made_up, tiny_config: TrainConfig, tmp_path: Path
+):
+    tokenizer = load_tokenizer(tiny_config.encoder, tiny_config.max_tokens)
+    data = load_training_data(made_up, tokenizer, tiny_config, report=lambda _line: None)
+    logging.enable_progress_bar()
+    write_network(network, data, tmp_path, encoder=tiny_config.encoder)
+    assert logging.is_progress_bar_enabled()
 
 
 @pytest.fixture(scope="module")

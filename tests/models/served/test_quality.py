@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.quality import best_ranks, class_report, contact_type_quality, leaf_columns, template_quality, true_ranks
+from models.quality import best_ranks, class_report, contact_type_quality, template_quality, true_ranks
 from models.templates import TemplateMatrix
 from models.tree_index import index_tree
 from tickets.contact_types import ContactType, ContactTypeTree
@@ -26,7 +26,7 @@ A, A1, A2, B = range(4)
 
 
 def test_inner_inactive_and_unknown_nodes_are_no_leaves():
-    assert leaf_columns(INDEX, np.array([A, A1, A2, B, 4, -1])).tolist() == [-1, 0, 1, 2, -1, -1]
+    assert INDEX.columns_of(np.array([A, A1, A2, B, 4, -1])).tolist() == [-1, 0, 1, 2, -1, -1]
 
 
 def test_figures_counted_by_hand():

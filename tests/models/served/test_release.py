@@ -17,6 +17,7 @@ from models.release import (
     roll_back,
     versions,
 )
+from models.suggest import Suggester
 from tickets.errors import ReleaseError
 from tickets.workspace import Workspace
 
@@ -111,6 +112,22 @@ def test_a_promotion_that_died_before_its_last_step_leaves_the_way_back(two_mode
     with open(two_models.releases / "history.jsonl", "a") as file:
         file.write(json.dumps(lost) + "\n")
     assert roll_back(two_models) == "first"
+
+
+def test_a_damaged_history_is_named(two_models: Workspace):
+    promote(two_models, "first")
+    with open(two_models.releases / "history.jsonl", "a") as file:
+        file.write('{"at": \n')
+    with pytest.raises(ReleaseError, match=r"cannot read .*history\.jsonl"):
+        roll_back(two_models)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "neighbours.parquet", "neighbours.onnx", "vectors.safetensors"])
+def test_a_file_that_breaks_after_the_release_was_opened_is_no_traceback(two_models: Workspace, name: str):
+    release = open_release(two_models.models / "first")
+    release.path(name).write_bytes(b"no longer what it was")
+    with pytest.raises(ReleaseError, match="cannot load"):
+        Suggester.load(release)
 
 
 @pytest.fixture
