@@ -140,12 +140,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving: Serving = app.state.serving
     await to_thread.run_sync(serving.releases.refresh)
     with serving.spool.running():
-        async with serving.batcher.running(), anyio.create_task_group() as tasks:
-            tasks.start_soon(serving.releases.watch, app.state.options.release_check_seconds)
-            tasks.start_soon(app.state.write_backs.run)
-            yield
-            await app.state.write_backs.stop()
-            tasks.cancel_scope.cancel()
+        async with serving.batcher.running():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(serving.releases.watch, app.state.options.release_check_seconds)
+                tasks.start_soon(app.state.write_backs.run)
+                yield
+                await app.state.write_backs.stop()
+                tasks.cancel_scope.cancel()
+            # Outside of the group, whose cancelled scope would cancel what is waited for in it.
             await asyncio.gather(*serving.background, return_exceptions=True)
 
 
