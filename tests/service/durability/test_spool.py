@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -186,6 +188,44 @@ def test_a_row_the_database_will_never_take_is_set_aside_whole_and_the_others_go
         assert spool.settle(seconds=10)
     assert ids(engine) == ["s1", "s2"]
     assert "nowhere" in (folder / "refused.ndjson").read_text(encoding="utf-8")
+
+
+def test_a_line_that_cannot_be_read_is_set_aside_once_however_long_the_database_is_away(tmp_path: Path) -> None:
+    path, folder = tmp_path / "triage.db", tmp_path / "spool"
+    engine = impatient(path)
+    with away(path):
+        first = Spool(folder, engine, Ledger())
+        with first.running():
+            first.keep([pair(1)])
+        (file,) = folder.glob("*.jsonl")
+        with file.open("ab") as lines:
+            lines.write(b"what a disk held after it lost power\n")
+        second = Spool(folder, engine, Ledger())
+        with second.running():
+            assert soon(lambda: second.away)
+            time.sleep(0.5)  # and another try
+    third = Spool(folder, engine, Ledger())
+    with third.running():
+        assert soon(lambda: ids(engine) == ["s1"])
+        assert soon(lambda: not third.behind)
+    assert len((folder / "refused.ndjson").read_bytes().splitlines()) == 1
+    engine.dispose()
+
+
+@pytest.mark.parametrize("wrong", [{"created_at": "yesterday"}, {"created_at": None}, {"colour": "red"}])
+def test_rows_of_another_version_are_set_aside_and_hold_up_no_others(wrong: dict[str, Any], tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'triage.db'}")
+    folder, ledger = tmp_path / "spool", Ledger()
+    folder.mkdir()
+    row = {"table": "suggestions", "row": {"suggestion_id": "old", "created_at": AT.isoformat(), **wrong}}
+    (folder / "dead.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    spool = Spool(folder, engine, ledger)
+    with spool.running():
+        spool.keep([pair(1)])
+        assert spool.settle(seconds=5)
+    assert ids(engine) == ["s1"]
+    assert '"old"' in (folder / "refused.ndjson").read_text(encoding="utf-8")
+    engine.dispose()
 
 
 def test_a_full_disk_is_told_and_leaves_no_half_line(engine: sa.Engine, tmp_path: Path) -> None:
