@@ -7,6 +7,7 @@ are borne with as long as what they sent fits into memory (`stream_ahead_bytes`)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Annotated, Any
 
 import anyio
@@ -108,14 +109,13 @@ class _Stream(Response):
             seen += len(piece)
             if seen > options.stream_max_bytes:
                 raise _too_much(f"{options.stream_max_bytes:,} bytes")
-            for line in self._cutter.feed(piece):
+            last = not message.get("more_body", False)
+            for line in chain(self._cutter.feed(piece), self._cutter.end() if last else ()):
                 lines += 1
                 if lines > options.stream_max_lines:
                     raise _too_much(f"{options.stream_max_lines:,} lines")
                 await self._waiting.put(line)
-            if not message.get("more_body", False):
-                for line in self._cutter.end():
-                    await self._waiting.put(line)
+            if last:
                 return
 
     async def _next(self, receive: Receive) -> Message:

@@ -169,6 +169,9 @@ def test_limits_of_a_stream_end_it_with_a_problem_of_its_own(
             answers = send(client, *(ticket(number) for number in range(6)))
         assert [one.get("line") for one in answers] == [1, 2, 3, None]
         assert answers[-1]["problem"]["code"] == "too-large"
+        with connect(address) as client:  # the last line counts too, though no line break ends it
+            answers = send(client, *(ticket(number) for number in range(4)))
+        assert [one.get("line") for one in answers] == [1, 2, 3, None]
         talk = Conversation(address)
         talk.say(ticket(0) + "\n")
         assert b'"suggestion"' in talk.hear(b"stream-stalled")
