@@ -263,8 +263,8 @@ class Spool:
             return
 
     def _insert(self, lines: bytes) -> list[dict[str, Any]]:
-        """Commit whole lines; the rows that they were. Lines that are none are refused when the others are committed, so
-        that tries while the database is away do not refuse them again and again."""
+        """Commit whole lines; the rows that they were. Lines that are none are refused once the others are committed:
+        each try while the database is away would refuse them again."""
         rows, unreadable = _read(lines)
         insert_rows(self._engine, rows, self._refuse)
         for line in unreadable:
