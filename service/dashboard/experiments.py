@@ -6,14 +6,13 @@ unless all are asked for. Figures of test tickets are in the CSV alone: knobs th
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from service.dashboard.csv_text import csv_text
 from tickets.experiment_log import ExperimentRun
 
 MOST_RUNS = 500  # the newest that are drawn
@@ -132,18 +131,15 @@ def runs_as_csv(runs: Iterable[ExperimentRun]) -> str:
     figures = sorted({name for run in runs for name in run.figures})
     facts = ("id", "kind", "name", "study", "status", "reason", "started", "seconds")
     hashes = ("data_hash", "validation_hash", "git_hash")
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow([*facts, *hashes, *(f"knob {name}" for name in knobs), *figures])
-    for run in runs:
-        table.writerow(
-            [
-                *(_cell(getattr(run, name)) for name in (*facts, *hashes)),
-                *(_cell(run.knobs.get(name)) for name in knobs),
-                *(_cell(run.figures.get(name)) for name in figures),
-            ]
-        )
-    return text.getvalue()
+    rows = (
+        [
+            *(getattr(run, name) for name in (*facts, *hashes)),
+            *(run.knobs.get(name) for name in knobs),
+            *(run.figures.get(name) for name in figures),
+        ]
+        for run in runs
+    )
+    return csv_text([*facts, *hashes, *(f"knob {name}" for name in knobs), *figures], rows)
 
 
 def _group_asked(asked: str | None, groups: Sequence[Group]) -> str:
@@ -210,8 +206,3 @@ def _place(run: ExperimentRun, axis: Axis) -> float | str | None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _cell(value: Any) -> Any:
-    written: Callable[[], str] | None = getattr(value, "isoformat", None)
-    return written() if written is not None else value
