@@ -61,10 +61,6 @@ def _branch(choices: Choices, contact_type: str) -> tuple[str, ...]:
     tree = choices.tree()
     if contact_type not in tree:
         return (read_word(contact_type),)
-    inside = {contact_type}
-    grown = True
-    while grown:
-        more = {node.id for node in tree.nodes if node.parent in inside} - inside
-        inside |= more
-        grown = bool(more)
+    branch = tree[contact_type]
+    inside = {node.id for node in tree.nodes if branch in tree.ancestors(node.id)}
     return tuple(sorted(inside | {retired for retired, now in tree.mapping.items() if inside.issuperset(now)}))
