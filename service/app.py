@@ -71,9 +71,7 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
     """The app over a workspace and its database. It starts without a release and takes one up when it is promoted."""
     options = options or ServiceOptions()
     metrics = Metrics()
-    releases = Releases(
-        workspace, told=lambda _version, loaded: metrics.release_told(_version_of(releases), loaded=loaded)
-    )
+    releases = Releases(workspace, told=metrics.release_told)
     app = FastAPI(
         title="Ticket triage",
         version="1",
@@ -127,10 +125,6 @@ def _serving(
         ),
     )
     return serving
-
-
-def _version_of(releases: Releases) -> str | None:
-    return releases.loaded.version if releases.loaded else None
 
 
 @contextlib.asynccontextmanager

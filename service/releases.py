@@ -26,7 +26,7 @@ from tickets.workspace import Workspace
 
 log = structlog.get_logger()
 
-Loaded = Callable[[str, bool], None]  # told of every attempt: the version, and whether it was loaded
+Told = Callable[[str | None, bool], None]  # after every attempt: the champion now, and whether loading went well
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Releases:
     """Holds the loaded releases. Reading one is one attribute access: a request keeps what it started with."""
 
     workspace: Workspace
-    told: Loaded
+    told: Told
     challenger: LoadedChallenger | None = None
     _champion: _Place = field(default_factory=_Place)
     _challenger: _Place = field(default_factory=_Place)
@@ -160,12 +160,15 @@ class Releases:
             place.refused = RefusedRelease(version, reason, stamp)
             serving = place.loaded.version if place.loaded else None
             log.error("release refused", version=version, reason=reason, serving=serving)
-            self.told(version, False)
+            self._tell(went_well=False)
             return
         place.loaded = LoadedRelease(suggester, datetime.now(UTC))
         place.refused = None
-        self.told(version, True)
+        self._tell(went_well=True)
         log.info("release loaded", version=suggester.version, seconds=round(time.perf_counter() - started, 3))
+
+    def _tell(self, *, went_well: bool) -> None:
+        self.told(self.loaded.version if self.loaded else None, went_well)
 
     def _stamp(self, version: str) -> tuple[int, ...]:
         """Changes when `current` or the release's facts are written anew."""

@@ -51,12 +51,11 @@ def running(
     options = options or ServerOptions()
     with _listen(host, port, options) as listener:
         server = uvicorn.Server(_config(app, options))
-        started = threading.Event()
-        thread = threading.Thread(target=_run, args=(server, listener, started), name="triage-service", daemon=True)
+        ended = threading.Event()
+        thread = threading.Thread(target=_run, args=(server, listener, ended), name="triage-service", daemon=True)
         thread.start()
-        while not started.wait(0.02):
-            if server.started:
-                break
+        while not server.started and not ended.wait(0.02):
+            pass
         if not server.started:
             raise MachineError("the service did not start.", hint="The log above says why.")
         try:
