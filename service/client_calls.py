@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from itertools import islice
 from json import JSONDecodeError, dumps, loads
 from random import Random
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from service.retry_after import seconds_to_wait
 from tickets.contact_types import ContactType
 from tickets.records import Feedback, FeedbackAction, ReplyTemplate, Suggestion, Ticket, suggestion_from_json, to_json
 
@@ -193,15 +193,8 @@ def problem_from_json(
 
 
 def retry_after(answer: httpx.Response) -> float | None:
-    """Seconds to wait, of either form of the header; None where it says nothing that can be read."""
-    written = answer.headers.get("Retry-After", "").strip()
-    if written.isascii() and written.isdigit():
-        return float(written)
-    try:
-        until = parsedate_to_datetime(written)
-    except ValueError:
-        return None
-    return max(until.timestamp() - time.time(), 0.0) if until.tzinfo else None
+    """Seconds to wait, as the answer says; None where it does not."""
+    return seconds_to_wait(answer.headers.get("Retry-After"))
 
 
 def in_parts(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:

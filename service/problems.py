@@ -88,6 +88,7 @@ class Problem(HTTPException):
         super().__init__(status, detail, {**(headers or {}), **waiting})
         self.code = code
         self.hint = hint
+        self.retry_after = retry_after
         self.errors = tuple(errors)
 
 

@@ -185,7 +185,7 @@ class _Stream(Response):
             except Exception as error:  # whatever it is, the lines before were answered and those after can be
                 problem = as_problem(error, retry_after=self._held.options.retry_after_seconds)
             if problem.status_code in _BUSY_STATUSES and anyio.current_time() < give_up_at:
-                await anyio.sleep(_pause(problem))
+                await anyio.sleep(min(problem.retry_after or 1.0, _LONGEST_PAUSE_SECONDS))
                 continue
             refused = _refused(problem, wanted)
             found |= refused or dict.fromkeys(wanted, problem)
@@ -219,10 +219,6 @@ def _refused(problem: Problem, wanted: Mapping[int, Wanted]) -> dict[int, Sugges
 
 def _of_line(problem: Problem, error: FieldError) -> Problem:
     return Problem(problem.status_code, problem.code, error.detail, hint=problem.hint)
-
-
-def _pause(problem: Problem) -> float:
-    return min(float((problem.headers or {}).get("Retry-After", 1)), _LONGEST_PAUSE_SECONDS)
 
 
 def _too_much(what: str) -> Problem:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, StringConstraints
 from service.console.edit_distance import edit_distance
 from service.console.replies import Reply, fill, missing
 from service.console.templates_found import TemplateSearch, languages_of, templates_found
+from service.pages.opened import opened_now
 from service.pages.person import person_of
 from service.pages.picker import recent_types
 from service.pages.shown_text import marked
@@ -85,7 +86,7 @@ def ticket_view(
         "answered": standing_feedback(held.engine, [ticket.ticket_id]).get(ticket.ticket_id),
         # Made with the page, so pressing twice sends the same feedback.
         "feedback_id": draft.feedback_id or new_id(),
-        "opened": draft.opened or f"{held.options.clock().timestamp():.3f}",
+        "opened": draft.opened or opened_now(held),
     }
 
 

@@ -129,7 +129,7 @@ class WriteBacks:
             await self._finish(delivery, "failed", refused.reason)
         except Problem as problem:  # no release yet, or a queue that is full, passes; a ticket without text does not
             if problem.status_code in (429, 503):
-                await self._put_off(delivery, TryLater(problem.code, _retry_after(problem)), ours=True)
+                await self._put_off(delivery, TryLater(problem.code, problem.retry_after), ours=True)
             else:
                 await self._finish(delivery, "failed", problem.code)
         else:
@@ -188,8 +188,3 @@ class WriteBacks:
         level(
             "webhook delivery done", helpdesk=delivery.helpdesk, status=status, reason=reason, tries=delivery.attempts
         )
-
-
-def _retry_after(problem: Problem) -> float | None:
-    asked = (problem.headers or {}).get("Retry-After")
-    return float(asked) if asked is not None else None
