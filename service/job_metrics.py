@@ -72,12 +72,12 @@ class JobMetrics:
             self._turn.release()
 
     def _read_files(self, workspace: Workspace) -> None:
-        for job, seconds in _last_successes(workspace.manifests):
-            self.job_success.labels(job).set(seconds)
         try:
             self.free_bytes.set(shutil.disk_usage(workspace.root).free)
-        except OSError as error:
-            log.warning("free disk not read", kind=type(error).__qualname__)
+            for job, seconds in _last_successes(workspace.manifests):
+                self.job_success.labels(job).set(seconds)
+        except OSError as error:  # such as a manifest that is gone when it is looked at
+            log.warning("free disk or manifests not read", kind=type(error).__qualname__)
 
     def _read_database(self, engine: sa.Engine) -> None:
         try:

@@ -203,7 +203,10 @@ class Spool:
         if self._committed < _WORTH_EMPTYING or left > _WORTH_EMPTYING:
             return
         old, old_file = self._path, self._file
-        path, file = _new_file(self._folder)
+        try:
+            path, file = _new_file(self._folder)
+        except MachineError:  # the disk takes no more files: go on in the old one
+            return
         copied = 0
         with contextlib.suppress(OSError):
             for at in range(self._committed, self._written, _CHUNK):

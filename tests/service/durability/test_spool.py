@@ -246,6 +246,22 @@ def test_a_folder_that_cannot_be_written_is_told_at_the_start(engine: sa.Engine,
         pass
 
 
+def test_a_disk_that_takes_no_more_files_is_no_database_that_is_away(tmp_path: Path) -> None:
+    engine, folder = open_database(f"sqlite:///{tmp_path / 'triage.db'}"), tmp_path / "spool"
+    spool = Spool(folder, engine, Ledger())
+    with spool.running():
+        folder.rename(tmp_path / "elsewhere")
+        folder.touch()  # a file, so that no other can be made below it
+        spool.keep([pair(1, body="x" * (9 << 20))])  # enough for the file to start anew
+        assert spool.settle(seconds=10)
+        time.sleep(0.2)
+        assert not spool.away
+        folder.unlink()
+        folder.mkdir()
+    assert ids(engine) == ["s1"]
+    engine.dispose()
+
+
 def test_the_file_does_not_grow_for_ever_and_nothing_is_lost_when_it_starts_anew(
     engine: sa.Engine, tmp_path: Path
 ) -> None:
