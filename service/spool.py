@@ -105,11 +105,6 @@ class Spool:
         return self._waiting.get(suggestion_id)
 
     @property
-    def behind(self) -> bool:
-        """Whether something that was kept, here or by a process that ended, is not in the database yet."""
-        return self._taking_up or self._written > self._committed
-
-    @property
     def knows_all(self) -> bool:
         """Whether each suggestion is either found here or in the database."""
         return not (self._taking_up or self._forgot)

@@ -84,7 +84,6 @@ def test_what_is_kept_comes_back_from_the_database_as_it_was(engine: sa.Engine, 
         assert spool.settle(seconds=10)
         assert spool.find("s1") is None
         assert find_suggestion(engine, "s1") == pair(1)
-        assert not spool.behind
     assert list((tmp_path / "spool").iterdir()) == []
 
 
@@ -119,10 +118,10 @@ def test_while_the_database_is_away_lines_wait_on_disk_and_then_all_arrive_once(
             for number in range(50):
                 spool.keep([pair(number)])
             assert not spool.settle(seconds=5)
-            assert spool.away and spool.behind
+            assert spool.away
             assert spool.find("s7") == pair(7)
             assert soon(lambda: ledger.rows[-1:] == [50])
-        assert soon(lambda: not spool.behind)
+        assert soon(lambda: spool.settle(seconds=0))
         assert not spool.away
         assert ids(engine) == sorted(f"s{number}" for number in range(50))
     engine.dispose()
@@ -163,7 +162,7 @@ def test_the_file_of_a_process_that_lives_is_left_alone(engine: sa.Engine, tmp_p
     folder, ledger = tmp_path / "spool", Ledger()
     first, second = Spool(folder, engine, Ledger()), Spool(folder, engine, ledger)
     with first.running(), second.running():
-        assert soon(lambda: not second.behind)
+        assert soon(lambda: second.settle(seconds=0))
         first.keep([pair(1)])
         second.keep([pair(2)])
         assert first.settle(seconds=10) and second.settle(seconds=10)
@@ -207,7 +206,7 @@ def test_a_line_that_cannot_be_read_is_set_aside_once_however_long_the_database_
     third = Spool(folder, engine, Ledger())
     with third.running():
         assert soon(lambda: ids(engine) == ["s1"])
-        assert soon(lambda: not third.behind)
+        assert soon(lambda: third.settle(seconds=0))
     assert len((folder / "refused.ndjson").read_bytes().splitlines()) == 1
     engine.dispose()
 
