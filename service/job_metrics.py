@@ -56,7 +56,7 @@ class JobMetrics:
         self._next_read = 0.0
 
     def refresh(self, workspace: Workspace, engine: sa.Engine) -> None:
-        """Read files and database unless that was done a moment ago or is being done. Never raises for their lack."""
+        """Read files and database unless that was done a moment ago or is being done. What is missing is logged."""
         if time.monotonic() < self._next_read or not self._turn.acquire(blocking=False):
             return
         reader = threading.Thread(target=self._read, args=(workspace, engine), name="triage-metrics", daemon=True)

@@ -72,7 +72,7 @@ def queue(
 
 
 def _by_filters(request: Request) -> bool:
-    """Whether a change of the filters asks, by htmx; the list that fetches itself anew is no step to go back by."""
+    """Whether htmx asks because the filters changed. The list that fetches itself anew is no step to go back to."""
     return request.headers.get("hx-source") == "form#filters"
 
 

@@ -25,7 +25,8 @@ FIGURES = {
     "train_seconds": "seconds to train",
     "cost/ms_per_ticket": "ms a ticket",
 }
-_ALWAYS = ("validation_mrr", "validation_accuracy", "train_seconds")  # of the others, those that half of the runs have
+# These have an axis always; the other figures where at least half of the runs have them.
+_ALWAYS = ("validation_mrr", "validation_accuracy", "train_seconds")
 # A scale is logarithmic when its largest number is so many times its smallest, and most lie near the smallest.
 _LOG_FROM, _NEAR = 20.0, 0.3
 _LONGEST_WORD = 24  # characters of a value that is no number
