@@ -25,7 +25,7 @@ from tickets.records import Arm, Suggestion, Ticket, shown
 
 log = structlog.get_logger()
 
-_QUICK = 4_000  # characters of text that are cleaned at once; longer ones would hold up other requests
+_QUICK = 4_000  # characters that are cleaned at once; longer ones would hold up other requests
 _SETTLES_SECONDS = 2.0
 
 
@@ -61,7 +61,7 @@ async def answer(held: Serving, wanted: Sequence[Wanted]) -> list[Suggestion]:
     """
     champion = held.releases.require(retry_after=held.options.retry_after_seconds).suggester
     with held.options.traces.span("cleaning", tickets=len(wanted)):
-        cleaned = await _clean(wanted, champion.release.languages)
+        tickets = await cleaned(wanted, champion.release.languages)
     span, now = held.options.traces.here(), time.time_ns()
     challenger = held.releases.challenger
     shares = Shares(
@@ -70,7 +70,7 @@ async def answer(held: Serving, wanted: Sequence[Wanted]) -> list[Suggestion]:
         shadow=challenger.challenge.shadow if challenger else 0.0,
     )
     asked = []
-    for one, ticket in zip(wanted, cleaned, strict=True):
+    for one, ticket in zip(wanted, tickets, strict=True):
         arm = shares.arm(ticket.ticket_id)
         suggester = challenger.release.suggester if challenger and arm == "canary" else champion
         asked.append(Asked(ticket=ticket, wanted=one, suggester=suggester, arm=arm, span=span, since=now))
@@ -87,9 +87,9 @@ async def answer(held: Serving, wanted: Sequence[Wanted]) -> list[Suggestion]:
     return [shown(suggestion) for suggestion in made]
 
 
-async def ask(held: Serving, asked: Sequence[Asked], *, bulk: bool | None = None) -> list[Suggestion]:
+async def ask(held: Serving, asked: Sequence[Asked], *, bulk: bool = False) -> list[Suggestion]:
     """What the model says, in order, through the queue; `bulk` as MicroBatcher.submit has it."""
-    lengths = [len(one.ticket.body) + len(one.ticket.subject) for one in asked]
+    lengths = [_length(one.ticket) for one in asked]
     return await held.batcher.submit(asked, lengths, groups=[one.suggester for one in asked], bulk=bulk)
 
 
@@ -206,18 +206,24 @@ def _compared(
     return rows
 
 
-async def _clean(wanted: Sequence[Wanted], languages: Sequence[str]) -> list[Ticket]:
-    """The tickets as the pipeline would keep them: cleaned and masked. Raises Problem naming every one it refuses."""
-    if sum(len(one.ticket.body) for one in wanted) > _QUICK:
-        return await asyncio.to_thread(_cleaned, wanted, languages)
-    return _cleaned(wanted, languages)
+async def cleaned(wanted: Sequence[Wanted], languages: Sequence[str]) -> list[Ticket]:
+    """The tickets as the pipeline would keep them: cleaned and masked. Raises Problem (422) naming each that it
+    refuses."""
+    if sum(_length(one.ticket) for one in wanted) > _QUICK:
+        return await asyncio.to_thread(_clean, wanted, languages)
+    return _clean(wanted, languages)
 
 
-def _cleaned(wanted: Sequence[Wanted], languages: Sequence[str]) -> list[Ticket]:
-    cleaned, errors = [], []
+def _length(ticket: Ticket) -> int:
+    """Characters that are cleaned and read."""
+    return len(ticket.subject) + len(ticket.body)
+
+
+def _clean(wanted: Sequence[Wanted], languages: Sequence[str]) -> list[Ticket]:
+    tickets, errors = [], []
     for one in wanted:
         try:
-            cleaned.append(clean_ticket(one.ticket, languages))
+            tickets.append(clean_ticket(one.ticket, languages))
         except Refused as refused:
             errors.append(FieldError(where="body", pointer=one.pointer, detail=f"{refused.reason}: {refused.detail}"))
     if errors:
@@ -228,4 +234,4 @@ def _cleaned(wanted: Sequence[Wanted], languages: Sequence[str]) -> list[Ticket]
             hint="Send what the customer wrote in `body`.",
             errors=errors,
         )
-    return cleaned
+    return tickets

@@ -72,9 +72,7 @@ def create_app(workspace: Workspace, engine: sa.Engine, options: ServiceOptions 
     """The app over a workspace and its database. It starts without a release and takes one up when it is promoted."""
     options = options or ServiceOptions()
     metrics = Metrics()
-    releases = Releases(
-        workspace, told=lambda _version, loaded: metrics.release_told(_version_of(releases), loaded=loaded)
-    )
+    releases = Releases(workspace, told=metrics.release_told)
     app = FastAPI(
         title="Ticket triage",
         version="1",
@@ -130,10 +128,6 @@ def _serving(
     return serving
 
 
-def _version_of(releases: Releases) -> str | None:
-    return releases.loaded.version if releases.loaded else None
-
-
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the release before the first request, then watch for the next one. At the end nothing that was taken in is
@@ -141,12 +135,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving: Serving = app.state.serving
     await to_thread.run_sync(serving.releases.refresh)
     with serving.spool.running():
-        async with serving.batcher.running(), anyio.create_task_group() as tasks:
-            tasks.start_soon(serving.releases.watch, app.state.options.release_check_seconds)
-            tasks.start_soon(app.state.write_backs.run)
-            yield
-            await app.state.write_backs.stop()
-            tasks.cancel_scope.cancel()
+        async with serving.batcher.running():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(serving.releases.watch, app.state.options.release_check_seconds)
+                tasks.start_soon(app.state.write_backs.run)
+                yield
+                await app.state.write_backs.stop()
+                tasks.cancel_scope.cancel()
+            # Outside of the group, whose cancelled scope would cancel what is waited for in it.
             await asyncio.gather(*serving.background, return_exceptions=True)
 
 

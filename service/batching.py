@@ -118,14 +118,14 @@ class MicroBatcher(Generic[Item, Result]):
         return len(self._lanes.single) >= MOST_TOGETHER and self.seconds_to_empty() > self._longest_wait
 
     async def submit(
-        self, items: Sequence[Item], lengths: Sequence[int], *, groups: Sequence[object], bulk: bool | None = None
+        self, items: Sequence[Item], lengths: Sequence[int], *, groups: Sequence[object], bulk: bool = False
     ) -> list[Result]:
         """The results of the items, in their order. Items of one group and of like length (characters) may be read
-        together. `bulk` puts them behind single ones, as several are when nothing is said.
+        together. `bulk` puts a single one behind the others, where several stand anyway.
 
         Raises Problem (503, with Retry-After) when the queue is full, and whatever `infer` raises.
         """
-        bulk = len(items) > 1 if bulk is None else bulk
+        bulk = bulk or len(items) > 1
         if self._refuses(len(items), bulk=bulk):
             self._meter.refused("queue full")
             raise busy(self.seconds_to_empty(bulk=bulk))

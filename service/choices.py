@@ -74,6 +74,11 @@ class Choices:
         trees = [self.tree(), *([suggester.tree] if suggester is not None else [])]
         return next((tree.path(contact_type) for tree in trees if contact_type in tree), contact_type)
 
+    def active_paths(self) -> list[tuple[str, str]]:
+        """(id, path) of every active node of the tree, branches before what is under them."""
+        tree = self.tree()
+        return [(node.id, tree.path(node.id)) for node in tree.nodes if node.active]
+
     def search(self, query: str, *, limit: int = 300) -> list[tuple[ContactType, str]]:
         """Active leaves, with their paths, whose path or description holds every word of the query; in tree order."""
         tree = self.tree()

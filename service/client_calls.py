@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from itertools import islice
 from json import JSONDecodeError, dumps, loads
 from random import Random
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from service.retry_after import seconds_to_wait
 from tickets.contact_types import ContactType
 from tickets.records import Feedback, FeedbackAction, ReplyTemplate, Suggestion, Ticket, suggestion_from_json, to_json
 
@@ -26,6 +26,7 @@ IN_A_STREAM = 256  # tickets of one request: their answers fit into what lies be
 TicketLike = Ticket | Mapping[str, Any]
 Row = TypeVar("Row")
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+_MOST_DOUBLINGS = 40  # any pause is at its longest by then, and powers of two without end are no numbers
 
 
 class TriageProblem(Exception):  # noqa: N818  # it is what the service calls it
@@ -61,7 +62,8 @@ class TriageUnreachable(Exception):  # noqa: N818  # as above
 class Retries:
     """When to try again: on 429, 502, 503 and 504 and on faults of the connection, until `deadline_seconds` are over.
 
-    Each pause is drawn from zero to twice the one before (full jitter), and is at least what Retry-After says.
+    Each pause is drawn evenly between zero and a bound that doubles up to `longest_pause_seconds` (full jitter), and is
+    at least what Retry-After says.
     """
 
     deadline_seconds: float = 30.0
@@ -100,8 +102,8 @@ class Attempts:
 
     def pause(self, told: float | None) -> float | None:
         """Seconds to wait before the next try; None when it would come after the deadline."""
-        most = min(self._retries.first_pause_seconds * 2**self._tried, self._retries.longest_pause_seconds)
-        self._tried += 1
+        most = min(self._retries.first_pause_seconds * 2.0**self._tried, self._retries.longest_pause_seconds)
+        self._tried = min(self._tried + 1, _MOST_DOUBLINGS)
         seconds = max(self._retries.rng.uniform(0, most), told or 0.0)
         return seconds if time.monotonic() + seconds < self._ends else None
 
@@ -191,15 +193,8 @@ def problem_from_json(
 
 
 def retry_after(answer: httpx.Response) -> float | None:
-    """Seconds to wait, of either form of the header; None where it says nothing that can be read."""
-    written = answer.headers.get("Retry-After", "").strip()
-    if written.isascii() and written.isdigit():
-        return float(written)
-    try:
-        until = parsedate_to_datetime(written)
-    except ValueError:
-        return None
-    return max(until.timestamp() - time.time(), 0.0) if until.tzinfo else None
+    """Seconds to wait, as the answer says; None where it does not."""
+    return seconds_to_wait(answer.headers.get("Retry-After"))
 
 
 def in_parts(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:

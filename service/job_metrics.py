@@ -56,7 +56,7 @@ class JobMetrics:
         self._next_read = 0.0
 
     def refresh(self, workspace: Workspace, engine: sa.Engine) -> None:
-        """Read files and database unless that was done a moment ago or is being done. Never raises for their lack."""
+        """Read files and database unless that was done a moment ago or is being done. What is missing is logged."""
         if time.monotonic() < self._next_read or not self._turn.acquire(blocking=False):
             return
         reader = threading.Thread(target=self._read, args=(workspace, engine), name="triage-metrics", daemon=True)
@@ -72,12 +72,12 @@ class JobMetrics:
             self._turn.release()
 
     def _read_files(self, workspace: Workspace) -> None:
-        for job, seconds in _last_successes(workspace.manifests):
-            self.job_success.labels(job).set(seconds)
         try:
             self.free_bytes.set(shutil.disk_usage(workspace.root).free)
-        except OSError as error:
-            log.warning("free disk not read", kind=type(error).__qualname__)
+            for job, seconds in _last_successes(workspace.manifests):
+                self.job_success.labels(job).set(seconds)
+        except OSError as error:  # such as a manifest that is gone when it is looked at
+            log.warning("free disk or manifests not read", kind=type(error).__qualname__)
 
     def _read_database(self, engine: sa.Engine) -> None:
         try:

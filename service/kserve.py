@@ -105,13 +105,15 @@ def model_version_ready(held: Held, model_name: ModelName, model_version: Versio
 @router.post("/models/{model_name}/infer", **_INFER)
 async def infer(request: Request, model_name: ModelName) -> Response:
     """Suggestions for the tickets of the input tensors, as output tensors. All or none, as /v1/suggestions/batch."""
-    return await _infer(request, _served(held_by(request), model_name))
+    _served(held_by(request), model_name)
+    return await _infer(request)
 
 
 @router.post("/models/{model_name}/versions/{model_version}/infer", **_INFER)
 async def infer_version(request: Request, model_name: ModelName, model_version: Version) -> Response:
     """The same, refused with 404 where another version is served."""
-    return await _infer(request, _served(held_by(request), model_name, model_version))
+    _served(held_by(request), model_name, model_version)
+    return await _infer(request)
 
 
 def _metadata(served: str) -> ModelMetadata:
@@ -127,13 +129,13 @@ def _metadata(served: str) -> ModelMetadata:
     )
 
 
-async def _infer(request: Request, served: str) -> Response:
+async def _infer(request: Request) -> Response:
     held = held_by(request)
     _refuse_binary(request)
     asked = await read_json(request, InferRequest)
     names = _outputs(asked)
     made = await answer(held, _wanted(held, asked))
-    content: dict[str, Any] = {"model_name": MODEL, "model_version": made[0].model_version if made else served}
+    content: dict[str, Any] = {"model_name": MODEL, "model_version": made[0].model_version}
     if asked.id is not None:
         content["id"] = asked.id
     tensors = _tensors(made)

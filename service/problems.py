@@ -88,6 +88,7 @@ class Problem(HTTPException):
         super().__init__(status, detail, {**(headers or {}), **waiting})
         self.code = code
         self.hint = hint
+        self.retry_after = retry_after
         self.errors = tuple(errors)
 
 
@@ -99,7 +100,7 @@ _WHEN = {
     415: "The body is of another media type.",
     422: "A field is wrong, a ticket holds no words, or an Idempotency-Key was used for something else.",
     429: "More is asked than can be answered now: wait as Retry-After says.",
-    503: "No release is loaded, or the database or the queue is away: wait as Retry-After says.",
+    503: "No release is loaded, the database is away, or the queue is full: wait as Retry-After says.",
 }
 
 

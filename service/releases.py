@@ -26,7 +26,7 @@ from tickets.workspace import Workspace
 
 log = structlog.get_logger()
 
-Loaded = Callable[[str, bool], None]  # told of every attempt: the version, and whether it was loaded
+Told = Callable[[str | None, bool], None]  # after every attempt: the champion now, and whether loading went well
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,12 @@ class _Place:
     loaded: LoadedRelease | None = None
     refused: RefusedRelease | None = None
 
-    def needs(self, version: str, stamp: tuple[int, ...]) -> bool:
-        """Whether this version is neither loaded nor refused as its files are now."""
-        if self.loaded is not None and version == self.loaded.version:
-            self.refused = None
-            return False
-        return self.refused is None or (self.refused.version, self.refused.stamp) != (version, stamp)
+    def holds(self, version: str) -> bool:
+        return self.loaded is not None and self.loaded.version == version
+
+    def refuses(self, version: str, stamp: tuple[int, ...]) -> bool:
+        """Whether this version was refused as its files are now."""
+        return self.refused is not None and (self.refused.version, self.refused.stamp) == (version, stamp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Releases:
     """Holds the loaded releases. Reading one is one attribute access: a request keeps what it started with."""
 
     workspace: Workspace
-    told: Loaded
+    told: Told
     challenger: LoadedChallenger | None = None
     _champion: _Place = field(default_factory=_Place)
     _challenger: _Place = field(default_factory=_Place)
@@ -132,8 +132,8 @@ class Releases:
             return
         if version is None:
             self._champion.refused = None
-        elif self._champion.needs(version, stamp):
-            self._load(self._champion, version, stamp)
+        else:
+            self._bring_in(self._champion, version, stamp)
 
     def _refresh_challenger(self) -> None:
         try:
@@ -145,11 +145,16 @@ class Releases:
         if challenge is None:
             self.challenger, self._challenger = None, _Place()
             return
-        if self._challenger.needs(challenge.version, stamp):
-            self._load(self._challenger, challenge.version, stamp)
-        held = self._challenger.loaded
-        fits = held is not None and held.version == challenge.version
-        self.challenger = LoadedChallenger(held, challenge) if held is not None and fits else None
+        self._bring_in(self._challenger, challenge.version, stamp)
+        held = self._challenger.loaded if self._challenger.holds(challenge.version) else None
+        self.challenger = LoadedChallenger(held, challenge) if held is not None else None
+
+    def _bring_in(self, place: _Place, version: str, stamp: tuple[int, ...]) -> None:
+        """Load a version unless it is there, or was refused and its files have not changed since."""
+        if place.holds(version):
+            place.refused = None
+        elif not place.refuses(version, stamp):
+            self._load(place, version, stamp)
 
     def _load(self, place: _Place, version: str, stamp: tuple[int, ...]) -> None:
         started = time.perf_counter()
@@ -160,12 +165,15 @@ class Releases:
             place.refused = RefusedRelease(version, reason, stamp)
             serving = place.loaded.version if place.loaded else None
             log.error("release refused", version=version, reason=reason, serving=serving)
-            self.told(version, False)
+            self._tell(went_well=False)
             return
         place.loaded = LoadedRelease(suggester, datetime.now(UTC))
         place.refused = None
-        self.told(version, True)
+        self._tell(went_well=True)
         log.info("release loaded", version=suggester.version, seconds=round(time.perf_counter() - started, 3))
+
+    def _tell(self, *, went_well: bool) -> None:
+        self.told(self.loaded.version if self.loaded else None, went_well)
 
     def _stamp(self, version: str) -> tuple[int, ...]:
         """Changes when `current` or the release's facts are written anew."""

@@ -212,16 +212,18 @@ class WebhookAnswer(BaseModel):
 
 
 class HealthAnswer(BaseModel):
-    """`alive` or `ready`."""
+    """`alive`, `ready`, or `ready, without database`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ready"}]})
     status: str
 
 
 class StreamAnswer(BaseModel):
-    """A line of the answer to a stream: `line` of the request, counted from one, got a suggestion or has a problem."""
+    """A line of the answer to a stream: what a line of the request got, a suggestion or a problem."""
 
-    line: int
+    line: int | None = Field(
+        default=None, description="Of the request, counted from one; left out where a problem ended the stream."
+    )
     suggestion: Suggestion | None = None
     problem: dict[str, Any] | None = Field(default=None, description="As the schema Problem has it.")
 

@@ -41,26 +41,24 @@ def serve(
 
 
 @contextlib.contextmanager
-def running(
-    app: FastAPI, host: str = LOOPBACK, port: int = 0, *, options: ServerOptions | None = None
-) -> Iterator[str]:
-    """Serve from a thread and yield the address, such as `http://127.0.0.1:40123`; port 0 takes any free one.
+def running(app: FastAPI, *, port: int = 0) -> Iterator[str]:
+    """Serve this machine from a thread and yield the address, such as `http://127.0.0.1:40123`; port 0 takes any free
+    one.
 
     Ready when it yields, with the release loaded. Raises MachineError when the port is taken or the app does not start.
     """
-    options = options or ServerOptions()
-    with _listen(host, port, options) as listener:
+    options = ServerOptions()
+    with _listen(LOOPBACK, port, options) as listener:
         server = uvicorn.Server(_config(app, options))
-        started = threading.Event()
-        thread = threading.Thread(target=_run, args=(server, listener, started), name="triage-service", daemon=True)
+        ended = threading.Event()
+        thread = threading.Thread(target=_run, args=(server, listener, ended), name="triage-service", daemon=True)
         thread.start()
-        while not started.wait(0.02):
-            if server.started:
-                break
+        while not server.started and not ended.wait(0.02):
+            pass
         if not server.started:
             raise MachineError("the service did not start.", hint="The log above says why.")
         try:
-            yield f"http://{host}:{listener.getsockname()[1]}"
+            yield f"http://{LOOPBACK}:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join(timeout=10)

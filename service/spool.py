@@ -105,11 +105,6 @@ class Spool:
         return self._waiting.get(suggestion_id)
 
     @property
-    def behind(self) -> bool:
-        """Whether something that was kept, here or by a process that ended, is not in the database yet."""
-        return self._taking_up or self._written > self._committed
-
-    @property
     def knows_all(self) -> bool:
         """Whether each suggestion is either found here or in the database."""
         return not (self._taking_up or self._forgot)
@@ -184,9 +179,8 @@ class Spool:
     def _commit_lines(self) -> None:
         """Bring what stands in the file into the database, a chunk at a time."""
         while self._committed < self._written and not self._stop:
-            lines = _whole_lines(os.pread(self._file, _CHUNK, self._committed), self._file, self._committed)
-            rows = list(_readable(lines, self._refuse))
-            insert_rows(self._engine, rows, self._refuse)
+            lines = _whole_lines(self._file, self._committed)
+            rows = self._insert(lines)
             with self._lock:
                 self._committed += len(lines)
                 self._done += len(rows)
@@ -204,7 +198,10 @@ class Spool:
         if self._committed < _WORTH_EMPTYING or left > _WORTH_EMPTYING:
             return
         old, old_file = self._path, self._file
-        path, file = _new_file(self._folder)
+        try:
+            path, file = _new_file(self._folder)
+        except MachineError:  # the disk takes no more files: go on in the old one
+            return
         copied = 0
         with contextlib.suppress(OSError):
             for at in range(self._committed, self._written, _CHUNK):
@@ -246,19 +243,31 @@ class Spool:
                     self._take_up(path, file)
 
     def _take_up(self, path: Path, file: int) -> None:
-        failures = 0
+        """Commit all whole lines of a file. What stands after the last line break was never acknowledged."""
+        failures, at, taken = 0, 0, 0
         while not self._stop:
             try:
-                rows = _replay(self._engine, file, self._refuse)
+                while lines := _whole_lines(file, at):
+                    taken += len(self._insert(lines))
+                    at += len(lines)
             except Exception as error:  # as in _work
                 failures = self._give_way(error, failures)
                 continue
             self._away = False
             path.unlink(missing_ok=True)
-            self._gauge.replayed(rows)
-            if rows:
-                log.warning("suggestions of an ended process kept", rows=rows)
+            self._gauge.replayed(taken)
+            if taken:
+                log.warning("suggestions of an ended process kept", rows=taken)
             return
+
+    def _insert(self, lines: bytes) -> list[dict[str, Any]]:
+        """Commit whole lines; the rows that they were. Lines that are none are refused once the others are committed:
+        each try while the database is away would refuse them again."""
+        rows, unreadable = _read(lines)
+        insert_rows(self._engine, rows, self._refuse)
+        for line in unreadable:
+            self._refuse({"line": line.decode("utf-8", "replace")}, "no row of a table that is known")
+        return rows
 
     def _refuse(self, row: Mapping[str, Any], reason: str) -> None:
         """Set a row aside, whole, that the database will never take."""
@@ -280,7 +289,7 @@ def insert_rows(
             for name, table in _TABLES.items():
                 if given := [_timed(row) for row in rows if row["table"] == name]:
                     connection.execute(insert_new(engine, table), given)
-    except sa.exc.StatementError as error:
+    except (sa.exc.StatementError, KeyError, TypeError, ValueError) as error:  # the last three: a time that is none
         # Rights that are missing, a table that is being restored, a standby: those pass, and the rows wait for it.
         if isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.IntegrityError | sa.exc.DataError):
             raise
@@ -291,32 +300,26 @@ def insert_rows(
             insert_rows(engine, [row], refuse)
 
 
-def _replay(engine: sa.Engine, file: int, refuse: Callable[[Mapping[str, Any], str], None]) -> int:
-    """Commit all whole lines of a file; how many there were. What stands after the last line break was never
-    acknowledged."""
-    at, count = 0, 0
-    while lines := _whole_lines(os.pread(file, _CHUNK, at), file, at):
-        rows = list(_readable(lines, refuse))
-        insert_rows(engine, rows, refuse)
-        at, count = at + len(lines), count + len(rows)
-    return count
-
-
-def _readable(lines: bytes, refuse: Callable[[Mapping[str, Any], str], None]) -> Iterator[dict[str, Any]]:
+def _read(lines: bytes) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """The rows that the lines are, `{"table", "row"}`, and the lines that are none: a disk that lost power may hold
+    anything."""
+    rows, unreadable = list[dict[str, Any]](), list[bytes]()
     for line in lines.split(b"\n")[:-1]:
         try:
             read = orjson.loads(line)
             known = read["table"] in _TABLES and isinstance(read["row"], dict)
-        except (orjson.JSONDecodeError, TypeError, KeyError):  # a disk that lost power may hold anything
+        except (orjson.JSONDecodeError, TypeError, KeyError):
             known = False
         if known:
-            yield read
+            rows.append(read)
         else:
-            refuse({"line": line.decode("utf-8", "replace")}, "no row of a table that is known")
+            unreadable.append(line)
+    return rows, unreadable
 
 
-def _whole_lines(chunk: bytes, file: int, at: int) -> bytes:
-    """The chunk up to its last line break, read on where a single line is longer than the chunk."""
+def _whole_lines(file: int, at: int) -> bytes:
+    """A chunk of the file from there on, up to its last line break; read on where a single line is longer."""
+    chunk = os.pread(file, _CHUNK, at)
     end = chunk.rfind(b"\n") + 1
     while not end and len(chunk) >= _CHUNK:
         more = os.pread(file, _CHUNK, at + len(chunk))

@@ -7,6 +7,7 @@ are borne with as long as what they sent fits into memory (`stream_ahead_bytes`)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Annotated, Any
 
 import anyio
@@ -108,14 +109,13 @@ class _Stream(Response):
             seen += len(piece)
             if seen > options.stream_max_bytes:
                 raise _too_much(f"{options.stream_max_bytes:,} bytes")
-            for line in self._cutter.feed(piece):
+            last = not message.get("more_body", False)
+            for line in chain(self._cutter.feed(piece), self._cutter.end() if last else ()):
                 lines += 1
                 if lines > options.stream_max_lines:
                     raise _too_much(f"{options.stream_max_lines:,} lines")
                 await self._waiting.put(line)
-            if not message.get("more_body", False):
-                for line in self._cutter.end():
-                    await self._waiting.put(line)
+            if last:
                 return
 
     async def _next(self, receive: Receive) -> Message:
@@ -185,7 +185,7 @@ class _Stream(Response):
             except Exception as error:  # whatever it is, the lines before were answered and those after can be
                 problem = as_problem(error, retry_after=self._held.options.retry_after_seconds)
             if problem.status_code in _BUSY_STATUSES and anyio.current_time() < give_up_at:
-                await anyio.sleep(_pause(problem))
+                await anyio.sleep(min(problem.retry_after or 1.0, _LONGEST_PAUSE_SECONDS))
                 continue
             refused = _refused(problem, wanted)
             found |= refused or dict.fromkeys(wanted, problem)
@@ -219,10 +219,6 @@ def _refused(problem: Problem, wanted: Mapping[int, Wanted]) -> dict[int, Sugges
 
 def _of_line(problem: Problem, error: FieldError) -> Problem:
     return Problem(problem.status_code, problem.code, error.detail, hint=problem.hint)
-
-
-def _pause(problem: Problem) -> float:
-    return min(float((problem.headers or {}).get("Retry-After", 1)), _LONGEST_PAUSE_SECONDS)
 
 
 def _too_much(what: str) -> Problem:

@@ -78,7 +78,7 @@ class Metrics:
         """Rows that an ended process had left are in the database."""
         self.spool_replayed.inc(rows)
 
-    def release_told(self, served: str | None, *, loaded: bool) -> None:
+    def release_told(self, served: str | None, loaded: bool) -> None:
         """A release, champion or challenger, was loaded or could not be; `served` is the champion now."""
         self.release_loads.labels("loaded" if loaded else "refused").inc()
         if served == self._served:

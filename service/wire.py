@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date
 from typing import Any, TypeVar
 
 import orjson
@@ -37,6 +36,7 @@ async def read_json(request: Request, model: type[Body]) -> Body:
 
 
 async def read_body(request: Request) -> bytes:
+    """All of it. Raises Problem (400) when the client leaves before it is there."""
     try:
         return await request.body()
     except ClientDisconnect:  # nobody will read this answer, but the log line has its status
@@ -140,18 +140,3 @@ def _key_parameter(told: str) -> dict[str, Any]:
         "schema": schema,
         "example": KEY,
     }
-
-
-def query_day(name: str, written: str) -> date | None:
-    """A day of an address's query; None where nothing is written. Raises Problem (422)."""
-    if not written:
-        return None
-    try:
-        day = date.fromisoformat(written)
-        if not 1990 <= day.year <= 2200:
-            raise ValueError
-    except ValueError:
-        error = FieldError(where="query", pointer=f"/{name}", detail="is no day")
-        hint = "Write a day such as 2026-03-31."
-        raise Problem(422, "invalid", f"`{name}` is no day between 1990 and 2200.", hint=hint, errors=[error]) from None
-    return day

@@ -19,13 +19,13 @@ def only_reads(scope: Scope) -> bool:
     return scope["method"] in _READING
 
 
-def comes_from_here(headers: Headers, *, told: bool) -> bool:
-    """Whether the request was made by a page of this service or by the person. `told` says whether a request that
-    tells nothing of where it comes from is refused: it must be where a cookie was what let it in."""
+def comes_from_here(headers: Headers, *, must_say: bool) -> bool:
+    """Whether the request was made by a page of this service, or by the person. A request that does not say where it
+    comes from counts as made by the person, unless it `must_say`: whatever a cookie lets in must."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site in ("same-origin", "none")
     origin = headers.get("origin") or headers.get("referer")
     if origin is None:
-        return not told
+        return not must_say
     return urlsplit(origin).netloc == headers.get("host")

@@ -28,7 +28,17 @@ from service.access.keyring import DatabaseAway, Keyring
 from service.access.oidc import Provider, ProviderAway
 from service.access.options import AccessOptions
 from service.access.rates import Rates
-from service.access.refusals import away, cross_site, no_key, rate_headers, strange, too_many, too_often, wrong_role
+from service.access.refusals import (
+    cross_site,
+    no_key,
+    no_look_up,
+    no_provider,
+    rate_headers,
+    strange,
+    too_many,
+    too_often,
+    wrong_role,
+)
 from service.access.roles import Needed, is_strange, needed_for
 from service.access.sessions import COOKIE, Sessions
 from service.pages import wants_page
@@ -51,9 +61,9 @@ class Access:
         self.provider = Provider(options.oidc) if options.oidc else None
         self.requests = Rates(options.requests_per_minute)
         self.failures = Rates(options.failures_per_minute)
-        self.used = Rates(1)
-        self._noting: set[asyncio.Task[None]] = set()
+        self.used = Rates(1)  # the use of a key is noted once a minute
         self.told = Rates(1)  # one line a minute in the audit log for one refusal that repeats itself
+        self._noting: set[asyncio.Task[None]] = set()
 
     async def by_key(self, written: str, address: str) -> ApiKey | None:
         """The working key that is written so. None, and a failure counted for the address, when there is none. Raises
@@ -165,7 +175,11 @@ class Guard:
             caller = ANYBODY
         scope[CALLER] = caller
         by_cookie = caller.how == "session"
-        if (by_cookie or caller is ANYBODY) and not only_reads(scope) and not comes_from_here(headers, told=by_cookie):
+        if (
+            (by_cookie or caller is ANYBODY)
+            and not only_reads(scope)
+            and not comes_from_here(headers, must_say=by_cookie)
+        ):
             raise cross_site()
         if needed != "open" and not caller.may(needed):
             await self._note_refusal(scope, caller, needed)
@@ -183,8 +197,10 @@ class Guard:
             cookie = headers.get("cookie")
             if cookie is not None and COOKIE in cookie:
                 return await self._session(cookie_parser(cookie).get(COOKIE, ""))
-        except (DatabaseAway, ProviderAway) as error:
-            raise away(isinstance(error, DatabaseAway)) from error
+        except DatabaseAway as error:
+            raise no_look_up() from error
+        except ProviderAway as error:
+            raise no_provider() from error
         if given is not None and self.options.require_keys:
             raise no_key(wrong=True)
         return None

@@ -15,7 +15,7 @@ from service.access import address_of, is_inside
 from service.access.cross_site import comes_from_here
 from service.access.guard import Access
 from service.access.keyring import DatabaseAway
-from service.access.refusals import away, cross_site
+from service.access.refusals import cross_site, no_look_up
 from service.pages import render
 
 router = APIRouter(include_in_schema=False)
@@ -31,7 +31,7 @@ async def login_page(
     next_page: Annotated[str, Query(alias="next", max_length=2000)] = _FIRST_PAGE,
 ) -> Response:
     """The form; with a key in the address, the session that it begins. A link on another site cannot begin one."""
-    if key and comes_from_here(request.headers, told=False):
+    if key and comes_from_here(request.headers, must_say=False):
         return await _sign_in(request, key, next_page)
     return _form(request, next_page)
 
@@ -43,7 +43,7 @@ async def login(
     next_page: Annotated[str, Form(alias="next", max_length=2000)] = _FIRST_PAGE,
 ) -> Response:
     """Begin the session of a key that was pasted into the form."""
-    if not comes_from_here(request.headers, told=False):
+    if not comes_from_here(request.headers, must_say=False):
         raise cross_site()
     return await _sign_in(request, key, next_page)
 
@@ -51,7 +51,7 @@ async def login(
 @router.post("/logout")
 async def logout(request: Request) -> Response:
     """End the session in this browser."""
-    if not comes_from_here(request.headers, told=True):
+    if not comes_from_here(request.headers, must_say=True):
         raise cross_site()
     answer = RedirectResponse("/login", status_code=303)
     _access(request).sessions.end(answer, secure=request.url.scheme == "https")
@@ -63,7 +63,7 @@ async def _sign_in(request: Request, written: str, next_page: str) -> Response:
     try:
         key = await access.by_key(written.strip(), address_of(request.scope))
     except DatabaseAway as error:
-        raise away(database=True) from error
+        raise no_look_up() from error
     if key is None:
         return _form(request, next_page, wrong=True)
     await access.note(

@@ -64,15 +64,17 @@ def too_many(limit: int) -> Problem:
     )
 
 
-def away(database: bool) -> Problem:
-    if database:
-        return Problem(
-            503,
-            "database-unavailable",
-            "the database does not answer, so the key cannot be looked up.",
-            hint="Send it again; keys that were used a moment ago go on.",
-            retry_after=5,
-        )
+def no_look_up() -> Problem:
+    return Problem(
+        503,
+        "database-unavailable",
+        "the database does not answer, so the key cannot be looked up.",
+        hint="Send it again; keys that were used a moment ago go on.",
+        retry_after=5,
+    )
+
+
+def no_provider() -> Problem:
     return Problem(
         503,
         "provider-unavailable",

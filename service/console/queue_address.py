@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
-from typing import Annotated, Literal
+from datetime import timedelta
+from typing import Literal
 from urllib.parse import urlencode
 
-from fastapi import Query
-
 from service.choices import Choices
-from service.wire import query_day
+from service.query_values import Day, Word, begins, read_day, read_word
 from tickets.ticket_queue import Order, QueueFilter
 
 _NAMES = ("text", "type", "sureness", "language", "channel", "since", "until", "order")
-Word = Annotated[str, Query(max_length=200)]
 
 
 @dataclass(frozen=True)
@@ -27,8 +24,8 @@ class QueueAddress:
     sureness: Literal["", "high", "medium", "low", "unsure"] = ""
     language: Word = ""
     channel: Word = ""
-    since: Annotated[str, Query(max_length=10)] = ""
-    until: Annotated[str, Query(max_length=10)] = ""
+    since: Day = ""
+    until: Day = ""
     order: Literal["", "newest", "oldest", "unsure"] = ""
 
     @property
@@ -45,39 +42,25 @@ class QueueAddress:
 
     def wanted(self, choices: Choices) -> QueueFilter:
         """What the database is asked. Raises Problem for a day that is none."""
-        until = _day("until", self.until)
+        since, until = read_day("since", self.since), read_day("until", self.until)
         order: Order = self.order or "newest"
         return QueueFilter(
             contact_types=_branch(choices, self.type) if self.type else None,
             sureness=self.sureness or None,
-            language=_clean(self.language) or None,
-            channel=_clean(self.channel) or None,
-            since=_day("since", self.since),
-            until=until + timedelta(days=1) if until else None,
-            text=_clean(self.text),
+            language=read_word(self.language) or None,
+            channel=read_word(self.channel) or None,
+            since=begins(since) if since else None,
+            until=begins(until + timedelta(days=1)) if until else None,
+            text=read_word(self.text),
             order=order,
         )
-
-
-def _clean(text: str) -> str:
-    """PostgreSQL takes no null characters, and holds no ticket that has one."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _branch(choices: Choices, contact_type: str) -> tuple[str, ...]:
     """The ids of a contact type and of all below it, retired ones and those they came from included."""
     tree = choices.tree()
     if contact_type not in tree:
-        return (_clean(contact_type),)
-    inside = {contact_type}
-    grown = True
-    while grown:
-        more = {node.id for node in tree.nodes if node.parent in inside} - inside
-        inside |= more
-        grown = bool(more)
+        return (read_word(contact_type),)
+    branch = tree[contact_type]
+    inside = {node.id for node in tree.nodes if branch in tree.ancestors(node.id)}
     return tuple(sorted(inside | {retired for retired, now in tree.mapping.items() if inside.issuperset(now)}))
-
-
-def _day(name: str, written: str) -> datetime | None:
-    day = query_day(name, written)
-    return datetime.combine(day, time(), tzinfo=UTC) if day else None

@@ -14,7 +14,6 @@ from service.console.queue_address import QueueAddress
 from service.pages import render
 from service.problems import Problem
 from service.serving import Held, Serving
-from tickets.contact_types import ContactTypeTree
 from tickets.records import Suggestion, Ticket
 from tickets.ticket_queue import COUNTED, QueueFilter, count_waiting, seen_values, waiting
 
@@ -50,6 +49,7 @@ def queue(
         problem, wanted = found, QueueFilter()
     page = _page(held, wanted, place) if problem is None else {"waiting": [], "count": 0}
     languages, channels = seen_values(held.engine)
+    here_query = address.query(after=place.after, before=place.before)
     answer = render(
         request,
         "queue.html",
@@ -58,21 +58,21 @@ def queue(
         problem=problem,
         languages=sorted({*languages, *filter(None, [address.language])}),
         channels=sorted({*channels, *filter(None, [address.channel])}),
-        types=_tree_lines(held.choices.tree()),
+        types=held.choices.active_paths(),
         type_path=held.choices.path(address.type) if address.type else "",
         release=held.releases.loaded.version if held.releases.loaded else None,
         notice=told.shown(held),
-        here_query=address.query(after=place.after, before=place.before),
+        here_query=here_query,
         **({"newer": None, "older": None, "counted": COUNTED} | page),
     )
-    here = "/console" + address.query(after=place.after, before=place.before)
+    here = "/console" + here_query
     if _by_filters(request) and not request.headers.get("hx-current-url", "").endswith(here):
         answer.headers["HX-Push-Url"] = here  # the address bar shows what can be asked for again, and Back goes back
     return answer
 
 
 def _by_filters(request: Request) -> bool:
-    """Whether a change of the filters asks, by htmx; the list that fetches itself anew is no step to go back by."""
+    """Whether htmx asks because the filters changed. The list that fetches itself anew is no step to go back to."""
     return request.headers.get("hx-source") == "form#filters"
 
 
@@ -120,8 +120,3 @@ def _page(held: Serving, wanted: QueueFilter, place: Place) -> dict[str, Any]:
         "older": ends[1] if more or before else None,
         "count": len(rows) if first and not more and not before else count_waiting(held.engine, wanted),
     }
-
-
-def _tree_lines(tree: ContactTypeTree) -> list[tuple[str, str]]:
-    """(id, path) of every active node, branches before what is under them."""
-    return [(node.id, tree.path(node.id)) for node in tree.nodes if node.active]

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Form, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field, ValidationError
 
@@ -16,15 +15,16 @@ from service.console.ticket_page import ticket_of
 from service.console.ticket_view import Draft, changed_share
 from service.feedback import give_feedback
 from service.pages import render, wants_page
+from service.pages.opened import seconds_since
 from service.pages.person import person_of
-from service.problems import Problem, as_problem
+from service.problems import Problem, as_problem, invalid
 from service.schemas import FeedbackRequest
 from service.serving import Held, Serving
 from tickets.feedback_log import find_feedback, withdraw_feedback
 from tickets.records import FeedbackAction
 from tickets.ticket_queue import stands
 
-_LONGEST_HANDLING_SECONDS = 4 * 3600  # a page left open over lunch says nothing about the ticket
+_LONGEST_HANDLING_SECONDS = 4 * 3600
 
 router = APIRouter(prefix="/console")
 
@@ -84,11 +84,11 @@ def _keep(request: Request, held: Serving, suggestion_id: str, form: FeedbackFor
             contact_type=contact_type or None,
             template_id=(form.template_id or None) if with_template else None,
             edit_distance=changed_share(request, held, ticket, form) if with_template else None,
-            handle_seconds=_handle_seconds(held, form),
+            handle_seconds=seconds_since(held, form.opened, most=_LONGEST_HANDLING_SECONDS),
             agent=person_of(request),
         )
     except ValidationError as error:
-        raise RequestValidationError(error.errors()) from error
+        raise invalid(error.errors(include_url=False, include_input=False), where="body") from error
     try:
         _, created = give_feedback(held, given, feedback_id=form.feedback_id)
     except Problem as problem:
@@ -101,14 +101,6 @@ def _keep(request: Request, held: Serving, suggestion_id: str, form: FeedbackFor
     if not created and not stands(held.engine, form.feedback_id):
         hint = "Open the ticket again from the queue and send it anew."
         raise Problem(409, "taken-back", "this feedback was sent before and taken back.", hint=hint)
-
-
-def _handle_seconds(held: Serving, form: FeedbackForm) -> float | None:
-    try:
-        seconds = held.options.clock().timestamp() - float(form.opened)
-    except ValueError:
-        return None
-    return round(seconds, 1) if 0 <= seconds <= _LONGEST_HANDLING_SECONDS else None
 
 
 def _try_again(request: Request, problem: Problem, suggestion_id: str, form: FeedbackForm, query: str) -> Response:

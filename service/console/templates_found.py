@@ -8,15 +8,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
-from pydantic import StringConstraints
 
 from service.choices import Choices
 from service.pages import render
+from service.query_values import Word
 from service.serving import Held
 from tickets.records import ReplyTemplate
 
 MOST = 20
-Short = Annotated[str, StringConstraints(max_length=200)]
 
 router = APIRouter(prefix="/console")
 
@@ -25,9 +24,9 @@ router = APIRouter(prefix="/console")
 class TemplateSearch:
     """What is looked for; empty means any. A contact type stands for all that is under it."""
 
-    words: Short = ""
-    template_language: Short = ""
-    template_type: Short = ""
+    words: Word = ""
+    template_language: Word = ""
+    template_type: Word = ""
 
     @property
     def asked(self) -> bool:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, StringConstraints
 from service.console.edit_distance import edit_distance
 from service.console.replies import Reply, fill, missing
 from service.console.templates_found import TemplateSearch, languages_of, templates_found
+from service.pages.opened import opened_now
 from service.pages.person import person_of
 from service.pages.picker import recent_types
 from service.pages.shown_text import marked
@@ -58,10 +59,11 @@ def ticket_view(
     draft = draft or _untouched(said)
     search = TemplateSearch(draft.words, draft.template_language, draft.template_type)
     suggested = [ranked.template_id for ranked in said.templates]
-    found = templates_found(held.choices, search, language=ticket.language, without=suggested)
+    templates = templates_found(held.choices, search, language=ticket.language, without=suggested)
     chosen = held.choices.template(draft.template_id) if draft.template_id not in ("", *suggested) else None
-    if chosen is not None and chosen not in found:
-        found = [chosen, *found]
+    if chosen is not None and chosen not in templates:
+        templates = [chosen, *templates]
+    types = held.choices.search(draft.q)
     return {
         "ticket": ticket,
         "suggestion": said,
@@ -70,21 +72,21 @@ def ticket_view(
         "subject": marked(ticket.subject, [word.word for word in said.words]),
         "templates": [(ranked, held.choices.template(ranked.template_id)) for ranked in said.templates],
         "template_keys": TEMPLATE_KEYS,
-        "found_templates": found,
+        "found_templates": templates,
         "template_search": search,
         "template_languages": languages_of(held.choices),
-        "type_lines": [(node.id, held.choices.path(node.id)) for node in held.choices.tree().nodes if node.active],
+        "type_paths": held.choices.active_paths(),
         "similar": _similar(held, said),
         "among": _among(held, said),
-        "found": held.choices.search(draft.q),
+        "found": types,
         "query": draft.q.strip(),
-        "recent": recent_types(request, held, draft.q),
+        "recent": recent_types(request, held, types),
         "draft": draft,
         "reply": reply_box(request, held, ticket, draft),
         "answered": standing_feedback(held.engine, [ticket.ticket_id]).get(ticket.ticket_id),
         # Made with the page, so pressing twice sends the same feedback.
         "feedback_id": draft.feedback_id or new_id(),
-        "opened": draft.opened or f"{held.options.clock().timestamp():.3f}",
+        "opened": draft.opened or opened_now(held),
     }
 
 

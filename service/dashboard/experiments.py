@@ -6,14 +6,13 @@ unless all are asked for. Figures of test tickets are in the CSV alone: knobs th
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from service.dashboard.csv_text import csv_text
 from tickets.experiment_log import ExperimentRun
 
 MOST_RUNS = 500  # the newest that are drawn
@@ -26,7 +25,8 @@ FIGURES = {
     "train_seconds": "seconds to train",
     "cost/ms_per_ticket": "ms a ticket",
 }
-_ALWAYS = ("validation_mrr", "validation_accuracy", "train_seconds")  # of the others, those that half of the runs have
+# These have an axis always; the other figures where at least half of the runs have them.
+_ALWAYS = ("validation_mrr", "validation_accuracy", "train_seconds")
 # A scale is logarithmic when its largest number is so many times its smallest, and most lie near the smallest.
 _LOG_FROM, _NEAR = 20.0, 0.3
 _LONGEST_WORD = 24  # characters of a value that is no number
@@ -132,18 +132,15 @@ def runs_as_csv(runs: Iterable[ExperimentRun]) -> str:
     figures = sorted({name for run in runs for name in run.figures})
     facts = ("id", "kind", "name", "study", "status", "reason", "started", "seconds")
     hashes = ("data_hash", "validation_hash", "git_hash")
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow([*facts, *hashes, *(f"knob {name}" for name in knobs), *figures])
-    for run in runs:
-        table.writerow(
-            [
-                *(_cell(getattr(run, name)) for name in (*facts, *hashes)),
-                *(_cell(run.knobs.get(name)) for name in knobs),
-                *(_cell(run.figures.get(name)) for name in figures),
-            ]
-        )
-    return text.getvalue()
+    rows = (
+        [
+            *(getattr(run, name) for name in (*facts, *hashes)),
+            *(run.knobs.get(name) for name in knobs),
+            *(run.figures.get(name) for name in figures),
+        ]
+        for run in runs
+    )
+    return csv_text([*facts, *hashes, *(f"knob {name}" for name in knobs), *figures], rows)
 
 
 def _group_asked(asked: str | None, groups: Sequence[Group]) -> str:
@@ -210,8 +207,3 @@ def _place(run: ExperimentRun, axis: Axis) -> float | str | None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _cell(value: Any) -> Any:
-    written: Callable[[], str] | None = getattr(value, "isoformat", None)
-    return written() if written is not None else value

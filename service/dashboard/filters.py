@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Literal
+from datetime import date, timedelta
+from typing import Literal
 from urllib.parse import urlencode
 
-from fastapi import Query
-
 from service.problems import FieldError, Problem
-from service.wire import query_day
+from service.query_values import Day, Word, begins, read_day, read_word
 from tickets.traffic import Slice
 
 PERIODS = (7, 30, 90)
@@ -23,8 +21,6 @@ _USUAL = 30
 _LONGEST = 1096  # days: three years
 _BY_WEEK_FROM = 45  # days; drawn by day, more would be a comb
 _NAMES = ("days", "since", "until", "language", "channel")
-Word = Annotated[str, Query(max_length=200)]
-Day = Annotated[str, Query(max_length=10)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +76,7 @@ class DashboardAddress:
     def period(self, *, today: date, newest: Sequence[date]) -> Period:
         """`newest` are the newest days that have anything; in simulated time they may lie ahead. Raises Problem for
         what is no day, and for days that stand the wrong way round."""
-        since, until = query_day("since", self.since), query_day("until", self.until)
+        since, until = read_day("since", self.since), read_day("until", self.until)
         length = timedelta(days=int(self.days or _USUAL) - 1)
         if until is None:
             last = max(newest, default=today)
@@ -96,13 +92,8 @@ class DashboardAddress:
     def slice_of(self, period: Period) -> Slice:
         """What the database is asked."""
         return Slice(
-            since=datetime.combine(period.first, time(), tzinfo=UTC),
-            until=datetime.combine(period.last + timedelta(days=1), time(), tzinfo=UTC),
-            language=_clean(self.language) or None,
-            channel=_clean(self.channel) or None,
+            since=begins(period.first),
+            until=begins(period.last + timedelta(days=1)),
+            language=read_word(self.language) or None,
+            channel=read_word(self.channel) or None,
         )
-
-
-def _clean(text: str) -> str:
-    """PostgreSQL takes no null characters, and holds no ticket that has one."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()

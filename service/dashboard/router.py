@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from typing import Annotated
 from urllib.parse import quote
@@ -14,6 +12,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 from service.dashboard import cost_chart, experiments, state
 from service.dashboard.alarm_cards import alarm_groups
 from service.dashboard.board import CHARTS, read_board, reasons_of
+from service.dashboard.csv_text import csv_text
 from service.dashboard.filters import PERIODS, DashboardAddress
 from service.dashboard.traffic_charts import label_cost
 from service.pages import render
@@ -119,16 +118,15 @@ def experiments_as_csv(held: Held) -> Response:
 def results_as_csv(held: Held, run_id: str) -> Response:
     """One row a detector."""
     run = _find(held, run_id)
-    text = io.StringIO()
-    rows = csv.writer(text)
-    rows.writerow(_COLUMNS)
-    for result in monitor_log.results_of(held.engine, run_id):
-        numbers = (result.statistic, result.limit, result.p_value)
-        details = json.dumps(dict(result.details), ensure_ascii=False)
-        rows.writerow(
-            [run_id, run.as_of, run.model_version, result.detector, *numbers, result.status, details],
+    rows = [
+        (
+            *(run_id, run.as_of, run.model_version, result.detector),
+            *(result.statistic, result.limit, result.p_value, result.status),
+            json.dumps(dict(result.details), ensure_ascii=False),
         )
-    return _csv(text.getvalue(), f"{run_id}.csv")
+        for result in monitor_log.results_of(held.engine, run_id)
+    ]
+    return _csv(csv_text(_COLUMNS, rows), f"{run_id}.csv")
 
 
 @router.get("/runs/{run_id}/report")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.templates import TemplateMatrix
+from service.console.replies import PLACEHOLDER
 from service.dashboard.chart import Chart
 from tickets.records import ReplyTemplate
 from tickets.traffic import TemplateUse
@@ -22,7 +23,6 @@ SAME_WORDS = 0.75  # words in common, of all words of both (Jaccard 1901)
 _NEAR = 0.8  # cosine of two vectors, from which the words of two templates are compared
 _NEIGHBOURS = 5  # that are compared with each template
 _ROWS = 512  # of the matrix of cosines at once
-_PLACEHOLDER = re.compile(r"\{\{.*?\}\}")
 _WORD = re.compile(r"\w+")
 
 
@@ -138,4 +138,4 @@ def _neighbours(vectors: NDArray[np.float32]) -> list[tuple[int, int]]:
 
 
 def _words(body: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(_PLACEHOLDER.sub(" ", body).casefold()))
+    return frozenset(_WORD.findall(PLACEHOLDER.sub(" ", body).casefold()))

@@ -6,12 +6,12 @@ Waiting is not done here: who writes back keeps the next try in the database, so
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
 import httpx
+
+from service.retry_after import seconds_to_wait
 
 _PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
 
@@ -57,17 +57,5 @@ class HelpdeskApi:
                 return None
         told = f"{status} at {method} {path}"
         if status == HTTPStatus.TOO_MANY_REQUESTS or answer.is_server_error or status in _PASSING:
-            raise TryLater(told, _asked_for(answer.headers.get("retry-after")))
+            raise TryLater(told, seconds_to_wait(answer.headers.get("retry-after")))
         raise Refused(told)
-
-
-def _asked_for(header: str | None) -> float | None:
-    """Seconds that `Retry-After` asks for, written as seconds or as a date (RFC 9110)."""
-    if header is None:
-        return None
-    try:
-        if header.strip().replace(".", "", 1).isdigit():
-            return float(header)
-        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None

@@ -25,9 +25,8 @@ class HelpdeskOptions:
     write_back: frozenset[WrittenBack] = frozenset({"tags", "note"})
     tag_prefix: str = "triage_"
     contact_type_field: str = ""  # as the API names it: Zendesk's by its number
-    field_values: Mapping[str, str] = field(
-        default_factory=dict
-    )  # contact type -> value; the id itself where it has none
+    # Contact type -> the field's value; the id itself where it has none.
+    field_values: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)  # name -> where it stands in the payload, with dots
     ticket_prefix: str = ""  # put before ticket ids, where several helpdesks share one workspace
 

@@ -27,6 +27,7 @@ from service.options import utc_now
 from service.problems import Problem, documented
 from service.schemas import WebhookAnswer
 from service.serving import Held, Serving
+from service.wire import read_body
 from tickets import webhook_deliveries as deliveries
 from tickets.records import Ticket
 
@@ -69,16 +70,10 @@ async def receive(helpdesk: Helpdesk, request: Request, held: Held) -> JSONRespo
             "no such helpdesk is connected.",
             hint="Set its TRIAGE_..__WEBHOOK_SECRET; docs/helpdesks.md tells how.",
         )
-    sent = Sent(raw=await request.body(), headers=request.headers, token=request.query_params.get("token", ""))
+    sent = Sent(raw=await read_body(request), headers=request.headers, token=request.query_params.get("token", ""))
     body_id = hashlib.sha256(sent.raw).hexdigest()
     given = _Delivery(
-        helpdesk=helpdesk,
-        kind=kind,
-        options=options,
-        sent=sent,
-        at=utc_now(),
-        body_id=body_id,
-        delivery_id=body_id,
+        helpdesk=helpdesk, kind=kind, options=options, sent=sent, at=utc_now(), body_id=body_id, delivery_id=body_id
     )
     _prove(request, held, given)
     outcome, detail = await to_thread.run_sync(_take, held, given)

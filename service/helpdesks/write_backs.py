@@ -28,6 +28,8 @@ from tickets.webhook_deliveries import Delivery
 
 log = structlog.get_logger()
 
+_MOST_DOUBLINGS = 40  # any wait is at its longest by then
+
 
 class WriteBacks:
     """Runs inside the app. Made without an event loop; `run` lives in the app's."""
@@ -127,7 +129,7 @@ class WriteBacks:
             await self._finish(delivery, "failed", refused.reason)
         except Problem as problem:  # no release yet, or a queue that is full, passes; a ticket without text does not
             if problem.status_code in (429, 503):
-                await self._put_off(delivery, TryLater(problem.code, _retry_after(problem)), ours=True)
+                await self._put_off(delivery, TryLater(problem.code, problem.retry_after), ours=True)
             else:
                 await self._finish(delivery, "failed", problem.code)
         else:
@@ -160,15 +162,17 @@ class WriteBacks:
         if delivery.attempts >= self._knobs.attempts and not ours:
             await self._finish(delivery, "failed", f"{delivery.attempts} tries, the last: {later.reason}")
             return
-        backoff = self._knobs.first_wait * 2 ** (delivery.attempts - 1)
-        wait = min(
-            max(backoff, later.wait or 0.0), self._knobs.longest_wait
-        )  # told to wait less, it waits its own time
+        # Told to wait less than its own time, it waits its own time.
+        wait = min(max(self._backoff(delivery.attempts), later.wait or 0.0), self._knobs.longest_wait)
         until = utc_now() + timedelta(seconds=wait)
         log.info("webhook delivery put off", helpdesk=delivery.helpdesk, reason=later.reason, seconds=round(wait, 1))
         await to_thread.run_sync(
             lambda: deliveries.put_off(self._held.engine, delivery, until=until, reason=later.reason)
         )
+
+    def _backoff(self, attempts: int) -> float:
+        """Seconds: doubled with each attempt. Attempts may go on without end, so doubling must not."""
+        return self._knobs.first_wait * 2.0 ** min(attempts - 1, _MOST_DOUBLINGS)
 
     async def _put_off_if_it_can_be(self, delivery: Delivery, reason: str) -> None:
         """Without a database the delivery is simply due again when its lease has run out."""
@@ -184,8 +188,3 @@ class WriteBacks:
         level(
             "webhook delivery done", helpdesk=delivery.helpdesk, status=status, reason=reason, tries=delivery.attempts
         )
-
-
-def _retry_after(problem: Problem) -> float | None:
-    asked = (problem.headers or {}).get("Retry-After")
-    return float(asked) if asked is not None else None

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import Request
 from pydantic import BaseModel, Field
 
+from service.pages.opened import seconds_since
 from service.pages.person import person_of
 from service.problems import Problem
 from service.serving import Serving
@@ -34,11 +35,7 @@ class LabelForm(BaseModel):
 
     def seconds(self, held: Serving) -> float | None:
         """How long it took; None where that cannot be so."""
-        try:
-            seconds = held.options.clock().timestamp() - float(self.opened)
-        except ValueError:
-            return None
-        return round(seconds, 1) if 0 <= seconds <= CLAIM_LASTS.total_seconds() else None
+        return seconds_since(held, self.opened, most=CLAIM_LASTS.total_seconds())
 
 
 def labeler_of(request: Request) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from models.intervals import Share, share_of
+from service.pages.opened import opened_now
 from service.serving import Serving
 from tickets import label_queue, label_work, monitor_log
 from tickets.label_answers import UNDO_WITHIN
@@ -27,7 +28,6 @@ _WORDS = {
     "undone": "Taken back. The ticket waits for you again.",
     "undone-elsewhere": "Taken back. Somebody else has the ticket now.",
 }
-
 _NO_WAY_BACK = ("passed-disputed", "undone", "undone-elsewhere")
 
 
@@ -149,7 +149,7 @@ def view(held: Serving, person: str | None, told: Notice) -> dict[str, Any]:
         "progress": progress_of(held, person) if person else None,
         "next_batch": next_batch(last, now=held.options.clock()),
         "agreed": agreed_in(last),
-        "opened": f"{held.options.clock().timestamp():.1f}",
+        "opened": opened_now(held),
         "found": held.choices.search(""),
         "query": "",
         "path_of": held.choices.path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -19,15 +20,19 @@ router = APIRouter(prefix="/pick", include_in_schema=False)
 @router.get("/contact-types")
 def find_contact_types(request: Request, held: Held, q: Annotated[str, Query(max_length=200)] = "") -> HTMLResponse:
     """The contact types that hold every word of `q`, each with a radio button named `chosen_type`."""
-    found, recent = held.choices.search(q), recent_types(request, held, q)
+    found = held.choices.search(q)
+    recent = recent_types(request, held, found)
     return render(request, "found_types.html", found=found, query=q.strip(), recent=recent)
 
 
-def recent_types(request: Request, held: Serving, query: str) -> list[tuple[ContactType, str]]:
-    """What whoever is named on the page chose last, newest first, as far as it is found by the query."""
+def recent_types(
+    request: Request, held: Serving, found: Sequence[tuple[ContactType, str]]
+) -> list[tuple[ContactType, str]]:
+    """Of the types that were found, with their paths, those that whoever is named on the page chose last, newest
+    first."""
     person = person_of(request)
     if person is None:
         return []
-    found = {leaf.id: (leaf, path) for leaf, path in held.choices.search(query)}
+    by_id = {leaf.id: (leaf, path) for leaf, path in found}
     chosen = recently_chosen(held.engine, person, now=held.options.clock())
-    return [found[contact_type] for contact_type in chosen if contact_type in found]
+    return [by_id[contact_type] for contact_type in chosen if contact_type in by_id]

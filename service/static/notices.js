@@ -12,8 +12,9 @@
   document.addEventListener("htmx:response:error", (event) => {
     const answer = event.detail.ctx?.response;
     const wait = answer?.headers?.get("Retry-After");
+    const words = wait === "1" ? "1 second" : `${wait} seconds`;
     const why = { 429: "Too much at once.", 503: "The service is busy or its database is away." }[answer?.status];
-    tell(`${why ?? "This could not be fetched."} The page shows what it knew.${wait ? ` Try again in ${wait} seconds.` : ""}`);
+    tell(`${why ?? "This could not be fetched."} The page shows what it knew.${wait ? ` Try again in ${words}.` : ""}`);
   });
   document.addEventListener("htmx:error", () => tell("The service cannot be reached. The page shows what it knew."));
   document.addEventListener("htmx:after:swap", (event) => {

@@ -293,8 +293,9 @@
     function nearest(drawing, event) {
       const box = drawing.getBoundingClientRect();
       const x = event.clientX - box.left, y = event.clientY - box.top;
-      const right = Math.max(1, places.findIndex((place) => place >= x));
-      if (axes.length < 2 || x < places[0] - NEAR || x > places[places.length - 1] + NEAR) return null;
+      const last = places.length - 1;
+      if (axes.length < 2 || x < places[0] - NEAR || x > places[last] + NEAR) return null;
+      const right = x > places[last] ? last : Math.max(1, places.findIndex((place) => place >= x));
       const left = right - 1, share = Math.min(1, Math.max(0, (x - places[left]) / (places[right] - places[left])));
       let best = null, distance = NEAR;
       for (const run of runs) {

@@ -76,14 +76,12 @@ async function ask(path, body, idempotencyKey) {
   return content;
 }
 
-async function show(told) {
-  open = told.ticket;
-  open.agent = told.agent;
+async function show({ ticket, agent }) {
+  const asked = { ...ticket, agent };
+  open = asked;
   suggestion = null;
   at("types").hidden = at("templates").hidden = true;
   say("Asking for suggestions …");
-  const { agent, ...ticket } = told.ticket;
-  const asked = told.ticket;
   try {
     // The same ticket, opened again, need not be suggested for twice.
     const again = `sidebar-${hash(JSON.stringify(ticket))}`;
@@ -98,9 +96,15 @@ async function show(told) {
     showTemplates(made, known.templates);
     say(made.contact_types.length ? "" : "There are no suggestions for this ticket.");
   } catch (error) {
-    if (open === asked) say(`No suggestions: ${error.message}`);
-    if (open === asked) open = null; // so that the next message asks again
+    if (open !== asked) return;
+    say(`No suggestions: ${error.message}`);
+    open = null; // so that the next message asks again
   }
+}
+
+// A contact type's path as people read it.
+function shown(path) {
+  return path.replaceAll("::", " › ");
 }
 
 function showTypes(made, tree) {
@@ -109,9 +113,9 @@ function showTypes(made, tree) {
   at("type-list").replaceChildren(
     ...made.contact_types.map((ranked) => {
       const accept = button("Accept", () => give("accepted", ranked.contact_type));
-      accept.setAttribute("aria-label", `Accept ${ranked.path.replaceAll("::", " › ")}`);
+      accept.setAttribute("aria-label", `Accept ${shown(ranked.path)}`);
       const line = element("div", "row", element("span", "soft", confidence[ranked.band]), accept);
-      const item = element("li", "", element("span", "name", ranked.path.replaceAll("::", " › ")), line);
+      const item = element("li", "", element("span", "name", shown(ranked.path)), line);
       item.dataset.type = ranked.contact_type;
       return item;
     }),

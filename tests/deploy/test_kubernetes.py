@@ -13,7 +13,9 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
+from service.access.bodies import STREAM_PATH
 from service.app import create_app
+from service.options import ServiceOptions
 from tickets.errors import ContractError, InputError, LockedError, MachineError, ReleaseError, WorkspaceError
 from tickets.workspace import Workspace
 
@@ -126,6 +128,17 @@ def test_probes_and_ports_are_the_services(manifests: Manifests, tmp_path: Path)
     dockerfile = (FOLDER.parent / "docker" / "Dockerfile").read_text(encoding="utf-8")
     assert f"TRIAGE_PORT={port['containerPort']}\n" in dockerfile
     assert manifests["service.yaml"]["spec"]["ports"][0]["targetPort"] == port["name"]
+
+
+def test_a_stream_passes_the_ingress_whole_and_as_it_comes(manifests: Manifests) -> None:
+    found = manifests["ingress-stream.yaml"]
+    told = {name.rpartition("/")[2]: value for name, value in found["metadata"]["annotations"].items()}
+    assert (told["proxy-body-size"], told["proxy-request-buffering"], told["proxy-buffering"]) == ("0", "off", "off")
+    assert int(told["proxy-read-timeout"]) > ServiceOptions().stream_stall_seconds
+    (rule,) = found["spec"]["rules"]
+    assert [path["path"] for path in rule["http"]["paths"]] == [STREAM_PATH]
+    (other,) = manifests["ingress.yaml"]["spec"]["rules"]
+    assert rule["host"] == other["host"]
 
 
 def test_settings_have_names_that_the_product_reads(manifests: Manifests, settings: set[str]) -> None:

@@ -6,13 +6,15 @@ import html
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
+import pytest
 import sqlalchemy as sa
 
 from monitoring.alarms import SIGNS
 from monitoring.detectors import label_shift
-from service.pages import words
+from service.pages import environment, words
+from service.problems import Problem
 from tests.logged import log_suggestions
 from tickets.database import feedback, labels
 from tickets.feedback_log import new_id
@@ -226,3 +228,9 @@ def test_all_that_monitoring_names_shortly_has_plain_words() -> None:
     assert set(SIGNS) | {label_shift.NAME} <= set(words.DETECTORS)
     assert set(get_args(EventKind)) == set(words.EVENTS)
     assert set(get_args(Share)) == set(words.SHARES)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(1, "1 second"), (5, "5 seconds"), (None, "")])
+def test_pages_say_how_long_to_wait(seconds: float | None, said: str) -> None:
+    parts: Any = environment().get_template("parts.html").make_module({})
+    assert str(parts.wait(Problem(503, "busy", "busy.", retry_after=seconds))) == said

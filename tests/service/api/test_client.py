@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from service.app import create_app
 from service.client import AsyncTriageClient, Retries, TriageClient, TriageProblem, TriageUnreachable
+from service.client_calls import Attempts
 from service.options import ServiceOptions, utc_now
 from service.server import running
 from tests.service.conftest import KEY
@@ -178,6 +179,12 @@ def test_after_the_deadline_the_last_error_is_raised() -> None:
         assert time.monotonic() - started < 2
         assert (refused.value.status, refused.value.retry_after) == (503, 60)
         assert len(script.asked) == 1
+
+
+def test_pauses_stay_short_however_long_it_takes() -> None:
+    attempts = Attempts(Retries(deadline_seconds=86_400, longest_pause_seconds=5))
+    pauses = [attempts.pause(None) for _ in range(2_000)]
+    assert all(pause is not None and pause <= 5 for pause in pauses)
 
 
 def test_what_asking_again_cannot_help_is_not_asked_again() -> None:

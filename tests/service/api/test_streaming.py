@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from service.app import create_app, running
 from service.ndjson import Line, LineCutter, WaitingLines
 from service.options import ServiceOptions
+from service.schemas import StreamAnswer
 from tests.service.conftest import KEY, admit
 from tickets.database import open_database, suggestions
 from tickets.workspace import Workspace
@@ -169,6 +170,10 @@ def test_limits_of_a_stream_end_it_with_a_problem_of_its_own(
             answers = send(client, *(ticket(number) for number in range(6)))
         assert [one.get("line") for one in answers] == [1, 2, 3, None]
         assert answers[-1]["problem"]["code"] == "too-large"
+        assert StreamAnswer.model_validate(answers[-1]).line is None
+        with connect(address) as client:  # the last line counts too, though no line break ends it
+            answers = send(client, *(ticket(number) for number in range(4)))
+        assert [one.get("line") for one in answers] == [1, 2, 3, None]
         talk = Conversation(address)
         talk.say(ticket(0) + "\n")
         assert b'"suggestion"' in talk.hear(b"stream-stalled")

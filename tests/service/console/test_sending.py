@@ -219,3 +219,10 @@ def test_a_template_that_only_has_brackets_is_laid_out_as_text(service: Service)
     page = service.client.get(f"/console/suggestions/{made.suggestion_id}").text + found.text
     assert "<blockquote>Write to &lt;EMAIL&gt;" in page
     assert '<blockquote class="html"><p>Reset it at' in page
+
+
+@SQLITE
+def test_a_field_that_cannot_be_is_named_as_the_api_names_it(service: Service) -> None:
+    answer = send(service, suggest(service), action="corrected", chosen_type="a\x00b")
+    assert answer.status_code == 422
+    assert [(error["in"], error["pointer"]) for error in answer.json()["errors"]] == [("body", "/contact_type")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -77,6 +78,13 @@ def test_near_duplicates_stand_near_and_say_the_same_words_in_the_same_language(
         ("one", ("nearly the same as same",)),
         ("same", ("nearly the same as one",)),
     ]
+
+
+def test_placeholders_that_are_never_closed_take_no_longer_than_other_texts() -> None:
+    odd = [template(name, "{{" * 50_000 + name) for name in ("a", "b")]
+    started = time.process_time()
+    near_duplicates(matrix(*odd, vectors=[[1, 0], [1, 0]]))
+    assert time.process_time() - started < 2
 
 
 def test_templates_without_words_and_a_release_without_templates_are_no_duplicates() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -82,7 +84,6 @@ def test_what_is_kept_comes_back_from_the_database_as_it_was(engine: sa.Engine, 
         assert spool.settle(seconds=10)
         assert spool.find("s1") is None
         assert find_suggestion(engine, "s1") == pair(1)
-        assert not spool.behind
     assert list((tmp_path / "spool").iterdir()) == []
 
 
@@ -117,10 +118,10 @@ def test_while_the_database_is_away_lines_wait_on_disk_and_then_all_arrive_once(
             for number in range(50):
                 spool.keep([pair(number)])
             assert not spool.settle(seconds=5)
-            assert spool.away and spool.behind
+            assert spool.away
             assert spool.find("s7") == pair(7)
             assert soon(lambda: ledger.rows[-1:] == [50])
-        assert soon(lambda: not spool.behind)
+        assert soon(lambda: spool.settle(seconds=0))
         assert not spool.away
         assert ids(engine) == sorted(f"s{number}" for number in range(50))
     engine.dispose()
@@ -161,7 +162,7 @@ def test_the_file_of_a_process_that_lives_is_left_alone(engine: sa.Engine, tmp_p
     folder, ledger = tmp_path / "spool", Ledger()
     first, second = Spool(folder, engine, Ledger()), Spool(folder, engine, ledger)
     with first.running(), second.running():
-        assert soon(lambda: not second.behind)
+        assert soon(lambda: second.settle(seconds=0))
         first.keep([pair(1)])
         second.keep([pair(2)])
         assert first.settle(seconds=10) and second.settle(seconds=10)
@@ -188,6 +189,44 @@ def test_a_row_the_database_will_never_take_is_set_aside_whole_and_the_others_go
     assert "nowhere" in (folder / "refused.ndjson").read_text(encoding="utf-8")
 
 
+def test_a_line_that_cannot_be_read_is_set_aside_once_however_long_the_database_is_away(tmp_path: Path) -> None:
+    path, folder = tmp_path / "triage.db", tmp_path / "spool"
+    engine = impatient(path)
+    with away(path):
+        first = Spool(folder, engine, Ledger())
+        with first.running():
+            first.keep([pair(1)])
+        (file,) = folder.glob("*.jsonl")
+        with file.open("ab") as lines:
+            lines.write(b"what a disk held after it lost power\n")
+        second = Spool(folder, engine, Ledger())
+        with second.running():
+            assert soon(lambda: second.away)
+            time.sleep(0.5)  # and another try
+    third = Spool(folder, engine, Ledger())
+    with third.running():
+        assert soon(lambda: ids(engine) == ["s1"])
+        assert soon(lambda: third.settle(seconds=0))
+    assert len((folder / "refused.ndjson").read_bytes().splitlines()) == 1
+    engine.dispose()
+
+
+@pytest.mark.parametrize("wrong", [{"created_at": "yesterday"}, {"created_at": None}, {"colour": "red"}])
+def test_rows_of_another_version_are_set_aside_and_hold_up_no_others(wrong: dict[str, Any], tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'triage.db'}")
+    folder, ledger = tmp_path / "spool", Ledger()
+    folder.mkdir()
+    row = {"table": "suggestions", "row": {"suggestion_id": "old", "created_at": AT.isoformat(), **wrong}}
+    (folder / "dead.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    spool = Spool(folder, engine, ledger)
+    with spool.running():
+        spool.keep([pair(1)])
+        assert spool.settle(seconds=5)
+    assert ids(engine) == ["s1"]
+    assert '"old"' in (folder / "refused.ndjson").read_text(encoding="utf-8")
+    engine.dispose()
+
+
 def test_a_full_disk_is_told_and_leaves_no_half_line(engine: sa.Engine, tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", engine, Ledger(), most_bytes=5_000)
     with spool.running():
@@ -204,6 +243,22 @@ def test_a_folder_that_cannot_be_written_is_told_at_the_start(engine: sa.Engine,
     tmp_path.chmod(0o500)
     with pytest.raises(MachineError, match="cannot write"), Spool(tmp_path / "spool", engine, Ledger()).running():
         pass
+
+
+def test_a_disk_that_takes_no_more_files_is_no_database_that_is_away(tmp_path: Path) -> None:
+    engine, folder = open_database(f"sqlite:///{tmp_path / 'triage.db'}"), tmp_path / "spool"
+    spool = Spool(folder, engine, Ledger())
+    with spool.running():
+        folder.rename(tmp_path / "elsewhere")
+        folder.touch()  # a file, so that no other can be made below it
+        spool.keep([pair(1, body="x" * (9 << 20))])  # enough for the file to start anew
+        assert spool.settle(seconds=10)
+        time.sleep(0.2)
+        assert not spool.away
+        folder.unlink()
+        folder.mkdir()
+    assert ids(engine) == ["s1"]
+    engine.dispose()
 
 
 def test_the_file_does_not_grow_for_ever_and_nothing_is_lost_when_it_starts_anew(

@@ -113,6 +113,27 @@ def test_pointing_at_a_line_or_reaching_a_row_names_the_run(opened: Page) -> Non
     expect(opened.locator('path.run[data-run="s1-0004"]')).to_have_class("run unjudged ended named")
 
 
+def test_a_pointer_beside_the_last_axis_names_the_run_that_ends_there(opened: Page) -> None:
+    """Not the one that passes there on another axis: s1-0003 is high on the last and low on the others."""
+    box = opened.locator("#parallel .plot svg").bounding_box()
+    drawn = opened.locator('path.run[data-run="s1-0003"]').get_attribute("d")
+    assert box is not None and drawn is not None
+    x, y = map(float, drawn.rpartition("L")[2].split())
+    opened.mouse.move(box["x"] + x + 4, box["y"] + y)
+    expect(opened.locator("#parallel .said")).to_contain_text("s1-0003 trial")
+
+
+@pytest.mark.parametrize(("system", "chosen"), [("dark", "light"), ("light", "dark")])
+def test_lines_have_the_colours_of_the_theme_that_was_chosen(opened: Page, system: str, chosen: str) -> None:
+    highest = "getComputedStyle(document.getElementById('parallel')).getPropertyValue('--fifth-5').trim()"
+    opened.emulate_media(color_scheme="dark" if chosen == "dark" else "light")
+    wanted = opened.evaluate(highest)
+    opened.emulate_media(color_scheme="dark" if system == "dark" else "light")
+    assert opened.evaluate(highest) != wanted
+    opened.evaluate(f"document.documentElement.dataset.theme = '{chosen}'")
+    assert opened.evaluate(highest) == wanted
+
+
 def test_tab_reaches_one_row_and_arrows_the_others(opened: Page) -> None:
     said, rows = opened.locator("#parallel .said"), opened.locator("tr[data-run]")
     expect(opened.locator('tr[data-run][tabindex="0"]')).to_have_attribute("data-run", "s1-0002")

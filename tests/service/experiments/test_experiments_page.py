@@ -130,6 +130,14 @@ def test_the_csv_has_every_knob_and_figure_of_every_run(study: Young, run_of: Ru
     assert rows["s1-0009"]["test/accuracy"] == "0.5"
 
 
+def test_no_spreadsheet_runs_what_stands_in_the_csv(service: Young, run_of: RunOf) -> None:
+    failed = run_of(0, None, {"encoder": "@SUM(A1)", "shift": -3}, status="failed", reason='=HYPERLINK("http://x")')
+    append_run(service.workspace, failed)
+    (row,) = csv.DictReader(io.StringIO(service.client.get("/dashboard/experiments.csv").text))
+    assert (row["reason"], row["knob encoder"]) == ('\'=HYPERLINK("http://x")', "'@SUM(A1)")
+    assert row["knob shift"] == "-3"
+
+
 def test_figures_of_test_tickets_are_no_axis(run_of: RunOf) -> None:
     """Knobs chosen by them would be chosen by the tickets they are judged on in the end."""
     runs = [run_of(n, 0.5, figures={"validation_mrr": 0.5, "test/accuracy": 0.1 * n}) for n in range(3)]

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 from structlog.testing import capture_logs
+
+from tests.waiting import soon
 
 if TYPE_CHECKING:
     from tests.service.helpdesks.conftest import Connect, Connected, Send
@@ -53,6 +56,18 @@ def test_a_changed_byte_breaks_the_signature(
         raw = json.dumps(payload(f"{kind}_new_ticket")).encode()
         headers = signed(kind, raw)
         problem(quick.client.post(f"/webhooks/{kind}", content=raw + b" ", headers=headers), 401, "webhook-forged")
+
+
+def test_a_helpdesk_that_hangs_up_in_the_middle_is_no_fault_of_ours(quick: Connected) -> None:
+    def requests() -> list[Any]:
+        return [line for line in told if line["event"] in ("request", "unexpected error")]
+
+    with capture_logs() as told:
+        with socket.create_connection(("127.0.0.1", int(quick.address.rpartition(":")[2]))) as connection:
+            connection.sendall(b"POST /webhooks/zammad HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nnot all")
+        assert soon(lambda: bool(requests()))
+    (line,) = requests()
+    assert (line["event"], line["route"], line["status"]) == ("request", "/webhooks/{helpdesk}", 400)
 
 
 @pytest.mark.parametrize("age", [301, -301, 10**9])

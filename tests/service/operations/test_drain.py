@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 import time
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 import httpx
 import sqlalchemy as sa
 
-from tickets.database import suggestions
+from service.app import create_app
+from tickets.database import open_database, suggestions
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -96,3 +98,20 @@ def test_without_a_grace_it_ends_at_once_and_with_zero(serve: Serve) -> None:
     started = time.monotonic()
     assert process.end(signal.SIGINT) == 0
     assert time.monotonic() - started < 5
+
+
+def test_work_that_no_request_waits_for_is_finished_before_the_end(workspace: Workspace) -> None:
+    engine = open_database(workspace.default_database_url)
+    app, ended = create_app(workspace, engine), []
+
+    async def work() -> None:
+        await asyncio.sleep(0.1)
+        ended.append("finished")
+
+    async def live() -> None:
+        async with app.router.lifespan_context(app):
+            app.state.serving.in_background(work())
+
+    asyncio.run(live())
+    engine.dispose()
+    assert ended == ["finished"]

@@ -113,6 +113,18 @@ def test_scrapes_ask_files_and_database_once_in_a_while(sqlite_engine: sa.Engine
     assert len(asked) > first
 
 
+def test_a_manifest_that_is_gone_when_it_is_looked_at_hides_nothing_else(
+    tmp_path: Path, sqlite_engine: sa.Engine
+) -> None:
+    workspace, registry = Workspace.create(tmp_path / "w"), CollectorRegistry()
+    folder = workspace.manifests / "clean"
+    folder.mkdir(parents=True)
+    (folder / "2026-03-02.json").symlink_to(folder / "gone")
+    JobMetrics(registry).refresh(workspace, sqlite_engine)
+    assert registry.get_sample_value("triage_database_up") == 1
+    assert registry.get_sample_value("triage_workspace_free_bytes")
+
+
 def test_a_database_that_does_not_answer_holds_up_no_scrape_for_long(tmp_path: Path) -> None:
     workspace = Workspace.create(tmp_path / "w")
     release = threading.Event()
