@@ -173,7 +173,7 @@ def _boot(master: str, memory: str) -> dict[str, str]:
 
 def _cause(error: Exception) -> str:
     """One line of what Java or Python said; Py4J puts Java's own words on a line that starts with a colon."""
-    lines = str(error).strip().splitlines()
+    lines = str(error).strip().splitlines() or [type(error).__name__]
     return next((line.removeprefix(": ") for line in lines if line.startswith(": ")), lines[0])
 
 

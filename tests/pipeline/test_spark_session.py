@@ -15,7 +15,7 @@ import pyspark
 import pytest
 from py4j.protocol import Py4JError, Py4JNetworkError
 
-from pipeline.session import java_version, machine_limits
+from pipeline.session import _cause, java_version, machine_limits
 from tickets.errors import MachineError
 
 if TYPE_CHECKING:
@@ -127,6 +127,11 @@ def test_a_task_whose_python_worker_is_killed_is_tried_again(spark: SparkSession
         return number
 
     assert spark.sparkContext.parallelize(range(3), 3).map(die_once).collect() == [0, 1, 2]
+
+
+def test_an_error_without_words_is_told_by_its_kind() -> None:
+    assert _cause(ConnectionResetError()) == "ConnectionResetError"
+    assert _cause(Py4JError("An error occurred.\n: java.lang.Problem: in Java's words\n\tat x")).startswith("java.lang")
 
 
 def test_a_master_that_cannot_be_is_told_in_one_line() -> None:
