@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.contract_checks import check_written
-from pipeline.lake import count_rows, made_from, mark, read_arrivals, read_table, spark_path, spark_schema
+from pipeline.lake import count_rows, made_from, mark, parts_in, read_arrivals, read_table, spark_path, spark_schema
 from pipeline.steps import run_step
 from pipeline.topics.directions import strongest_directions
 from pipeline.topics.profiles import TemplateProfiles, profiles_table, rows_of_sums
@@ -95,7 +95,7 @@ def topics(
 def _make(spark: SparkSession, workspace: Workspace, aside: Path, *, dimensions: int, vocabulary: int) -> None:
     """Write the four tables to `aside`."""
     _labelled_words(spark, workspace).write.parquet(spark_path(aside / "words"))
-    texts = spark.read.schema(spark_schema(WORDS.schema)).parquet(spark_path(aside / "words"))
+    texts = spark.read.schema(spark_schema(WORDS)).parquet(spark_path(aside / "words"))
     space = _fit(spark, workspace, texts, aside, dimensions=dimensions, vocabulary=vocabulary)
     profiles = _profiles(spark, workspace, texts, space, aside)
     _compare(spark, profiles, aside)
@@ -117,7 +117,7 @@ def _labelled_words(spark: SparkSession, workspace: Workspace) -> DataFrame:
     parts = 1 + count_rows(workspace.table_path(SPLITS)) // _TICKETS_IN_PART
     texts = joined.join(offered, "ticket_id", "left").select("ticket_id", "split", "sent", "templates", "text")
     spread = texts.repartition(parts, "ticket_id").sortWithinPartitions("ticket_id")
-    return spread.mapInArrow(find_words, spark_schema(WORDS.schema))
+    return spread.mapInArrow(find_words, spark_schema(WORDS))
 
 
 def _fit(
@@ -215,4 +215,4 @@ def _compare(spark: SparkSession, profiles: TemplateProfiles, aside: Path) -> No
 
 
 def _units(folder: Path) -> list[Unit]:
-    return units_of("", sorted(folder.glob("*.parquet")))
+    return units_of("", parts_in(folder))
