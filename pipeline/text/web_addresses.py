@@ -12,6 +12,7 @@ _HIDDEN_EMAIL = re.compile(  # written so that robots do not find it, and read o
     r"(?<![\w.+-])[\w-]{1,30}(?: dot [\w-]{1,30}){0,3} at [\w-]{1,30} dot (?:com|org|net|info|edu|[a-z]{2})(?!\w)",
     re.IGNORECASE,
 )
+TELLING_WORDS = frozenset({"dot", "at"})  # of addresses that are read out
 _BRACKETED_AT = re.compile(r"[(\[{] ?(?:at|AT|At) ?[)\]}]")
 _URL = re.compile(r"(?<!\w)(?:https?://|ftp://|www\.)[^\s<>\"']+", re.IGNORECASE)
 _URL_SECRET = re.compile(r"[?#;][^?#;=]*=|//[^/]*@|[?]\w{8}|/(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{16,}")
