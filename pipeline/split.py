@@ -35,9 +35,9 @@ _ORDER = (TRAIN, VALIDATION, TEST)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitPlan:
-    """Where time is cut. By shares of the tickets (they sum to 1), or at fixed moments, which win: validation from
-    `validation_from`, test from `test_from` and before `test_until` (None: to the end). Raises InputError when they
-    clash."""
+    """Where time is cut. By shares of the tickets (each above 0, 1 in all), or at fixed moments, which win: validation
+    from `validation_from`, test from `test_from` and before `test_until` (None: to the end). Raises InputError when
+    they clash."""
 
     train: float = 0.8
     validation: float = 0.1
@@ -48,9 +48,9 @@ class SplitPlan:
 
     def __post_init__(self) -> None:
         shares = (self.train, self.validation, self.test)
-        if min(shares) < 0 or self.train == 0 or abs(sum(shares) - 1) > 1e-6:
+        if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
             raise InputError(
-                f"the shares of a split are {shares}; they must sum to 1, with some for training.",
+                f"the shares of a split are {shares}; each must be above 0, and they must sum to 1.",
                 hint="For example 0.8, 0.1 and 0.1.",
             )
         if (self.validation_from is None) != (self.test_from is None):
