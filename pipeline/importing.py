@@ -140,14 +140,15 @@ def import_database(
 
 def _import(
     workspace: Workspace,
-    described: Dataset,
-    dataset: Path,
+    dataset: Dataset,
+    path: Path,
     deliveries: Sequence[_Delivery],
     *,
     macros: Sequence[ReplyTemplate],
     as_of: date,
     report: Report,
 ) -> Manifest:
+    """What all sources have in common: rows into the day, the dataset of `path` into the catalogue, the manifest."""
     day = as_of.isoformat()
     with run_step(workspace, STEP, as_of, report) as step:
         rows = 0
@@ -160,8 +161,8 @@ def _import(
                 rows += counted
                 left_out = "".join(f", {number:,} {reason}" for reason, number in sorted(delivery.skipped.items()))
                 report(f"import: {delivery.told}: {counted:,} rows{left_out}")
-            keep_dataset(workspace, dataset)
-            _keep_catalogue(workspace, described, dataset.parent, macros)
+            keep_dataset(workspace, path)
+            _keep_catalogue(workspace, dataset, path.parent, macros)
             for delivery, parts in written:
                 put_parts(workspace, day, delivery.source, parts)
         earlier = read_manifest(workspace, STEP, day)

@@ -47,6 +47,7 @@ class Step:
                 self.inputs[name] = content
 
     def reads_days(self, table: Table, days: Iterable[str]) -> None:
+        """Note partitions of a table as inputs."""
         self.reads(*(partition_name(table, day) for day in days))
 
     def wrote(self, table: Table, value: str | None = None, *, made_from: Iterable[str] = ()) -> None:
