@@ -74,8 +74,8 @@ def write_parts(
 
 def put_parts(workspace: Workspace, day: str, source: RawSource, parts: Sequence[Path]) -> None:
     """The source's parts into the day, numbered so that what was imported last sorts last, in place of its old ones."""
-    parts_there = parts_of(workspace, RAW, day)
-    present = sorted({(int(found[1]), found[2]) for path in parts_there if (found := _PART.match(path.name))})
+    names = [path.name for path in parts_of(workspace, RAW, day)]
+    present = sorted({(int(found[1]), found[2]) for name in names if (found := _PART.match(name))})
     own = [(place, key) for place, key in present if source.is_same(key)]
     last = present[-1][0] if present else 0
     place = last if own and own[-1][0] == last else last + 1
