@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.contract_checks import check_written
 from pipeline.corrections import PREFIX, out_of_force, read_in_force
-from pipeline.lake import arrivals, is_made, made_from, mark, parts_of, replace_parts
+from pipeline.lake import arrivals, is_made, made_from, mark, parts_in, parts_of, replace_parts
 from pipeline.refusals import Refusals, check_ticket, refuse_too_many
 from pipeline.repeated_ids import DUPLICATE, PLACES, take_out_repeated
 from pipeline.rows import ImportedOutcome, read_row
@@ -227,7 +227,7 @@ def _in_order(parts: Sequence[Path]) -> list[Path]:
 def _publish(workspace: Workspace, aside: Path, day: str) -> None:
     """Put the day's partitions in place. Of a run that dies in between, the first and the last carry other
     fingerprints, so the day is not done, even where what changed has been changed back since."""
-    refused = sorted((aside / QUARANTINE.name / f"arrived={day}").glob("*.parquet"))
+    refused = parts_in(aside / QUARANTINE.name / f"arrived={day}")
     workspace.publish(aside / IMPORTED_OUTCOMES.name, IMPORTED_OUTCOMES, [day])
     replace_parts(workspace, QUARANTINE, day, prefix=f"{STEP}-", parts=refused)
     workspace.publish(aside / TICKETS.name, TICKETS, [day])

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.contracts import CONTRACTS, Contract, Reference, Rule
-from pipeline.lake import count_rows, spark_path, spark_schema
+from pipeline.lake import count_rows, parts_in, spark_path, spark_schema
 from tickets.catalogue import read_templates, read_tree
 from tickets.errors import ContractError
 from tickets.tables import TABLES, Table
@@ -34,7 +34,7 @@ def check_written(
 ) -> None:
     """Check what a step wrote under `folder` (not published yet) against the table's contract: all of it, or the given
     partitions. Raises ContractError naming the rule, how many rows break it, and up to five of them."""
-    for broken in _broken_promises(spark, workspace, table, folder, partition_values):
+    if broken := next(_broken_promises(spark, workspace, table, folder, partition_values), None):
         raise ContractError(
             f"{broken} Nothing was published.",
             hint="This is a fault of the pipeline, not of the data: please report it. The tables are as they were.",
@@ -56,7 +56,7 @@ def _broken_promises(
 ) -> Iterator[str]:
     contract = CONTRACTS[table.name]
     folders = _folders(table, folder, partition_values)
-    files = [path for place in folders for path in sorted(place.glob("*.parquet"))]
+    files = [path for place in folders for path in parts_in(place)]
     wrong = list(_wrong_columns(contract, files))
     yield from wrong
     yield from _wrong_row_counts(workspace, contract, folders)

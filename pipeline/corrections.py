@@ -11,16 +11,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.lake import replace_parts
+from pipeline.lake import parts_of, replace_parts
 from pipeline.text.clean import Refused, clean_ticket
 from pipeline.units import Unit, read_unit
 from tickets.errors import InputError
@@ -70,7 +70,7 @@ def out_of_force(workspace: Workspace, days: Iterable[str]) -> frozenset[str]:
     were imported anew since. Empty, and for nothing, where there are no corrections."""
     gone: set[str] = set()
     for day in days:
-        corrected = [path for path in _parts(workspace, day) if path.name.startswith(PREFIX)]
+        corrected = [path for path in parts_of(workspace, RAW, day) if path.name.startswith(PREFIX)]
         places = {_place(day, row) for path in corrected for row in pq.read_table(path, columns=_KEY).to_pylist()}
         rows = {row["id"]: row for row in _stored(workspace, day, places)} if places else {}
         for identifier, row in rows.items():
@@ -93,11 +93,12 @@ def correct(workspace: Workspace, corrections: Mapping[Place, Mapping[str, Any]]
     """Keep mended rows, `fields` by place; rows whose fields say the same already are left as they are, so doing it
     twice changes nothing. Raises InputError, before anything is written, when a place holds no row or its fields can be
     no ticket's."""
-    written: list[str] = []
+    by_day: dict[str, dict[Place, Mapping[str, Any]]] = defaultdict(dict)
+    for place, fields in corrections.items():
+        by_day[place.arrived][place] = fields
     unchanged = 0
-    parts: dict[str, list[dict[str, Any]]] = {}
-    for day in sorted({place.arrived for place in corrections}):
-        own = {place: fields for place, fields in corrections.items() if place.arrived == day}
+    changed: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for day, own in sorted(by_day.items()):
         found = _in_force(workspace, day, own)
         if missing := sorted((place.source, place.row) for place in own.keys() - found.keys()):
             source, row = missing[0]
@@ -111,11 +112,10 @@ def correct(workspace: Workspace, corrections: Mapping[Place, Mapping[str, Any]]
             if fields_text(json.loads(found[place]["fields"])) == fields_text(fields):
                 unchanged += 1
             else:
-                parts.setdefault(day, []).append(_correction(found[place], fields))
-    for day, rows in parts.items():
+                changed[day].append(_correction(found[place], fields))
+    for day, rows in changed.items():
         _put(workspace, day, rows)
-        written.append(day)
-    return Corrected(sum(len(rows) for rows in parts.values()), unchanged, tuple(written))
+    return Corrected(sum(map(len, changed.values())), unchanged, tuple(changed))
 
 
 def versions(workspace: Workspace, place: Place) -> list[dict[str, Any]]:
@@ -137,7 +137,7 @@ def _stored(workspace: Workspace, day: str, places: set[Place]) -> Iterator[dict
     """The rows of the given places, corrections and what they correct alike, streamed."""
     sources = pa.array(sorted({place.source for place in places}), pa.string())
     numbers = pa.array(sorted({place.row for place in places}), pa.int64())
-    for path in _parts(workspace, day):
+    for path in parts_of(workspace, RAW, day):
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=_BATCH, columns=[*_NAMES, "corrects"]):
                 near = pc.and_(pc.is_in(batch["source"], value_set=sources), pc.is_in(batch["row"], value_set=numbers))
@@ -193,13 +193,9 @@ def _correction(row: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, 
 
 
 def _put(workspace: Workspace, day: str, rows: Sequence[dict[str, Any]]) -> None:
-    places = [int(found[1]) for path in _parts(workspace, day) if (found := _PART.match(path.name))]
+    places = [int(found[1]) for path in parts_of(workspace, RAW, day) if (found := _PART.match(path.name))]
     content = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
     with workspace.aside("corrections") as aside:
         part = aside / "part.parquet"
         pq.write_table(pa.Table.from_pylist(list(rows), schema=_SCHEMA), part, compression="zstd")
         replace_parts(workspace, RAW, day, prefix=f"{PREFIX}{max(places, default=0) + 1:06d}-{content}-", parts=[part])
-
-
-def _parts(workspace: Workspace, day: str) -> list[Path]:
-    return sorted((workspace.table_path(RAW) / f"arrived={day}").glob("*.parquet"))

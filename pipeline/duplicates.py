@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.contract_checks import check_written
 from pipeline.lake import (
@@ -78,7 +79,7 @@ def link_duplicates(workspace: Workspace, *, as_of: date, spark: SparkSession, r
         step.rows_in = sum(count_rows(_partition(workspace, day)) for day in changed)
         links = sum(output.rows for output in step.outputs.values())
         step.counts = {"near_duplicates": links, "days": len(changed)}
-        step.summary = f"{step.counts['near_duplicates']:,} links" if changed else "nothing new"
+        step.summary = f"{links:,} links" if changed else "nothing new"
     return step.done
 
 
@@ -171,13 +172,8 @@ def clusters(workspace: Workspace, days: Sequence[str]) -> pa.Table:
 
     The links are joined here, on the driver: two integers a link, a few links for a ticket that has near-duplicates.
     """
-    import pyarrow.parquet as pq
-
-    links = [
-        pq.ParquetFile(path).read(NEAR_DUPLICATES.schema.names)
-        for day in days
-        for path in parts_of(workspace, NEAR_DUPLICATES, day)
-    ]
+    paths = [path for day in days for path in parts_of(workspace, NEAR_DUPLICATES, day)]
+    links = [pq.read_table(path, columns=NEAR_DUPLICATES.schema.names, partitioning=None) for path in paths]
     edges = pa.concat_tables([NEAR_DUPLICATES.schema.empty_table(), *links])
     nodes, roots = connected(edges["node"].to_numpy(), edges["first"].to_numpy())
     return pa.table({"node": pa.array(nodes, pa.int64()), "root": pa.array(roots, pa.int64())})

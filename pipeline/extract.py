@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -32,6 +33,7 @@ from tickets.workspace import Workspace
 STEP = "extract"
 _LATE = timedelta(days=1)  # a row may be committed after the night that its time belongs to
 _BATCH = 5_000
+_PART = re.compile(r"(\d{6})-")  # its number among the files that nights added to the day
 
 Row = Mapping[str, Any]
 _R = TypeVar("_R")
@@ -132,12 +134,12 @@ def _write(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> int
 
 
 def _add(workspace: Workspace, table: Table, day: str, path: Path | None) -> None:
-    """One more file in the day's partition."""
+    """One more file in the day's partition, numbered above those that are there: a file may have left since."""
     if path is None:
         workspace.table_path(table).mkdir(parents=True, exist_ok=True)  # an empty table has been written too
         return
-    number = len(parts_of(workspace, table, day))
-    replace_parts(workspace, table, day, prefix=f"{number:06d}-", parts=[path])
+    numbers = (int(found[1]) for part in parts_of(workspace, table, day) if (found := _PART.match(part.name)))
+    replace_parts(workspace, table, day, prefix=f"{max(numbers, default=-1) + 1:06d}-", parts=[path])
 
 
 def _keep_tickets(workspace: Workspace, day: str, suggested: Path | None, aside: Path) -> int:

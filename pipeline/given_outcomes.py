@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.contract_checks import with_reasons
 from pipeline.lake import arrivals, read_arrivals
-from pipeline.refused_outcomes import broken_answers
+from pipeline.refused_outcomes import answer_place, broken_answers
 from tickets.catalogue import read_tree
-from tickets.tables import FEEDBACK, IMPORTED_OUTCOMES, LABELS, TICKETS
+from tickets.tables import FEEDBACK, IMPORTED_OUTCOMES, LABELS, TICKETS, Table
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -42,22 +42,20 @@ def given_outcomes(spark: SparkSession, workspace: Workspace, as_of: date) -> tu
         with_reasons(read_arrivals(spark, workspace, table, arrivals(workspace, table, as_of)), workspace, table)
         for table in (FEEDBACK, LABELS)
     )
-    broken = broken_answers(feedback, "feedback_id").unionByName(broken_answers(labels, "label_id"))
+    broken = broken_answers(feedback, FEEDBACK).unionByName(broken_answers(labels, LABELS))
     chosen = "reason is null and action in ('accepted', 'corrected') and contact_type is not null"
-    agents = _as_given(feedback.filter(chosen), "agent")
-    people = agents.unionByName(_as_given(labels.filter("reason is null"), "labeler"))
+    agents = _as_given(feedback.filter(chosen), FEEDBACK)
+    people = agents.unionByName(_as_given(labels.filter("reason is null"), LABELS))
     # Few tickets have answers: those are looked for among all tickets, not the other way round.
     tickets = read_arrivals(spark, workspace, TICKETS, arrivals(workspace, TICKETS, as_of)).select("ticket_id")
     answered = tickets.join(people.select("ticket_id").distinct(), "ticket_id", "left_semi").distinct()
     people = people.join(answered.withColumn("known", F.lit(True)), "ticket_id", "left")
     people = people.withColumn("known", F.coalesce("known", F.lit(False)))
     starts = read_tree(workspace).change_days()
-    names = [name for name in GIVEN if name != "era"]
     imported = given.withColumn("era", _era(starts)).select(*GIVEN)
     if not (arrivals(workspace, FEEDBACK, as_of) or arrivals(workspace, LABELS, as_of)):
         return imported, broken
-    answers = people.select(*names, "created_at").withColumn("era", _era(starts)).select(*GIVEN)
-    return imported.unionByName(answers), broken
+    return imported.unionByName(people.withColumn("era", _era(starts)).select(*GIVEN)), broken
 
 
 def _era(starts: Sequence[str]) -> Column:
@@ -71,24 +69,24 @@ def _era(starts: Sequence[str]) -> Column:
     return F.when(day.isNotNull(), era)
 
 
-def _as_given(frame: DataFrame, source: str) -> DataFrame:
-    """Feedback or labels in the columns of `GIVEN`, all but `era` and `known`."""
+def _as_given(answers: DataFrame, table: Table) -> DataFrame:
+    """Feedback or labels in the columns of `GIVEN`, all but `era` and `known`, and `created_at` for the era. An agent
+    answers when the ticket is resolved, a labeler at any time."""
     from pyspark.sql import functions as F  # noqa: N812
 
-    person, identifier = ("agent", "feedback_id") if source == "agent" else ("labeler", "label_id")
-    seconds = F.col("handle_seconds") if source == "agent" else F.lit(None)
-    return frame.select(
-        F.concat(F.lit("feedback:" if source == "agent" else "labels:"), F.col(identifier)).alias("place"),
-        F.lit(0).cast("long").alias("row"),
+    person = "agent" if table is FEEDBACK else "labeler"
+    resolved_at, seconds = (F.col("at"), F.col("handle_seconds")) if table is FEEDBACK else (F.lit(None), F.lit(None))
+    return answers.select(
+        *answer_place(table),
         "arrived",
         "ticket_id",
         F.lit(None).cast("timestamp").alias("created_at"),
         "contact_type",
         F.lit(None).cast("string").alias("told_by"),
         "template_id",
-        F.col("at").alias("resolved_at") if source == "agent" else F.lit(None).cast("timestamp").alias("resolved_at"),
+        resolved_at.cast("timestamp").alias("resolved_at"),
         seconds.cast("double").alias("handle_seconds"),
-        F.lit(source).alias("source"),
+        F.lit(person).alias("source"),
         F.col(person).alias("labeler"),
         F.lit(None).cast("string").alias("reply"),
         F.col("at").alias("given_at"),

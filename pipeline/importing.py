@@ -54,8 +54,9 @@ class _Delivery:
     extraction: Extraction | None = None
     told: str = ""
 
-    def close(self) -> None:
-        """Take over what only the rows could tell: of a database, their content and the new watermark."""
+    def complete(self) -> None:
+        """Take over what only the rows could tell, once they are read: of a database, their content and the new
+        watermark."""
         if self.extraction is not None:
             self.source = dataclasses.replace(self.source, content=self.extraction.content)
             self.inputs |= self.extraction.inputs
@@ -133,21 +134,22 @@ def import_database(
     earlier = [manifest for manifest in manifests(workspace, STEP) if manifest.as_of <= as_of.isoformat()]
     extraction = extract_query(described, url, as_of=as_of, inputs=earlier[-1].inputs if earlier else {})
     name = f"{described.name}#{extraction.place[:12]}"
-    source = RawSource(name=name, place=extraction.place, content="0" * 16, replaces_place=True)
+    source = RawSource(name=name, place=extraction.place, content="0" * 16, replaces_place=True)  # until it is read
     delivery = _Delivery(source, extraction.rows(), {}, extraction=extraction, told=extraction.told)
     return _import(workspace, described, dataset, [delivery], macros=(), as_of=as_of, report=report)
 
 
 def _import(
     workspace: Workspace,
-    described: Dataset,
-    dataset: Path,
+    dataset: Dataset,
+    path: Path,
     deliveries: Sequence[_Delivery],
     *,
     macros: Sequence[ReplyTemplate],
     as_of: date,
     report: Report,
 ) -> Manifest:
+    """What all sources have in common: rows into the day, the dataset of `path` into the catalogue, the manifest."""
     day = as_of.isoformat()
     with run_step(workspace, STEP, as_of, report) as step:
         rows, forgotten = 0, kept_out(workspace, salt=described.name)
@@ -157,13 +159,13 @@ def _import(
                 parts, counted = write_parts(
                     delivery.rows, delivery.source, aside, skipped=delivery.skipped, kept_out=forgotten
                 )
-                delivery.close()
+                delivery.complete()
                 written.append((delivery, parts))
                 rows += counted
                 left_out = "".join(f", {number:,} {reason}" for reason, number in sorted(delivery.skipped.items()))
                 report(f"import: {delivery.told}: {counted:,} rows{left_out}")
-            keep_dataset(workspace, dataset)
-            _keep_catalogue(workspace, described, dataset.parent, macros)
+            keep_dataset(workspace, path)
+            _keep_catalogue(workspace, dataset, path.parent, macros)
             for delivery, parts in written:
                 put_parts(workspace, day, delivery.source, parts)
         earlier = read_manifest(workspace, STEP, day)
@@ -268,21 +270,23 @@ def _zendesk(
     for folder in chosen:
         export = zendesk.open_export(folder, dataset)
         macros += export.macros()
-        named = [(page, f"{folder.name}/{page.name}#{content[:12]}", content) for page, content in export.pages()]
-        new = [page for page, name, _ in named if name not in known]
+        home = folder.absolute().name  # of `.` too: a page is known by the same name wherever it is imported from
+        named = [(page, f"{home}/{page.name}#{content[:12]}", content) for page, content in export.pages()]
+        new = [(page, name, content) for page, name, content in named if name not in known]
         if not new:
             continue
-        fresh = {name: content for _, name, content in named if name not in known}
-        content = zendesk.joint_hash(fresh.values())
+        pages = [page for page, _, _ in new]
+        inputs = {name: content for _, name, content in new}
+        content = zendesk.joint_hash(inputs.values())
         source = RawSource(
-            name=f"{folder.name}/{new[0].stem}#{content[:12]}",
-            place=f"{folder.name}/{new[0].name}",
+            name=f"{home}/{pages[0].stem}#{content[:12]}",
+            place=f"{home}/{pages[0].name}",
             content=content,
             replaces_place=True,
         )
         skipped: Counter[str] = Counter()
-        told = f"{folder.name}: {len(new)} {'page' if len(new) == 1 else 'pages'}"
-        deliveries.append(_Delivery(source, export.rows(new, skipped), fresh, skipped, told=told))
+        told = f"{home}: {len(pages)} {'page' if len(pages) == 1 else 'pages'}"
+        deliveries.append(_Delivery(source, export.rows(pages, skipped), inputs, skipped, told=told))
     return deliveries, tuple(macros)
 
 

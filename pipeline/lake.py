@@ -47,6 +47,7 @@ def parts_in(folder: Path) -> list[Path]:
 
 
 def parts_of(workspace: Workspace, table: Table, day: str) -> list[Path]:
+    """The Parquet files of a day of a published table."""
     return parts_in(workspace.table_path(table) / f"{table.partition}={day}")
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.corrections import PREFIX as CORRECTED
-from pipeline.lake import replace_parts
+from pipeline.lake import parts_of, replace_parts
 from pipeline.sources.tabular import SourceRow
 from tickets.dataset import Split
 from tickets.tables import RAW, SERVICE
@@ -81,8 +81,8 @@ def write_parts(
 
 def put_parts(workspace: Workspace, day: str, source: RawSource, parts: Sequence[Path]) -> None:
     """The source's parts into the day, numbered so that what was imported last sorts last, in place of its old ones."""
-    folder = workspace.table_path(RAW) / f"arrived={day}"
-    present = sorted({(int(found[1]), found[2]) for path in folder.glob("*") if (found := _PART.match(path.name))})
+    names = [path.name for path in parts_of(workspace, RAW, day)]
+    present = sorted({(int(found[1]), found[2]) for name in names if (found := _PART.match(name))})
     own = [(place, key) for place, key in present if source.is_same(key)]
     last = present[-1][0] if present else 0
     place = last if own and own[-1][0] == last else last + 1
@@ -98,9 +98,8 @@ def put_parts(workspace: Workspace, day: str, source: RawSource, parts: Sequence
 
 def raw_counts(workspace: Workspace, day: str) -> dict[str, int]:
     """Imported rows of the day, how many of them could not be read, and what sources left out, by reason."""
-    folder = workspace.table_path(RAW) / f"arrived={day}"
     counts = Counter({"raw": 0, "unreadable": 0})
-    for path in sorted(folder.glob("*.parquet")):
+    for path in parts_of(workspace, RAW, day):
         if path.name.startswith((SERVICE, CORRECTED)):
             continue
         with pq.ParquetFile(path) as file:

@@ -22,11 +22,11 @@ from pipeline.corrections import out_of_force, read_in_force
 from pipeline.lake import arrivals, parts_in, parts_of, replace_parts, spark_path
 from pipeline.units import PartWriter, Unit, part_name, run_units, units_of
 from tickets.manifests import fingerprint, partition_name
-from tickets.tables import QUARANTINE, RAW
+from tickets.tables import FEEDBACK, LABELS, QUARANTINE, RAW, Table
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 UNKNOWN_TEMPLATE = "unknown reply template"
 _STEP = "label"
@@ -61,8 +61,8 @@ def quarantine_outcomes(
     if changed:
         _write(spark, workspace, refused.filter(F.col("arrived").isin(changed)), changed, aside)
     present = {day for day in arrivals(workspace, QUARANTINE, as_of) if day >= (since or "")}
-    for day in sorted({*changed, *present} - (set(prefixes) - set(changed))):
-        parts = sorted((aside / QUARANTINE.name / f"arrived={day}").glob("*.parquet"))
+    for day in sorted({*changed, *(present - prefixes.keys())}):  # of the latter, nothing is refused any more
+        parts = parts_in(_folder(aside, day))
         replace_parts(
             workspace, QUARANTINE, day, prefix=prefixes.get(day, f"{_STEP}-"), parts=parts, instead_of=f"{_STEP}-"
         )
@@ -75,16 +75,22 @@ def _digest(workspace: Workspace, day: str, refused: int) -> str:
     return hashlib.sha256(f"{refused} {raw}".encode()).hexdigest()[:16]
 
 
-def broken_answers(answers: DataFrame, identifier: str) -> DataFrame:
+def broken_answers(answers: DataFrame, table: Table) -> DataFrame:
     """Feedback or labels (with `reason` and `detail`) that break their contract, in the columns of `_refused`."""
     from pyspark.sql import functions as F  # noqa: N812
 
-    table = "feedback:" if identifier == "feedback_id" else "labels:"
     own = F.to_json(F.struct(*(name for name in answers.columns if name not in ("arrived", "reason", "detail"))))
-    place = F.concat(F.lit(table), F.coalesce(F.col(identifier), F.lit("")))
-    row = F.lit(0).cast("long").alias("row")
-    columns = ("arrived", place.alias("place"), row, own.alias("own"), "reason", "detail")
+    columns = ("arrived", *answer_place(table), own.alias("own"), "reason", "detail")
     return answers.filter("reason is not null").select(*columns)
+
+
+def answer_place(table: Table) -> tuple[Column, Column]:
+    """`place` and `row` of what people said, where source rows have RAW.source and RAW.row: `feedback:<id>`, 0."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    identifier = {FEEDBACK.name: "feedback_id", LABELS.name: "label_id"}[table.name]
+    place = F.concat(F.lit(f"{table.name}:"), F.coalesce(F.col(identifier), F.lit("")))
+    return place.alias("place"), F.lit(0).cast("long").alias("row")
 
 
 def _has(workspace: Workspace, day: str, prefix: str) -> bool:

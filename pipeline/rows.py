@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,10 +18,12 @@ from tickets.dataset import Dataset
 from tickets.records import AttributeValue, Ticket, ticket_from_json
 from tickets.tables import SERVICE
 
+_ISO = ""  # no pattern: read as ISO 8601
 _AMERICAN = ("%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M %p", "%m/%d/%y")
 _EARLIEST_YEAR = 1970
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d*)?")  # `1,299.50`, `1,00,000`; never `12,50`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,11 +177,11 @@ def lookup(values: Mapping[str, Any], column: str) -> Any:
 def parse_time(written: str, dataset: Dataset) -> datetime:
     """A time in UTC: in the dataset's format, ISO 8601, or month/day/year when no format is given. Times without a
     zone are in the dataset's. Raises ValueError when it is none of these or before 1970."""
-    formats = (dataset.created_at_format,) if dataset.created_at_format else _AMERICAN
-    for reading in (*formats, None) if dataset.created_at_format else (None, *formats):
+    own = dataset.created_at_format
+    for pattern in (own, _ISO) if own else (_ISO, *_AMERICAN):
         try:
             # The zone, where none is written, comes on the next line.
-            time = datetime.strptime(written, reading) if reading else datetime.fromisoformat(written)  # noqa: DTZ007
+            time = datetime.strptime(written, pattern) if pattern else datetime.fromisoformat(written)  # noqa: DTZ007
             time = time if time.tzinfo else time.replace(tzinfo=ZoneInfo(dataset.timezone))
             time = time.astimezone(UTC)
         except (ValueError, OverflowError):
@@ -189,13 +192,18 @@ def parse_time(written: str, dataset: Dataset) -> datetime:
 
 
 def parse_number(value: Any) -> float | None:
-    """A finite number, of text too (`1,299.50`, `$12`, `7 %`); None when it is none."""
+    """A finite number, of text too (`1,299.50`, `$12`, `7 %`); None when it is none. A comma separates thousands: a
+    decimal comma (`12,50`) is not read, or it would be told as a hundred times the amount."""
     if isinstance(value, float):  # in JSON and Parquet most are
         return value if math.isfinite(value) else None
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, str):
-        value = value.strip().strip("$€£%").replace(",", "").replace("_", " ").strip()
+        value = value.strip().strip("$€£%").strip()
+        if "_" in value:  # which Python allows in a number
+            return None
+        if _GROUPED.fullmatch(value):
+            value = value.replace(",", "")
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -226,7 +234,7 @@ def _created_at(values: Mapping[str, Any], dataset: Dataset) -> datetime:
 
 
 def _text(value: Any) -> str | None:
-    """The value as trimmed text; None when it is empty, null or not a number."""
+    """The value as trimmed text; None when it is empty, null or NaN."""
     if isinstance(value, str):
         return value.strip() or None
     if value is None or (isinstance(value, float) and math.isnan(value)):

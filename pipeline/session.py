@@ -120,7 +120,6 @@ def spark_session(
 @contextlib.contextmanager
 def open_spark(
     *,
-    app: str = "ticket-triage",
     master: str | None = None,
     memory: str | None = None,
     executor_memory: str | None = None,
@@ -133,7 +132,7 @@ def open_spark(
     from pyspark import SparkContext
 
     theirs = SparkContext._active_spark_context is not None
-    session = spark_session(app=app, master=master, memory=memory, executor_memory=executor_memory, config=config)
+    session = spark_session(master=master, memory=memory, executor_memory=executor_memory, config=config)
     try:
         with told_tasks(session.sparkContext):
             yield session
@@ -173,7 +172,7 @@ def _boot(master: str, memory: str) -> dict[str, str]:
 
 def _cause(error: Exception) -> str:
     """One line of what Java or Python said; Py4J puts Java's own words on a line that starts with a colon."""
-    lines = str(error).strip().splitlines()
+    lines = str(error).strip().splitlines() or [type(error).__name__]
     return next((line.removeprefix(": ") for line in lines if line.startswith(": ")), lines[0])
 
 

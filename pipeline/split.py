@@ -35,9 +35,9 @@ _ORDER = (TRAIN, VALIDATION, TEST)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitPlan:
-    """Where time is cut. By shares of the tickets (they sum to 1), or at fixed moments, which win: validation from
-    `validation_from`, test from `test_from` and before `test_until` (None: to the end). Raises InputError when they
-    clash."""
+    """Where time is cut. By shares of the tickets (each above 0, 1 in all), or at fixed moments, which win: validation
+    from `validation_from`, test from `test_from` and before `test_until` (None: to the end). Raises InputError when
+    they clash."""
 
     train: float = 0.8
     validation: float = 0.1
@@ -48,9 +48,9 @@ class SplitPlan:
 
     def __post_init__(self) -> None:
         shares = (self.train, self.validation, self.test)
-        if min(shares) < 0 or self.train == 0 or abs(sum(shares) - 1) > 1e-6:
+        if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
             raise InputError(
-                f"the shares of a split are {shares}; they must sum to 1, with some for training.",
+                f"the shares of a split are {shares}; each must be above 0, and they must sum to 1.",
                 hint="For example 0.8, 0.1 and 0.1.",
             )
         if (self.validation_from is None) != (self.test_from is None):
@@ -181,22 +181,26 @@ def _free_split(free: DataFrame, plan: SplitPlan) -> Column:
 
 def _without_leaks(planned: DataFrame) -> DataFrame:
     """A ticket of a later split goes to `leak` when its cluster or its customer stands in an earlier one."""
-    from pyspark.sql import Window
     from pyspark.sql import functions as F  # noqa: N812
 
     place = F.when(F.col("split") == TRAIN, 0).when(F.col("split") == VALIDATION, 1).when(F.col("split") == TEST, 2)
     placed = planned.withColumn("place", place)
-    # Most clusters are one ticket: only those that are not are worth joining.
-    shared = placed.groupBy("cluster").agg(F.min("place").alias("cluster_place"), F.count("*").alias("size"))
-    shared = shared.filter("size > 1").drop("size")
-    customer = Window.partitionBy("customer_key")
-    known = F.col("customer_key").isNotNull()
-    joined = placed.join(shared, "cluster", "left").withColumn(
-        "customer_place", F.when(known, F.min("place").over(customer))
-    )
-    earlier = F.least("cluster_place", "customer_place") < F.col("place")  # least passes over nulls
+    joined = placed
+    for group in ("cluster", "customer_key"):
+        joined = joined.join(_earliest_place(placed, group), group, "left")
+    earlier = F.least("cluster_place", "customer_key_place") < F.col("place")  # least passes over nulls
     leaks = F.col("given").isNull() & F.coalesce(earlier, F.lit(False))
     return joined.withColumn("split", F.when(leaks, LEAK).otherwise(F.col("split")))
+
+
+def _earliest_place(placed: DataFrame, group: str) -> DataFrame:
+    """The first place of each cluster or customer. Most have one ticket: only those that have more are worth joining,
+    and tickets without a customer are no group."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    known = placed.filter(F.col(group).isNotNull()).groupBy(group)
+    places = known.agg(F.min("place").alias(f"{group}_place"), F.count("*").alias("size"))
+    return places.filter("size > 1").drop("size")
 
 
 def _chance() -> Column:
@@ -211,13 +215,9 @@ def _at(micros: float | None) -> datetime | None:
 
 
 def _moment(moment: datetime | date | None) -> datetime | None:
-    if moment is None or isinstance(moment, datetime):
-        return _utc(moment)
-    return datetime.combine(moment, time(), tzinfo=UTC)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    """In UTC; a time without a zone (Spark's rows have none) is UTC already."""
+    """In UTC: of a date its midnight; a time without a zone is UTC already."""
     if moment is None:
         return None
+    if not isinstance(moment, datetime):
+        return datetime.combine(moment, time(), tzinfo=UTC)
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -47,6 +47,7 @@ class Step:
                 self.inputs[name] = content
 
     def reads_days(self, table: Table, days: Iterable[str]) -> None:
+        """Note partitions of a table as inputs."""
         self.reads(*(partition_name(table, day) for day in days))
 
     def wrote(self, table: Table, value: str | None = None, *, made_from: Iterable[str] = ()) -> None:
@@ -78,23 +79,23 @@ def run_step(workspace: Workspace, name: str, as_of: date, report: Report) -> It
     try:
         with machine_limits(workspace.root):
             yield step
+            seconds = time.perf_counter() - clock
+            step.manifest = Manifest(
+                step=name,
+                as_of=as_of.isoformat(),
+                inputs=dict(sorted(step.inputs.items())),
+                outputs=dict(sorted(step.outputs.items())),
+                counts={count: int(step.counts[count]) for count in sorted(step.counts)},
+                rows_in=step.rows_in,
+                rows_out=step.rows_out,
+                started_at=started_at.isoformat(),
+                seconds=round(seconds, 3),
+            )
+            write_manifest(workspace, step.manifest)
     except BaseException as error:
         with suppress(OSError):  # a full disk takes no record either; the error itself is the one to read
             record_state(workspace, name, as_of, "failed", error=error)
         raise
-    seconds = time.perf_counter() - clock
-    step.manifest = Manifest(
-        step=name,
-        as_of=as_of.isoformat(),
-        inputs=dict(sorted(step.inputs.items())),
-        outputs=dict(sorted(step.outputs.items())),
-        counts=_named(step.counts),
-        rows_in=step.rows_in,
-        rows_out=step.rows_out,
-        started_at=started_at.isoformat(),
-        seconds=round(seconds, 3),
-    )
-    write_manifest(workspace, step.manifest)
     record_state(workspace, name, as_of, "done")
     report(f"{name}: {step.summary} in {seconds:.1f} s")
 
@@ -111,7 +112,3 @@ def follows_from(inputs: Mapping[str, str], *more: object) -> str:
     """A fingerprint of inputs (name -> fingerprint) and of `more`."""
     said = [*(f"{name} {content}" for name, content in sorted(inputs.items())), *map(repr, more)]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
-
-
-def _named(counts: Mapping[str, int]) -> dict[str, int]:
-    return {name: int(counts[name]) for name in sorted(counts)}

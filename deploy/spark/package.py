@@ -31,6 +31,7 @@ CHECK = "import sys, pyarrow, pandas, pipeline.nightly, pipeline.session, ticket
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the archive, and say where it is."""
     parser = argparse.ArgumentParser(description="Pack the pipeline's Python environment for Spark executors.")
     parser.add_argument("--output", type=Path, default=Path("ticket-triage-environment.tar.gz"))
     parser.add_argument(
@@ -97,9 +98,12 @@ def copy_interpreter(environment: Path) -> Path:
 
 
 def copy_distributions(distributions: dict[str, Distribution], target: Path) -> list[str]:
-    """Copy each distribution's files but its scripts and caches; returns the names."""
-    for installed in distributions.values():
-        for file in installed.files or ():
+    """Copy each distribution's files but its scripts and caches; returns the names. Raises SystemExit for one that does
+    not tell its files: it would be missing on the executors."""
+    for name, installed in distributions.items():
+        if installed.files is None:
+            raise SystemExit(f"{name} was installed without a list of its files; install it anew with pip.")
+        for file in installed.files:
             if ".." in file.parts or "__pycache__" in file.parts:
                 continue
             place = target / file

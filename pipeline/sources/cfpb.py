@@ -46,7 +46,7 @@ def check_header(header: list[str], path: Path, dataset: Dataset) -> None:
             f"{path.name} has no column of the official export; it has {', '.join(header[:20])}.", hint=_DOWNLOAD
         )
     try:
-        require_columns(header, dataset, path)
+        require_columns(header, dataset, path.name)
     except SourceError as error:
         absent = [column for column in OFFICIAL_HEADER if column not in header]
         raise SourceError(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pipeline.sources.tabular import SourceRow, require_names, source_row
+from pipeline.sources.tabular import SourceRow, require_columns, source_row
 from tickets.dataset import Dataset
 from tickets.errors import DatasetError, InputError, SourceError
 from tickets.source_options import Watermark
@@ -83,7 +83,7 @@ class Extraction:
                 with streaming.execute(sa.text(options.query), parameters) as result:
                     names = list(result.keys())
                     _refuse_repeated(names)
-                    require_names(names, self.dataset, "the query's result")
+                    require_columns(names, self.dataset, "the query's result")
                     place = self._watermark_place(names)
                     for batch in result.partitions(ROWS_IN_BATCH):
                         for values in batch:

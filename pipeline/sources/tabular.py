@@ -47,27 +47,30 @@ class SourceRow(NamedTuple):
 def read_rows(path: Path, dataset: Dataset, *, check_header: CheckHeader | None = None) -> Iterator[SourceRow]:
     """The rows of a file, streamed. Raises SourceError when the file cannot be opened, is empty, or lacks columns.
 
-    `check_header` may look at the columns first, to say more about a known source than this reader can.
+    `check_header` looks at the columns of CSV and Parquet in place of `require_columns`: of a known source it can say
+    more.
     """
-    reader = {"csv": _csv_rows, "jsonl": _json_rows, "parquet": _parquet_rows}.get(dataset.format)
-    if reader is None:
-        raise SourceError(f"{path.name} cannot be read as {dataset.format!r}.", hint="Use csv, jsonl or parquet.")
+    check = check_header or (lambda columns, where: require_columns(columns, dataset, where.name))
+    match dataset.format:
+        case "csv":
+            rows = _csv_rows(path, check)
+        case "jsonl":
+            rows = _json_rows(path, dataset)
+        case "parquet":
+            rows = _parquet_rows(path, check)
+        case other:
+            raise SourceError(f"{path.name} cannot be read as {other!r}.", hint="Use csv, jsonl or parquet.")
     empty = True
     with _readable(path):
-        for row in reader(path, dataset, check_header):
+        for row in rows:
             empty = False
             yield row
     if empty:
         raise SourceError(f"{path.name} is empty: it has no rows.", hint="Export it again, or leave it out.")
 
 
-def require_columns(found: Iterable[str], dataset: Dataset, path: Path) -> None:
-    """Raises SourceError, listing the columns that dataset.toml names and the file lacks, and those it has."""
-    require_names(found, dataset, path.name)
-
-
-def require_names(found: Iterable[str], dataset: Dataset, source: str) -> None:
-    """`require_columns` of a source that is told by a name."""
+def require_columns(found: Iterable[str], dataset: Dataset, source: str) -> None:
+    """Raises SourceError, listing the columns that dataset.toml names and `source` lacks, and those it has."""
     present = list(found)
     missing = sorted(column for column in dataset.columns if not _has(present, column))
     if missing:
@@ -81,7 +84,7 @@ def _has(present: list[str], column: str) -> bool:
     return column in present or ("." in column and column.split(".", maxsplit=1)[0] in present)
 
 
-def _csv_rows(path: Path, dataset: Dataset, check_header: CheckHeader | None) -> Iterator[SourceRow]:
+def _csv_rows(path: Path, check_header: CheckHeader) -> Iterator[SourceRow]:
     csv.field_size_limit(LARGEST_FIELD)
     # Bytes that are no UTF-8 come through as lone surrogates, so that a row, not the file, is at fault.
     with io.TextIOWrapper(_open(path), encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -89,7 +92,7 @@ def _csv_rows(path: Path, dataset: Dataset, check_header: CheckHeader | None) ->
         header = _distinct(name.strip() for name in next(lines, []))
         if not header:
             return
-        (check_header or (lambda columns, where: require_columns(columns, dataset, where)))(header, path)
+        check_header(header, path)
         for values in lines:
             if values:
                 yield _csv_row(header, values)
@@ -116,7 +119,7 @@ def _csv_row(header: list[str], values: list[str]) -> SourceRow:
     return source_row(fields, problem)
 
 
-def _json_rows(path: Path, dataset: Dataset, _check_header: CheckHeader | None) -> Iterator[SourceRow]:
+def _json_rows(path: Path, dataset: Dataset) -> Iterator[SourceRow]:
     needed = {dataset.ticket[name] for name in ("ticket_id", "created_at", "body") if name in dataset.ticket}
     ahead: list[SourceRow] = []
     seen: dict[str, None] = {}
@@ -128,16 +131,17 @@ def _json_rows(path: Path, dataset: Dataset, _check_header: CheckHeader | None) 
                 seen.update(dict.fromkeys(names))
                 continue
             if ahead:
-                _require_names(seen, needed, path)
+                _require_seen(seen, needed, path)
                 yield from ahead
                 ahead = []
             yield row
     if ahead:
-        _require_names(seen, needed, path)
+        _require_seen(seen, needed, path)
         yield from ahead
 
 
-def _require_names(seen: Mapping[str, None], needed: set[str], path: Path) -> None:
+def _require_seen(seen: Mapping[str, None], needed: set[str], path: Path) -> None:
+    """Raises SourceError when none of the rows looked at has a field that every ticket needs."""
     missing = sorted(name for name in needed if not _has(list(seen), name))
     if missing:
         raise SourceError(
@@ -183,13 +187,11 @@ def _is_deep(fields: dict[str, Any]) -> bool:
     return True
 
 
-def _parquet_rows(path: Path, dataset: Dataset, check_header: CheckHeader | None) -> Iterator[SourceRow]:
+def _parquet_rows(path: Path, check_header: CheckHeader) -> Iterator[SourceRow]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        (check_header or (lambda columns, where: require_columns(columns, dataset, where)))(
-            file.schema_arrow.names, path
-        )
+        check_header(file.schema_arrow.names, path)
         for batch in file.iter_batches(batch_size=2_000):
             for fields in batch.to_pylist():
                 yield source_row(fields, None)

@@ -157,6 +157,7 @@ def open_export(folder: Path, dataset: Dataset) -> Export:
 
 
 def joint_hash(hashes: Iterable[str]) -> str:
+    """One hash of several, in their order: SHA-256, hexadecimal."""
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 

@@ -24,6 +24,7 @@ _log = structlog.get_logger(__name__)
 
 ATTEMPTS = 8  # with waits of 1, 2, 4 ... seconds between them: two minutes of a network that is down
 LONGEST_WAIT = 600.0  # seconds; whoever asks for more is asked again then
+_LATER = "Run it again later: it goes on where it stopped."
 _DEFAULT_WAIT = 60.0  # seconds, when 429 names none: the limits are per minute
 
 
@@ -88,11 +89,12 @@ class ZendeskApi:
                 self._wait(pause)
         raise SourceError(
             f"Zendesk failed {ATTEMPTS} times at {path}: {failed}.",
-            hint="Run it again later: it goes on where it stopped.",
+            hint=_LATER,
         )
 
     def listed(self, path: str, name: str) -> Iterator[dict[str, Any]]:
-        """Every entry of a list, page by page (cursor pagination, 100 entries each); none when it is gone."""
+        """Every entry of a list, page by page (cursor pagination, 100 entries each); none when it is gone. Raises what
+        `get` raises, and SourceError when the pages have no end."""
         cursor: str | None = None
         while True:
             page = self.get(path, {"page[size]": 100} | ({"page[after]": cursor} if cursor else {}))
@@ -100,9 +102,12 @@ class ZendeskApi:
                 return
             yield from page.get(name) or ()
             meta = page.get("meta") or {}
-            cursor = meta.get("after_cursor")
-            if not meta.get("has_more") or not cursor:
+            following = meta.get("after_cursor")
+            if not meta.get("has_more") or not following:
                 return
+            if following == cursor:
+                raise SourceError(f"Zendesk's list at {path} does not move on from its cursor.", hint=_LATER)
+            cursor = following
 
     def _refuse(self, response: httpx.Response, path: str) -> None:
         """Raise for what trying again cannot mend."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from pipeline.templates.consensus import Wording, consensus, title_of
-from pipeline.templates.reply_matching import ReplyIndex, index_replies, match_keys, match_reply
+from pipeline.templates.reply_matching import ReplyIndex, index_replies, match_keys
 from pipeline.templates.reply_skeleton import Sentence, sentences, words_of
 from pipeline.text.language import tell_language
 from tickets.catalogue import TemplateProposal
@@ -64,15 +64,19 @@ def propose(
     """
     wordings, seen = collect(replies, known=index_replies(known), report=report)
     templates: list[ReplyTemplate] = []
+    found: list[ReplyIndex] = []  # of one template each: an index of all would be made anew with each of them
     for cluster in clusters(wordings):
         if sum(wording.count for wording in cluster) < at_least:
             continue
         body = consensus(cluster)
-        if sum(words_of(sentence.key) for sentence in sentences(body)) < FEWEST_WORDS:
+        keys = [sentence.key for sentence in sentences(body)]
+        if sum(map(words_of, keys)) < FEWEST_WORDS or any(match_keys(keys, index) for index in found):
             continue
-        if match_reply(body, index_replies(templates)) is None:
-            language = tell_language(body, languages)
-            templates.append(ReplyTemplate(template_id=_name(body), title=title_of(body), body=body, language=language))
+        template = ReplyTemplate(
+            template_id=_name(body), title=title_of(body), body=body, language=tell_language(body, languages)
+        )
+        templates.append(template)
+        found.append(index_replies([template]))
     proposals = [proposal for proposal in _supported(templates, wordings, seen) if proposal.support >= at_least]
     return sorted(proposals, key=lambda proposal: (-proposal.support, proposal.template_id))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Literal
-
-import pyarrow.parquet as pq
+from typing import Any, Literal
 
 from pipeline.contact_type_reading import read_contact_type
+from pipeline.corrections import out_of_force, read_in_force
+from pipeline.lake import arrivals, parts_of
 from pipeline.rows import outcome_from_row
 from pipeline.templates.mining import SentReply, propose
+from pipeline.units import units_of
 from tickets.catalogue import (
     TemplateProposal,
     read_dataset,
@@ -26,7 +27,7 @@ from tickets.dataset import Dataset
 from tickets.errors import InputError, MissingStepError
 from tickets.progress import Report, silent
 from tickets.records import ReplyTemplate
-from tickets.tables import RAW, SERVICE
+from tickets.tables import RAW
 from tickets.workspace import Workspace
 
 
@@ -59,17 +60,16 @@ def mine(workspace: Workspace, *, as_of: date, at_least: int = 20, report: Repor
 
 
 def stored_replies(workspace: Workspace, dataset: Dataset, *, as_of: date) -> Iterator[SentReply]:
-    """Replies without a template id in the raw rows up to `as_of`, a batch in memory at a time. Raises
-    MissingStepError."""
-    days = [day for day in workspace.partitions(RAW) if day <= as_of.isoformat()]
+    """Replies without a template id in the raw rows up to `as_of`, corrected rows as they stand now, a row group in
+    memory at a time. Raises MissingStepError."""
+    days = arrivals(workspace, RAW, as_of)
     if not days:
         raise MissingStepError(f"nothing was imported up to {as_of}.", hint="Run `triage import` first.")
+    gone = out_of_force(workspace, days)
     for day in days:
-        for path in sorted((workspace.table_path(RAW) / f"arrived={day}").glob("*.parquet")):
-            if not path.name.startswith(SERVICE):
-                with pq.ParquetFile(path) as file:
-                    for batch in file.iter_batches(batch_size=2_000, columns=["source", "row", "fields", "problem"]):
-                        yield from _replies(batch.to_pylist(), dataset)
+        for unit in units_of(day, parts_of(workspace, RAW, day)):
+            for _, rows in read_in_force(unit, gone):
+                yield from _replies(rows.to_pylist(), dataset)
 
 
 def decide(
@@ -110,10 +110,10 @@ def _current(proposal: TemplateProposal, tree: ContactTypeTree) -> TemplatePropo
     return dataclasses.replace(proposal, contact_types=tuple(sorted(served)))
 
 
-def _replies(rows: Sequence[dict[str, str]], dataset: Dataset) -> Iterator[SentReply]:
+def _replies(rows: Sequence[dict[str, Any]], dataset: Dataset) -> Iterator[SentReply]:
     for row in rows:
         if row["problem"]:
             continue
-        outcome = outcome_from_row(row["fields"], dataset, source=row["source"], row=int(row["row"]))
+        outcome = outcome_from_row(row["fields"], dataset, source=row["source"], row=row["row"])
         if outcome is not None and outcome.reply and outcome.template_id is None:
             yield SentReply(outcome.ticket_id, outcome.reply, outcome.contact_type)

@@ -17,7 +17,7 @@ ALIKE = 0.6  # from which share of common words or sentences (Dice) a reply coun
 ALIKE_WORDS = 0.4  # of words at least: agents leave out a long sentence sooner than most of a template
 _HEAD = 2  # words that lead to a pattern
 _FREE_WORDS = 6  # at most, in one placeholder of free text
-_ANY = rf"(?:[^ ]+(?: [^ ]+){{0,{_FREE_WORDS - 1}}})"
+_SLOTS = re.compile(f"({SLOT}(?: {SLOT})*)")  # side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,7 @@ def index_replies(templates: Sequence[ReplyTemplate]) -> ReplyIndex:
             count += 1
             wordings[sentence.key][number] = words
             if any(kind == "given" for kind, _ in sentence.slots) and (head := _head(sentence.key)):
-                parts = (re.escape(part) for part in sentence.key.split(SLOT))
-                patterns[head].append((re.compile(_ANY.join(parts)), number, words))
+                patterns[head].append((_pattern(sentence.key), number, words))
         totals.append(total)
         counts.append(count)
     return ReplyIndex(
@@ -58,6 +57,18 @@ def index_replies(templates: Sequence[ReplyTemplate]) -> ReplyIndex:
         wordings={key: tuple(sorted(found.items())) for key, found in wordings.items()},
         patterns={head: tuple(found) for head, found in patterns.items()},
     )
+
+
+def _pattern(key: str) -> re.Pattern[str]:
+    """What a sentence of a template may have become. Slots side by side are one stretch of words: one by one, they
+    could share the words out in exponentially many ways."""
+    written = []
+    for part in _SLOTS.split(key):
+        if slots := part.count(SLOT):
+            written.append(rf"[^ ]+(?: [^ ]+){{{slots - 1},{slots * _FREE_WORDS - 1}}}")
+        else:
+            written.append(re.escape(part))
+    return re.compile("".join(written))
 
 
 def match_reply(reply: str, index: ReplyIndex) -> str | None:

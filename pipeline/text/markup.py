@@ -16,27 +16,10 @@ _BLOCK = frozenset(
 )
 _CELL = frozenset({"td", "th"})
 _INLINE = frozenset(
-    {
-        "a",
-        "abbr",
-        "b",
-        "big",
-        "button",
-        "cite",
-        "code",
-        "del",
-        "em",
-        "font",
-        "i",
-        "img",
-        "input",
-        "ins",
-        "label",
-        "link",
-    }
-    | {"map", "area", "mark", "meta", "base", "s", "small", "span", "strike", "strong", "sub", "sup", "tt", "u", "var"}
-    | {"wbr", "col", "colgroup", "caption", "figure", "figcaption", "option", "select", "textarea", "video", "audio"}
-    | {"source", "iframe", "o:p"}
+    {"a", "abbr", "area", "audio", "b", "base", "big", "button", "caption", "cite", "code", "col", "colgroup", "del"}
+    | {"em", "figcaption", "figure", "font", "i", "iframe", "img", "input", "ins", "label", "link", "map", "mark"}
+    | {"meta", "o:p", "option", "s", "select", "small", "source", "span", "strike", "strong", "sub", "sup"}
+    | {"textarea", "tt", "u", "var", "video", "wbr"}
 )
 _OPAQUE = frozenset({"head", "script", "style", "title", "svg", "noscript"})
 _KNOWN = "|".join(sorted(re.escape(name) for name in _BLOCK | _CELL | _INLINE | _OPAQUE))

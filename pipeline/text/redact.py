@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from pipeline.text import credentials, national_ids, personal_names
+from pipeline.text import credentials, national_ids, personal_names, web_addresses
 from pipeline.text.clues import words_of
 from pipeline.text.credentials import mask_birth_dates, mask_credentials
 from pipeline.text.national_ids import mask_national_ids
@@ -26,7 +26,9 @@ MASKS = (
     *("<ADDRESS>", "<TICKET>", "<ORDER>", "<IP>", "<ID>", "<SECRET>"),
 )
 
-_TELLING_WORDS = credentials.TELLING_WORDS | national_ids.NAMED_WORDS | personal_names.TELLING_WORDS | {"dot", "at"}
+_TELLING_WORDS = (
+    credentials.TELLING_WORDS | national_ids.NAMED_WORDS | personal_names.TELLING_WORDS | web_addresses.TELLING_WORDS
+)
 _NO_DIGIT = bytes(byte for byte in range(256) if not chr(byte).isdigit() or byte >= 128)
 _DIGIT_BEYOND_ASCII = re.compile(r"[^\D\x00-\x7f]")
 _SEVEN_DIGITS = re.compile(r"\d(?:[ \n().\-/]{0,3}\d){6}")  # cards, accounts and telephones have more; most tickets not

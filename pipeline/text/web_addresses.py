@@ -12,12 +12,13 @@ _HIDDEN_EMAIL = re.compile(  # written so that robots do not find it, and read o
     r"(?<![\w.+-])[\w-]{1,30}(?: dot [\w-]{1,30}){0,3} at [\w-]{1,30} dot (?:com|org|net|info|edu|[a-z]{2})(?!\w)",
     re.IGNORECASE,
 )
+TELLING_WORDS = frozenset({"dot", "at"})  # of addresses that are read out
 _BRACKETED_AT = re.compile(r"[(\[{] ?(?:at|AT|At) ?[)\]}]")
 _URL = re.compile(r"(?<!\w)(?:https?://|ftp://|www\.)[^\s<>\"']+", re.IGNORECASE)
 _URL_SECRET = re.compile(r"[?#;][^?#;=]*=|//[^/]*@|[?]\w{8}|/(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{16,}")
 _URL_READ = 2_000  # characters; a longer address is no page that a person would name
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
-_IPV4 = re.compile(rf"\d(?<![\w.]\d)(?:(?<=\d)\d{{0,2}})\.{_BYTE}\.{_BYTE}\.{_BYTE}(?![\w]|\.\d)")
+_IPV4 = re.compile(rf"\d(?<![\w.]\d)\d{{0,2}}\.{_BYTE}\.{_BYTE}\.{_BYTE}(?![\w]|\.\d)")
 _IPV6 = re.compile(r"[0-9A-Fa-f:](?<![\w:.].)[0-9A-Fa-f:]{5,38}(?![\w:])")
 _VERSION_BEFORE = re.compile(r"(?:version|release|build|firmware|driver|update|v|app|ver\.)\s?$", re.IGNORECASE)
 

@@ -7,17 +7,18 @@ weights, topics and the templates' past come from the training split alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.contract_checks import check_written
-from pipeline.lake import count_rows, made_from, mark, read_arrivals, read_table, spark_path, spark_schema
+from pipeline.lake import count_rows, made_from, mark, parts_in, read_arrivals, read_table, spark_path, spark_schema
 from pipeline.steps import run_step
 from pipeline.topics.directions import strongest_directions
 from pipeline.topics.profiles import TemplateProfiles, profiles_table, rows_of_sums
@@ -33,7 +34,10 @@ from tickets.tables import FEATURES, PAIRS, SIMILARITIES, SPLITS, TEMPLATE_PROFI
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pyspark import Broadcast
     from pyspark.sql import DataFrame, SparkSession
+
+T = TypeVar("T")
 
 STEP = "topics"
 RULES_VERSION = "1"  # raise it when words, weights or cosines change, and the next run makes them again
@@ -95,7 +99,7 @@ def topics(
 def _make(spark: SparkSession, workspace: Workspace, aside: Path, *, dimensions: int, vocabulary: int) -> None:
     """Write the four tables to `aside`."""
     _labelled_words(spark, workspace).write.parquet(spark_path(aside / "words"))
-    texts = spark.read.schema(spark_schema(WORDS.schema)).parquet(spark_path(aside / "words"))
+    texts = spark.read.schema(spark_schema(WORDS)).parquet(spark_path(aside / "words"))
     space = _fit(spark, workspace, texts, aside, dimensions=dimensions, vocabulary=vocabulary)
     profiles = _profiles(spark, workspace, texts, space, aside)
     _compare(spark, profiles, aside)
@@ -117,7 +121,7 @@ def _labelled_words(spark: SparkSession, workspace: Workspace) -> DataFrame:
     parts = 1 + count_rows(workspace.table_path(SPLITS)) // _TICKETS_IN_PART
     texts = joined.join(offered, "ticket_id", "left").select("ticket_id", "split", "sent", "templates", "text")
     spread = texts.repartition(parts, "ticket_id").sortWithinPartitions("ticket_id")
-    return spread.mapInArrow(find_words, spark_schema(WORDS.schema))
+    return spread.mapInArrow(find_words, spark_schema(WORDS))
 
 
 def _fit(
@@ -133,10 +137,9 @@ def _fit(
     idf = np.log((documents + 1) / (np.array(list(counted.values()), np.float64) + 1)).astype(np.float32)
     none = np.zeros((len(counted), 0))
     space = TopicSpace(tuple(counted), idf, none.astype(np.float32), none[0], documents)
-    handle = spark.sparkContext.broadcast(space)
     share = min(1.0, FITTED_ON / documents)
-    run_units(spark, _units(aside / "words"), lambda unit: weigh_unit(unit, handle.value, aside, share))
-    handle.destroy()
+    with _shared(spark, space) as handle:
+        run_units(spark, _units(aside / "words"), lambda unit: weigh_unit(unit, handle.value, aside, share))
     units = _units(aside / "fitted")
     directions, strengths = strongest_directions(
         lambda block: _gram(spark, units, block), terms=len(counted), count=dimensions
@@ -171,12 +174,9 @@ def _document_counts(training: DataFrame, documents: int, vocabulary: int, langu
 
 def _gram(spark: SparkSession, units: Sequence[Unit], block: NDArray[np.float32]) -> NDArray[np.float64]:
     """One pass over the fitted rows, added up in the order of the parts: the same sum to the last bit in each run."""
-    handle = spark.sparkContext.broadcast(block)
-    try:
+    with _shared(spark, block) as handle:
         parts = run_units(spark, units, lambda unit: gram_unit(unit, handle.value))
-        return np.asarray(np.sum(parts, axis=0), np.float64)
-    finally:
-        handle.destroy()
+    return np.asarray(np.sum(parts, axis=0), np.float64)
 
 
 def _profiles(
@@ -209,10 +209,19 @@ def _profiles(
 
 def _compare(spark: SparkSession, profiles: TemplateProfiles, aside: Path) -> None:
     """Write TOPICS and SIMILARITIES to `aside`."""
-    handle = spark.sparkContext.broadcast(profiles)
-    run_units(spark, _units(aside / "vectors"), lambda unit: compare_unit(unit, handle.value, aside))
-    handle.destroy()
+    with _shared(spark, profiles) as handle:
+        run_units(spark, _units(aside / "vectors"), lambda unit: compare_unit(unit, handle.value, aside))
+
+
+@contextmanager
+def _shared(spark: SparkSession, value: T) -> Iterator[Broadcast[T]]:
+    """A value sent to each executor once, and forgotten there after the block."""
+    handle = spark.sparkContext.broadcast(value)
+    try:
+        yield handle
+    finally:
+        handle.destroy()
 
 
 def _units(folder: Path) -> list[Unit]:
-    return units_of("", sorted(folder.glob("*.parquet")))
+    return units_of("", parts_in(folder))

@@ -19,7 +19,7 @@ from pipeline.topics.profiles import COSINES, TemplateProfiles, sums_of_rows
 from pipeline.topics.space import TermRows, TopicSpace, lists_of_numbers, lists_of_rows
 from pipeline.topics.words import words
 from pipeline.units import PartWriter, Unit, part_name, read_unit
-from tickets.tables import SIMILARITIES, TOPICS, Table
+from tickets.tables import SIMILARITIES, TOPICS
 
 _TEXTS_AT_ONCE = 1_000  # as Python objects, a text's words take tens of times its bytes
 
@@ -29,7 +29,7 @@ _KEYS = [
     pa.field("sent", pa.string()),  # the template that the agent sent
     pa.field("templates", pa.list_(pa.string())),  # of the ticket's pairs, sorted
 ]
-WORDS = Table("words", pa.schema([*_KEYS, pa.field("words", pa.list_(pa.string()), nullable=False)]), partition=None)
+WORDS = pa.schema([*_KEYS, pa.field("words", pa.list_(pa.string()), nullable=False)])
 VECTORS = pa.schema(
     [
         *_KEYS,
@@ -45,7 +45,7 @@ def find_words(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         found = pa.array([words(text) for text in batch.column("text").to_pylist()], pa.list_(pa.string()))
         kept = [batch.column(field.name).cast(field.type) for field in _KEYS]
-        yield pa.RecordBatch.from_arrays([*kept, found], schema=WORDS.schema)
+        yield pa.RecordBatch.from_arrays([*kept, found], schema=WORDS)
 
 
 def weigh_unit(unit: Unit, space: TopicSpace, aside: Path, share: float) -> None:
@@ -56,7 +56,7 @@ def weigh_unit(unit: Unit, space: TopicSpace, aside: Path, share: float) -> None
         PartWriter(aside / "vectors" / name, VECTORS) as vectors,
         PartWriter(aside / "fitted" / name, VECTORS) as fitted,
     ):
-        for _, whole in read_unit(unit, WORDS.schema.names):
+        for _, whole in read_unit(unit, WORDS.names):
             for start in range(0, whole.num_rows, _TEXTS_AT_ONCE):
                 read = whole.slice(start, _TEXTS_AT_ONCE)
                 rows = space.rows(read["words"].to_pylist())

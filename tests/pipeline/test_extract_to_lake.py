@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from pipeline.cleaning import clean
 from pipeline.extract import extract
 from pipeline.importing import import_files
+from pipeline.lake import parts_of
 from pipeline.outcomes import label
 from tests.logged import log_suggestions
 from tickets.database import suggestions
@@ -112,6 +113,19 @@ def test_the_lake_keeps_what_the_database_has_lost_and_an_older_date_takes_only_
     assert sorted(found) == expected
     raw = [(json.loads(row["fields"])["ticket_id"], row["arrived"]) for row in workspace.read(RAW).to_pylist()]
     assert sorted(raw) == expected
+
+
+def test_a_file_that_has_left_the_lake_costs_no_other_one(workspace: Workspace, engine: sa.Engine) -> None:
+    for name in ("N1", "N2", "N3"):
+        log_suggestions(engine, [(_ticket(name), _suggestion(_ticket(name)))])
+        extract(workspace, engine, as_of=DAY)
+    parts_of(workspace, SUGGESTIONS, DAY.isoformat())[0].unlink()
+    log_suggestions(engine, [(_ticket("N4"), _suggestion(_ticket("N4")))])
+
+    extract(workspace, engine, as_of=DAY)
+
+    # N1 is still in the database, so it comes again, with N4.
+    assert sorted(workspace.read(SUGGESTIONS)["ticket_id"].to_pylist()) == ["N1", "N2", "N3", "N4"]
 
 
 def test_the_lake_gets_the_label_that_counts_of_each_item_and_no_other(workspace: Workspace, engine: sa.Engine) -> None:

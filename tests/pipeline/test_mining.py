@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import date
@@ -11,14 +12,16 @@ from typing import Any
 
 import pytest
 
+from pipeline.corrections import Place, correct
 from pipeline.importing import import_files
 from pipeline.templates import mining
 from pipeline.templates.mining import SentReply, propose
-from pipeline.templates.proposals import decide, mine, template_of
+from pipeline.templates.proposals import decide, mine, stored_replies, template_of
 from pipeline.templates.reply_matching import index_replies, match_reply
-from tickets.catalogue import read_proposals, read_templates
+from tickets.catalogue import read_dataset, read_proposals, read_templates
 from tickets.errors import InputError, MissingStepError
 from tickets.simulate.stream import SimulationConfig, chunks, simulate_chunk
+from tickets.tables import RAW
 from tickets.workspace import Workspace
 
 DAY = date(2026, 3, 2)
@@ -170,6 +173,16 @@ def test_proposals_hold_no_names_and_unknown_ids_are_refused(helpdesk: Workspace
     assert not [name for name in (*NAMES, *CITIES) if name in written]
     with pytest.raises(InputError, match="'nothing' was not proposed"):
         decide(helpdesk, ["nothing"], "approved")
+
+
+def test_a_corrected_row_counts_once_as_it_stands_now(helpdesk: Workspace) -> None:
+    raw, *_ = helpdesk.read(RAW).to_pylist()
+    place = Place(arrived=DAY.isoformat(), source=raw["source"], row=raw["row"])
+    correct(helpdesk, {place: json.loads(raw["fields"]) | {"answer": "Mended by hand."}})
+
+    found = [sent.text for sent in stored_replies(helpdesk, read_dataset(helpdesk), as_of=DAY)]
+
+    assert (len(found), found.count("Mended by hand.")) == (120, 1)
 
 
 def test_mining_needs_an_import(workspace: Workspace) -> None:

@@ -18,7 +18,7 @@ from pipeline.nightly import run_pipeline
 from pipeline.steps import run_step
 from pipeline.upkeep.status import CORE, StepStatus, _files, lock_holder, pipeline_status
 from tickets.errors import InputError
-from tickets.manifests import Manifest, record_state, write_manifest
+from tickets.manifests import Manifest, record_state, step_states, write_manifest
 from tickets.progress import silent
 from tickets.tables import SPLITS
 from tickets.workspace import Workspace
@@ -91,6 +91,16 @@ def test_a_run_that_failed_is_told_with_its_words_and_forgotten_after_the_next(w
     with run_step(workspace, "label", DAY, silent):
         pass
     assert steps(workspace)["label"].condition == "fresh"
+
+
+def test_a_step_whose_manifest_cannot_be_written_failed(workspace: Workspace) -> None:
+    """Its tables are published, but nothing tells of them: it must not look like a run that was killed."""
+    (workspace.manifests / "label" / f"{DAY}.json").mkdir(parents=True)
+
+    with pytest.raises(OSError, match="label"), run_step(workspace, "label", DAY, silent):
+        pass
+
+    assert step_states(workspace)["label"].state == "failed"
 
 
 def hold(root: Path, ready: multiprocessing.synchronize.Event) -> None:

@@ -129,3 +129,18 @@ def test_order_of_templates_does_not_matter() -> None:
     shuffled = list(TEMPLATES)
     Random(3).shuffle(shuffled)
     assert index_replies(shuffled) == INDEX
+
+
+def test_many_placeholders_side_by_side_cost_no_more_than_one() -> None:
+    """A form's line of them: shared out one by one, the words of this reply took minutes."""
+    placeholders = " ".join(f"{{{{field_{number}}}}}" for number in range(14))
+    template = ReplyTemplate(
+        template_id="form", title="Form", body=f"The parcel to {placeholders} is on its way.", language="en"
+    )
+    index = index_replies([template])
+    clock = time.perf_counter()
+
+    assert match_reply(f"The parcel to {'Elm Street ' * 7} is on its way.", index) == "form"
+    assert match_reply(f"The parcel to {'Elm Street ' * 20} is lost.", index) is None
+    assert match_reply("The parcel to Elm Street is on its way.", index) is None  # too few words for so many fields
+    assert time.perf_counter() - clock < 5

@@ -214,6 +214,11 @@ def test_numbers_and_booleans_are_read_as_people_write_them() -> None:
     assert [parse_number(text) for text in ("1,299.50", "$12", "7 %", "", "n/a", "inf", None, True)] == [
         *(1299.5, 12.0, 7.0, None, None, None, None, None),
     ]
+    assert [
+        parse_number(text) for text in ("-1,299", "$1,000,000", "1,00,000.5", "12,50", "1.299,50", "1,2,3", "1_0")
+    ] == [
+        *(-1299.0, 1_000_000.0, 100_000.5, None, None, None, None),
+    ]
     assert [parse_boolean(text) for text in ("Yes", "0", "1.0", "maybe", None)] == [True, False, True, None, None]
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
+from importlib.metadata import PathDistribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ import pyspark
 import pytest
 from py4j.protocol import Py4JError, Py4JNetworkError
 
-from pipeline.session import java_version, machine_limits
+from pipeline.session import _cause, java_version, machine_limits
 from tickets.errors import MachineError
 
 if TYPE_CHECKING:
@@ -117,6 +119,17 @@ def test_what_was_submitted_wins_over_all_but_what_the_tables_follow_from(shown:
     assert settings["spark.master"] == "local[1,4]"
 
 
+def test_a_distribution_that_does_not_tell_its_files_is_not_packed_as_nothing(tmp_path: Path) -> None:
+    """Packages of a Linux distribution may be such: executors would meet an ImportError in the middle of a night."""
+    facts = tmp_path / "thing-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n", encoding="utf-8")
+    package = runpy.run_path(str(Path(__file__).parents[2] / "deploy" / "spark" / "package.py"))
+
+    with pytest.raises(SystemExit, match="thing was installed without a list"):
+        package["copy_distributions"]({"thing": PathDistribution(facts)}, tmp_path)
+
+
 def test_a_task_whose_python_worker_is_killed_is_tried_again(spark: SparkSession) -> None:
     def die_once(number: int) -> int:
         from pyspark import TaskContext
@@ -127,6 +140,11 @@ def test_a_task_whose_python_worker_is_killed_is_tried_again(spark: SparkSession
         return number
 
     assert spark.sparkContext.parallelize(range(3), 3).map(die_once).collect() == [0, 1, 2]
+
+
+def test_an_error_without_words_is_told_by_its_kind() -> None:
+    assert _cause(ConnectionResetError()) == "ConnectionResetError"
+    assert _cause(Py4JError("An error occurred.\n: java.lang.Problem: in Java's words\n\tat x")).startswith("java.lang")
 
 
 def test_a_master_that_cannot_be_is_told_in_one_line() -> None:

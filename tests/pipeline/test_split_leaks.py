@@ -139,6 +139,7 @@ def test_a_given_split_wins_and_validation_comes_out_of_train(
     "wrong",
     [
         {"train": 0.5},
+        {"train": 0.9, "validation": 0.0},  # two cuts at one moment: tickets would be dealt out by chance
         {"validation_from": date(2026, 1, 1)},
         {"validation_from": date(2026, 2, 1), "test_from": date(2026, 1, 1)},
     ],

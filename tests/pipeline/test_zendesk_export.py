@@ -170,6 +170,14 @@ def test_killed_in_the_middle_it_goes_on_and_ends_as_if_it_had_not_been(
     assert all((killed / name).read_bytes() == (whole / name).read_bytes() for name in names)
 
 
+def test_a_list_without_an_end_is_told(zendesk: Callable[[int], Any], tmp_path: Path) -> None:
+    account = zendesk(1)
+    account.stuck = True
+
+    with pytest.raises(SourceError, match=r"ticket_fields\.json does not move on"):
+        fetch(account, tmp_path)
+
+
 def test_a_wrong_token_and_a_folder_of_another_account_are_refused(
     zendesk: Callable[[int], Any], tmp_path: Path
 ) -> None:

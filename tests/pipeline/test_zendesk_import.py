@@ -133,6 +133,19 @@ def test_a_ticket_is_its_first_message_its_macro_its_reply_and_its_path(
     assert "html_body" not in row["fields"]
 
 
+def test_pages_are_known_again_when_they_are_imported_from_within_their_folder(
+    workspace: Workspace, export: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = export(1, [ticket(1)])
+    import_files(workspace, [folder], ready_dataset("zendesk"), as_of=DAY)
+    monkeypatch.chdir(folder)
+
+    again = import_files(workspace, [Path()], ready_dataset("zendesk"), as_of=NEXT_DAY)
+
+    assert again.rows_in == 0
+    assert raw(workspace, NEXT_DAY) == []
+
+
 def test_an_open_ticket_has_no_outcome_and_a_reply_without_macro_no_template(
     workspace: Workspace, export: Callable[..., Path]
 ) -> None:
