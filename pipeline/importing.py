@@ -152,7 +152,7 @@ def _import(
     """What all sources have in common: rows into the day, the dataset of `path` into the catalogue, the manifest."""
     day = as_of.isoformat()
     with run_step(workspace, STEP, as_of, report) as step:
-        rows, forgotten = 0, kept_out(workspace, salt=described.name)
+        rows, forgotten = 0, kept_out(workspace, salt=dataset.name)
         with workspace.aside(STEP) as aside:
             written: list[tuple[_Delivery, list[Path]]] = []
             for delivery in deliveries:
