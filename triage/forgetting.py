@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from tickets.forgetting import Held, forget_rows, held_rows, record_forgotten, t
 from tickets.named_files import files_that_name
 from tickets.progress import Report, silent
 from tickets.workspace import Workspace, write_text
-from triage.settings import Settings, database
+from triage.settings import Settings
 from triage.steps import opened
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def forget(
         raise InputError(
             "nobody was named.", hint="Give --customer with an address as the source writes it, or --ticket with an id."
         )
-    with _opened(settings, apply=apply) as (workspace, engine):
+    with opened(settings, "forget", locked=apply) as (workspace, engine):
         unfinished = _left_by_a_killed_run(workspace)
         dataset = _dataset(workspace)
         person = _whole(workspace, engine, dataset, customer, given | unfinished)
@@ -68,17 +67,6 @@ def forget(
         else:
             held = [*held_rows(engine, person.tickets), *forget_in_lake(workspace, dataset, person)]
         return _told(workspace, person, held, applied=apply, unfinished=bool(unfinished))
-
-
-@contextmanager
-def _opened(settings: Settings, *, apply: bool) -> Iterator[tuple[Workspace, sa.Engine]]:
-    if apply:
-        with opened(settings, "forget") as both:
-            yield both
-    else:
-        workspace = Workspace.open(settings.workspace)
-        with database(settings, workspace) as engine:
-            yield workspace, engine
 
 
 def _dataset(workspace: Workspace) -> Dataset:

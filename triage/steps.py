@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,10 +33,11 @@ Periods = tuple[dt.date | None, ...]  # first day of validation, first day of te
 
 
 @contextmanager
-def opened(settings: Settings, purpose: str) -> Iterator[tuple[Workspace, sa.Engine]]:
-    """The workspace, locked, and its database. Raises WorkspaceError, LockedError, MachineError."""
+def opened(settings: Settings, purpose: str, *, locked: bool = True) -> Iterator[tuple[Workspace, sa.Engine]]:
+    """The workspace, locked unless it is only looked at, and its database. Raises WorkspaceError, LockedError,
+    MachineError."""
     workspace = Workspace.open(settings.workspace)
-    with workspace.lock(purpose), database(settings, workspace) as engine:
+    with workspace.lock(purpose) if locked else nullcontext(), database(settings, workspace) as engine:
         yield workspace, engine
 
 

@@ -4,20 +4,16 @@ functions."""
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import sqlalchemy as sa
 
 from tickets import audit, feedback_log
 from tickets import webhook_deliveries as deliveries
 from tickets.manifests import manifests
 from tickets.progress import Report
 from tickets.workspace import Workspace
-from triage.settings import Settings, database
+from triage.settings import Settings
 from triage.steps import opened, spark_for
 
 if TYPE_CHECKING:
@@ -64,7 +60,7 @@ def retain_rows(settings: Settings, *, as_of: dt.date, apply: bool) -> list[OldR
     policy, now = settings.retention, dt.datetime.now(dt.UTC)
     helpdesks = (settings.zendesk, settings.zammad, settings.chatwoot, settings.freshdesk)
     signed = now - dt.timedelta(seconds=2 * max(one.max_age_seconds for one in helpdesks))  # as far ahead as ago
-    with _database(settings, locked=apply) as (workspace, engine):
+    with opened(settings, "retain", locked=apply) as (workspace, engine):
         found = []
         if policy.suggestions and (extracted := _extracted(workspace, as_of)):
             before = min(_first_kept(as_of, policy.suggestions), extracted)
@@ -82,17 +78,6 @@ def retain_rows(settings: Settings, *, as_of: dt.date, apply: bool) -> list[OldR
         if removed:
             audit.record(engine, at=now, actor=audit.machine_user(), action="old rows removed", details=removed)
     return [one for one in found if one.rows]
-
-
-@contextmanager
-def _database(settings: Settings, *, locked: bool) -> Iterator[tuple[Workspace, sa.Engine]]:
-    if locked:
-        with opened(settings, "retain") as both:
-            yield both
-    else:
-        workspace = Workspace.open(settings.workspace)
-        with database(settings, workspace) as engine:
-            yield workspace, engine
 
 
 def _extracted(workspace: Workspace, as_of: dt.date) -> dt.datetime | None:
