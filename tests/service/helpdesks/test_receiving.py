@@ -70,7 +70,7 @@ def test_a_helpdesk_that_hangs_up_in_the_middle_is_no_fault_of_ours(quick: Conne
     assert (line["event"], line["route"], line["status"]) == ("request", "/webhooks/{helpdesk}", 400)
 
 
-@pytest.mark.parametrize("age", [301, -301, 10**9])
+@pytest.mark.parametrize("age", [301, -330, 10**9])
 def test_a_signature_of_another_time_is_refused(quick: Connected, send: Send, payload: Payload, age: float) -> None:
     for kind in ("zendesk", "chatwoot"):
         problem(send(quick, kind, payload(f"{kind}_new_ticket"), age=age), 401, "webhook-stale")
