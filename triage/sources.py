@@ -35,8 +35,11 @@ def import_news(settings: Settings, workspace: Workspace, *, as_of: dt.date, rep
     if dataset is None:
         return None
     described = load_dataset(dataset)
-    if described.format == "zendesk" and described.files and settings.zendesk.token:
-        fetch_zendesk(settings, dataset.parent / described.files[0].path, report=report)
+    if described.format == "zendesk" and described.files:
+        if settings.zendesk.token:
+            fetch_zendesk(settings, dataset.parent / described.files[0].path, report=report)
+        else:
+            report("import: TRIAGE_ZENDESK__TOKEN is not set, so nothing is fetched; what the folder holds is imported")
     url = settings.source_url.get_secret_value() if settings.source_url else None
     return importing.import_news(workspace, dataset, as_of=as_of, source_url=url, report=report)
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from tests.logged import log_suggestions
+from tests.logged import log_suggestions, suggested
 from tickets import audit, database, feedback_log, label_answers, monitor_log, theme_log
 from tickets import webhook_deliveries as deliveries
 from tickets.forgetting import Held, forget_rows, held_rows, tickets_of, without_tickets
@@ -26,15 +26,8 @@ def ticket(name: str, customer: str) -> Ticket:
 
 
 def suggestion(name: str, *similar: str) -> Suggestion:
-    return Suggestion(
-        suggestion_id=f"s-{name}",
-        ticket_id=name,
-        model_version="m",
-        created_at=AT,
-        contact_types=(),
-        templates=(),
-        similar=tuple(SimilarTicket(ticket_id=one, snippet="x", contact_type="c", similarity=0.9) for one in similar),
-    )
+    shown = (SimilarTicket(ticket_id=one, snippet="x", contact_type="c", similarity=0.9) for one in similar)
+    return replace(suggested(name, at=AT)[1], similar=tuple(shown))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -14,11 +15,10 @@ from typer.testing import CliRunner, Result
 from pipeline.extract import extract
 from pipeline.importing import import_files
 from pipeline.text.redact import customer_hash
-from tests.logged import log_suggestions
+from tests.logged import log_suggestions, suggested
 from tickets import audit
 from tickets.database import open_database
 from tickets.errors import InputError, LockedError
-from tickets.records import Suggestion, Ticket
 from tickets.tables import RAW, SUGGESTIONS
 from tickets.workspace import Workspace
 from triage import forgetting
@@ -57,16 +57,8 @@ def desk(workspace: Workspace, tmp_path: Path) -> Workspace:
     import_files(workspace, [tmp_path / "a.csv"], tmp_path / "dataset.toml", as_of=DAY)
     engine = open_database(workspace.default_database_url)
     for name, mail in (("N1", ANN), ("N2", EVE)):
-        ticket = Ticket(ticket_id=name, created_at=NOON, body="Hello", customer_key=customer_hash(mail, salt="d"))
-        made = Suggestion(
-            suggestion_id=f"s-{name}",
-            ticket_id=name,
-            model_version="m",
-            created_at=NOON,
-            contact_types=(),
-            templates=(),
-        )
-        log_suggestions(engine, [(ticket, made)])
+        ticket, made = suggested(name, at=NOON)
+        log_suggestions(engine, [(replace(ticket, customer_key=customer_hash(mail, salt="d")), made)])
     extract(workspace, engine, as_of=DAY)
     engine.dispose()
     return workspace
