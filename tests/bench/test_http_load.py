@@ -9,6 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("bench_folder")
+
+
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 

@@ -6,6 +6,8 @@ import argparse
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("bench_folder")
+
 
 def test_parts_are_named_by_commas_and_an_unknown_one_ends_the_bench_before_it_begins(
     capsys: pytest.CaptureFixture[str],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +12,7 @@ from models.batches import NONE
 from models.training.data import TrainingData
 
 Load = Callable[..., TrainingData]
-BENCH = Path(__file__).resolve().parents[2] / "bench"
-
-
-@pytest.fixture(autouse=True)
-def bench_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind all else: its pipeline.py must not hide the package of that name."""
-    monkeypatch.setattr(sys, "path", [*sys.path, str(BENCH)])
+pytestmark = pytest.mark.usefixtures("bench_folder")
 
 
 def test_templates_that_are_taken_away_are_in_no_training_ticket_and_still_asked_of_test_tickets(
