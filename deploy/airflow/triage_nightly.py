@@ -2,7 +2,7 @@
 
 Copy it into Airflow's DAG folder. `triage nightly` is one task on purpose: its steps share a lock and a Spark session,
 pass over what is done when they are run again, and leave their own record (nightly/<date>.json). Exit code 75 says that
-another run holds the workspace, so a failed task is tried again; docs/operations.md has the others.
+another run holds the workspace, so a failed task is tried again; docs/runbook.md has the others.
 """
 
 from __future__ import annotations
