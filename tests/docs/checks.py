@@ -17,28 +17,24 @@ from pathlib import Path
 import yaml
 
 from tests.docs.command_lines import triage_calls, what_is_wrong
-from tests.docs.pages import INDENTED, Block, Page
+from tests.docs.pages import INDENTED, ROOT, Block, Page
 from tickets.changes_file import changes_from_toml
 from tickets.dataset import load_dataset
 from tickets.errors import TriageError
 
 PACKAGES = frozenset({"tickets", "pipeline", "models", "service", "monitoring", "triage"})
-SHELLS = frozenset({"sh", "bash", "console"})
+SAYS_WHO_RUNS_IT = frozenset({"sh", "bash", "console", "python"})
 UNREAD = frozenset(
     {"text", "html", "hcl", "ini", "sql", "promql", "diff", "markdown", "jinja", "javascript", "mermaid"}
 )
-STEERS = re.compile(r"run|output|file: \S+|not run: \S.*")
+STEERS = re.compile(r"run|output|file: \S+|run by: (?P<test>\S+)|not run: \S.*")
 _SETTING = re.compile(r"\bTRIAGE_[A-Z]+__[A-Z_]*[A-Z](?!\w|\*)")  # those of a group; NAME stands for any helpdesk
 _COMMAND = re.compile(r"^(\$ |triage |python |make |curl |docker |kubectl |export )", re.MULTILINE)
 
 
 def problems_of_block(block: Block) -> list[str]:
     """What is wrong with one block, each with what to do about it."""
-    found = []
-    if block.steer and not STEERS.fullmatch(block.steer):
-        found.append(
-            f"the comment {block.steer!r} steers nothing; it may say run, output, file: NAME, not run: REASON."
-        )
+    found = list(_steering(block))
     if block.steer == "run" and block.language not in {"sh", "bash", "python"}:
         found.append(f"only sh and python are run, not {block.language!r}.")
     if block.language in _READERS:
@@ -47,6 +43,26 @@ def problems_of_block(block: Block) -> list[str]:
         told = f"{block.language!r} is not known" if block.language else "the block does not name its language"
         found.append(f"{told}; take one of {', '.join(sorted({*_READERS, *UNREAD} - {INDENTED}))}.")
     return [f"{block.place}: {problem}" for problem in [*found, *_unknown_settings(block.text)]]
+
+
+def _steering(block: Block) -> Iterator[str]:
+    """What is run says so, and what is not says why: nobody has to guess which commands were ever tried."""
+    steered = STEERS.fullmatch(block.steer)
+    if block.language == INDENTED and _COMMAND.match(block.text):
+        yield "commands stand between fences, so that a comment can say who runs them."
+    elif not block.steer and block.language in SAYS_WHO_RUNS_IT:
+        yield "say in a comment before it who runs it: run, file: NAME, run by: TEST, or not run: REASON."
+    elif block.steer and steered is None:
+        yield (
+            f"the comment {block.steer!r} steers nothing; it may say run, output, file: NAME, run by: TEST, "
+            "not run: REASON."
+        )
+    elif steered is not None and steered["test"] and not _speaks_of(ROOT / steered["test"], Path(block.page).name):
+        yield f"{steered['test']} is no test that reads {Path(block.page).name}."
+
+
+def _speaks_of(test: Path, name: str) -> bool:
+    return test.is_file() and name in test.read_text(encoding="utf-8")
 
 
 def problems_of_prose(page: Page) -> list[str]:

@@ -49,7 +49,11 @@ def what_is_wrong(arguments: list[str], *, whole: bool = True) -> str | None:
         while rest and rest[0] in ("--verbose", "-v"):
             rest = rest[1:]
         if not rest or rest[0] in ("--help", "-h", "..."):
-            return None if rest or not whole else f"`{context.command_path}` needs a command."
+            enough = rest or not whole or command.invoke_without_command
+            return None if enough else f"`{context.command_path}` needs a command."
+        if rest[0].startswith("-"):  # an option of its own: tried out, --install-completion would install it
+            options = {name for option in command.params for name in option.opts}
+            return None if rest[0] in options else f"`{context.command_path}` has no option {rest[0]}."
         known = command.commands.get(rest[0])
         if known is None and rest[0].isupper():  # a reader's own: COMMAND
             return None

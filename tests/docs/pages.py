@@ -2,7 +2,8 @@
 
 A block says its language. An HTML comment on the line before it steers it: `<!-- run -->` executes it,
 `<!-- output -->` shows what the block before printed, `<!-- file: NAME -->` writes it to NAME before later blocks run,
-`<!-- not run: REASON -->` says why nobody executes it. `<!-- starts from: history -->` at the top of a page names what
+`<!-- run by: TEST -->` names the test of its own that executes it, `<!-- not run: REASON -->` says why nobody does. A
+block of commands or of Python must say one of these. `<!-- starts from: history -->` at the top of a page names what
 the page begins with.
 """
 

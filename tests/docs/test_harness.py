@@ -35,6 +35,8 @@ def problems(language: str, text: str, steer: str = "") -> str:
         ("sh", "triage trian", "no command 'trian'"),
         ("sh", "triage keys make ana --role agent", "no command 'make'"),
         ("sh", "triage keys create ana", "Missing option"),
+        ("sh", "triage keys", "needs a command"),
+        ("sh", "triage --instal-completion", "no option --instal-completion"),
         ("sh", "triage features --as-of yesterday", "--as-of"),
         ("sh", "cd demo && TRIAGE_PORT=0 triage serve --prot 1 > log 2>&1 &", "--prot"),
         ("sh", 'KEY="$(triage keys crate ana --role agent)"', "no command 'crate'"),
@@ -69,6 +71,7 @@ def test_what_is_wrong_in_a_block_is_told(language: str, text: str, told: str) -
         ("sh", "useradd --shell /usr/sbin/nologin triage\nsudo -u triage psql"),
         ("sh", "triage nightly --as-of YYYY-MM-DD\ntriage nightly --as-of $(date -u +%F)"),
         ("sh", "triage labels import export.json"),
+        ("sh", "triage\ntriage -w demo\ntriage --install-completion"),
         ("sh", "cat > x.toml <<'END'\ntriage is not called here\nEND\ntriage doctor"),
         ("sh", 'curl -d \'{\n  "body": "it"\n}\' http://127.0.0.1:8000/v1/suggestions | triage-not-ours'),
         ("console", "$ triage doctor\nJava 17 is there"),
@@ -78,7 +81,7 @@ def test_what_is_wrong_in_a_block_is_told(language: str, text: str, told: str) -
     ],
 )
 def test_what_is_right_is_left_alone(language: str, text: str) -> None:
-    assert problems(language, text) == ""
+    assert problems(language, text, "not run: it is an example") == ""
 
 
 def test_a_comment_that_steers_nothing_is_told() -> None:
@@ -86,6 +89,20 @@ def test_a_comment_that_steers_nothing_is_told() -> None:
     assert "steers nothing" in problems("sh", "true", "not run")
     assert "only sh and python are run" in problems("toml", "a = 1", "run")
     assert problems("sh", "true", "not run: it takes a day") == ""
+
+
+@pytest.mark.parametrize("language", ["sh", "bash", "console", "python"])
+def test_a_block_that_does_not_say_who_runs_it_is_told(language: str) -> None:
+    text = "$ true" if language == "console" else "print"
+    assert "who runs it" in problems(language, text)
+    assert problems("json", "1") == ""
+
+
+def test_a_test_that_is_said_to_run_a_block_must_read_its_page() -> None:
+    guide = Page("docs/http-api.md", fence("sh", "true", "run by: tests/service/api/test_guide.py"))
+    assert [problem for block in guide.blocks() for problem in problems_of_block(block)] == []
+    assert "reads page.md" in problems("sh", "true", "run by: tests/service/api/test_guide.py")
+    assert "reads page.md" in problems("sh", "true", "run by: tests/gone.py")
 
 
 def test_running_text_is_read_too() -> None:
@@ -99,7 +116,9 @@ def test_running_text_is_read_too() -> None:
 
 def test_an_indented_command_counts_as_a_block() -> None:
     (block,) = page("Then", "", "    triage serv", "", "and look.").blocks()
-    assert "no command 'serv'" in problems_of_block(block)[0]
+    told = "\n".join(problems_of_block(block))
+    assert "no command 'serv'" in told
+    assert "between fences" in told
     assert page("- an item", "", "    that goes on with triage serv").blocks() == []
 
 
