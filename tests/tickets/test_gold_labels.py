@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from tests.tickets.asked import LATER, MINUTE, NOON, TREE, ask, final, say
 from tickets import label_queue, label_work
 from tickets.contact_types import ContactType, ContactTypeTree
+from tickets.database import label_queue as items
 from tickets.label_answers import settle
+from tickets.label_disputes import claim_dispute
 from tickets.label_queue import claim, counts, enqueue
 
 
@@ -25,6 +27,31 @@ def test_gold_measures_and_never_counts(engine: sa.Engine) -> None:
     assert [row["share"] for row in label_queue.labels_with_suggestions(engine, NOON, LATER)] == ["random"]
     assert label_work.gold_hits(engine, TREE, since=NOON) == {"bob": label_work.Hits(0, 1)}
     assert counts(engine) == {"done": 2}
+
+
+def test_gold_that_people_answer_differently_is_no_dispute(engine: sa.Engine) -> None:
+    enqueue(engine, [ask(1)], at=NOON)
+    say(engine, "i1-random", "refund", "ann")
+    enqueue(engine, [ask(1, share="gold", known_type="refund", needed=2)], at=NOON)
+    say(engine, "i1-gold", "invoice", "bob")
+    say(engine, "i1-gold", "refund", "eve")
+    assert counts(engine) == {"done": 2}
+    assert claim_dispute(engine, "joe", at=NOON) is None
+    assert final(engine) == {"i1-random": "refund"}
+    assert label_work.gold_hits(engine, TREE, since=NOON) == {
+        "bob": label_work.Hits(0, 1),
+        "eve": label_work.Hits(1, 1),
+    }
+
+
+def test_a_dispute_over_gold_that_an_earlier_version_left_is_settled_without_counting(engine: sa.Engine) -> None:
+    enqueue(engine, [ask(1, share="gold", known_type="refund", needed=2)], at=NOON)
+    say(engine, "i1-gold", "invoice", "bob")
+    with engine.begin() as connection:
+        connection.execute(sa.update(items).values(status="disputed"))
+    settle(engine, "i1-gold", contact_type="login", labeler="joe", at=NOON)
+    assert counts(engine) == {"done": 1}
+    assert final(engine) == {}
 
 
 def test_what_people_agreed_on_becomes_gold_when_they_have_forgotten(engine: sa.Engine) -> None:

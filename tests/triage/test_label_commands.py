@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from pipeline.upkeep.quarantine import Chosen, count_reasons, refused
 from tickets.catalogue import write_tree
 from tickets.contact_types import ContactType, ContactTypeTree
-from tickets.database import labels
+from tickets.database import label_queue, labels
 from tickets.errors import SourceError
 from tickets.label_queue import LabelRequest, Share, answer, claim, counts, enqueue, labels_between
 from tickets.label_studio import contact_type_at, interface
@@ -293,6 +293,23 @@ def test_names_that_no_database_takes_are_refused_with_a_reason(
     assert import_labels(settings, file, now=NOW).refused == {"a zero byte in a name": 3}
     assert len(list(refused(workspace, Chosen(step="labels")))) == 3
     assert final(engine) == {}
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_two_annotators_of_a_gold_ticket_are_measured_and_make_no_outcome(
+    settings: Settings, engine: sa.Engine, tmp_path: Path
+) -> None:
+    ask(engine, ("t1", "gold", 1))
+    with engine.begin() as connection:
+        connection.execute(sa.update(label_queue).values(known_type="refund"))
+    file = tmp_path / "export.json"
+    done = [annotated(exported(settings, tmp_path)["t1"], chose(REFUND), chose(["Login"], by=11))]
+    file.write_text(json.dumps(done), encoding="utf-8")
+    assert import_labels(settings, file, now=NOW).kept == 2
+    assert counts(engine) == {"done": 1}
+    assert final(engine) == {}
+    measured = gold_hits(engine, TREE, since=NOW - timedelta(days=1))
+    assert measured == {"label-studio-10": Hits(1, 1), "label-studio-11": Hits(0, 1)}
 
 
 def test_annotations_without_an_id_are_known_again_wherever_they_stand(
