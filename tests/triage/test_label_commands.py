@@ -324,3 +324,49 @@ def test_annotations_without_an_id_are_known_again_wherever_they_stand(
         assert (found.kept, found.known) == (kept, 2 - kept)
     with engine.connect() as connection:
         assert len(set(connection.scalars(sa.select(labels.c.label_id)))) == 2
+
+
+def by_ticket(name: str, *given: dict[str, Any]) -> dict[str, Any]:
+    """A task of a project that keeps the ticket's id alone."""
+    return {"data": {"ticket_id": name}, "annotations": list(given)}
+
+
+def test_annotations_of_one_number_from_two_servers_are_two_labels(
+    settings: Settings, engine: sa.Engine, tmp_path: Path
+) -> None:
+    ask(engine, *((f"t{number}", "unsure", 1) for number in range(3)))
+    for name, path in (("t0", REFUND), ("t1", REFUND), ("t2", ["Login"])):
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps([by_ticket(name, chose(path) | {"id": 17})]), encoding="utf-8")
+        for kept in (1, 0):
+            done = import_labels(settings, file, now=NOW)
+            assert (done.kept, done.known, done.refused) == (kept, 1 - kept, {})
+    assert {name: said for name, (said, _) in final(engine).items()} == {"t0": "refund", "t1": "refund", "t2": "login"}
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_labels_imported_before_their_id_spoke_of_the_ticket_are_known_again(
+    settings: Settings, engine: sa.Engine, tmp_path: Path
+) -> None:
+    ask(engine, ("t1", "random", 2), ("t2", "unsure", 1))
+    file = tmp_path / "export.json"
+    marked = {"ground_truth": True}
+    given = (chose(REFUND) | {"id": 17}, chose(REFUND, by=11) | {"id": 18} | marked)
+    file.write_text(json.dumps([by_ticket("t1", *given)]), encoding="utf-8")
+    assert import_labels(settings, file, now=NOW).kept == 2
+    with engine.begin() as connection:
+        for number, annotator in ((17, 10), (18, 11)):
+            former = uuid.uuid5(uuid.NAMESPACE_URL, f"label-studio:None:{number}").hex
+            own = sa.update(labels).where(labels.c.labeler == f"label-studio-{annotator}")
+            connection.execute(own.values(label_id=former))
+
+    # By now the ticket is asked about again: it is gold. What was said of it before is not said of that.
+    again = import_labels(settings, file, now=NOW)
+    assert (again.kept, again.known, again.refused) == (0, 2, {})
+    with engine.connect() as connection:
+        assert set(connection.scalars(sa.select(labels.c.item_id))) == {"i-t1"}
+        assert connection.scalar(sa.select(label_queue.c.needed).where(label_queue.c.share == "gold")) == 1
+
+    # The number 17 of another server is another ticket's.
+    file.write_text(json.dumps([by_ticket("t2", chose(REFUND) | {"id": 17})]), encoding="utf-8")
+    assert import_labels(settings, file, now=NOW).kept == 1
