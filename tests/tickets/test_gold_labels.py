@@ -12,7 +12,7 @@ from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.database import label_queue as items
 from tickets.label_answers import settle
 from tickets.label_disputes import claim_dispute
-from tickets.label_queue import claim, counts, enqueue
+from tickets.label_queue import claim, counts, enqueue, skip
 
 
 def test_gold_measures_and_never_counts(engine: sa.Engine) -> None:
@@ -66,6 +66,14 @@ def test_what_people_agreed_on_becomes_gold_when_they_have_forgotten(engine: sa.
     settle(engine, "i3-random", contact_type="invoice", labeler="eve", at=NOON)
     found = label_work.known_answers(engine, TREE, until=NOON + MINUTE, limit=9)
     assert {(item.ticket.ticket_id, known) for item, known in found} == {("t1", "refund"), ("t3", "invoice")}
+
+
+def test_a_label_that_the_second_person_passed_over_is_no_known_answer(engine: sa.Engine) -> None:
+    enqueue(engine, [ask(1, needed=2)], at=NOON)
+    say(engine, "i1-random", "refund", "ann")
+    assert skip(engine, "i1-random", labeler="bob", at=NOON) == "done"
+    assert final(engine) == {"i1-random": "refund"}
+    assert label_work.known_answers(engine, TREE, until=LATER, limit=9) == []
 
 
 def test_gold_follows_the_tree_and_the_newest_label(engine: sa.Engine) -> None:
