@@ -62,26 +62,9 @@ def raw_agreement(ratings: Ratings) -> Coefficient | None:
     return Coefficient(share.hits / share.tickets, share.low, share.high, len(ratings))
 
 
-def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
-    """Of two labelers on the same items (Cohen 1960, "A Coefficient of Agreement for Nominal Scales"); None where both
-    said one and the same of all."""
-    pairs = [{"first": one, "second": other} for one, other in zip(first, second, strict=True)]
-    return _known(_kappas(pairs, np.ones((1, len(pairs))))[0]) if pairs else None
-
-
-def mean_kappa(ratings: Ratings) -> float | None:
-    """Cohen's kappa of every pair of labelers, weighed by the items they share."""
-    return _known(_kappas(ratings, np.ones((1, len(ratings))))[0])
-
-
-def krippendorff_alpha(ratings: Ratings) -> float | None:
-    """Nominal alpha: any number of labelers, any labels missing (Krippendorff 2011, "Computing Krippendorff's
-    Alpha-Reliability"). None where all labels are the same."""
-    return _known(_alphas(ratings, np.ones((1, len(ratings))))[0])
-
-
 def _kappas(ratings: Ratings, weights: Numbers) -> Numbers:
-    """(d,) mean kappa where the items count as often as `weights` (d, n) say; NaN where there is none."""
+    """(d,) Cohen's kappa of every pair of labelers (1960, "A Coefficient of Agreement for Nominal Scales"), weighed by
+    the items they share, where the items count as often as `weights` (d, n) say; NaN where there is none."""
     place = _places(ratings)
     shared: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
     for row, item in enumerate(ratings):
@@ -101,7 +84,8 @@ def _kappas(ratings: Ratings, weights: Numbers) -> Numbers:
 
 
 def _alphas(ratings: Ratings, weights: Numbers) -> Numbers:
-    """(d,) alpha where the items count as often as `weights` (d, n) say; NaN where there is none."""
+    """(d,) nominal alpha of any number of labelers, any labels missing (Krippendorff 2011, "Computing Krippendorff's
+    Alpha-Reliability"), where the items count as often as `weights` (d, n) say; NaN where there is none."""
     place = _places(ratings)
     counts = np.zeros((len(ratings), len(place)))
     for row, item in enumerate(ratings):
@@ -122,16 +106,12 @@ def _places(ratings: Ratings) -> dict[str, int]:
     return {name: place for place, name in enumerate(sorted({label for item in ratings for label in item.values()}))}
 
 
-def _known(value: np.floating) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
 def _with_interval(measure: Callable[[Ratings, Numbers], Numbers], ratings: Ratings, seed: int) -> Coefficient | None:
     """The measure with the interval that drawing the items again gives (percentile bootstrap)."""
     if len(ratings) < LEAST:
         return None
-    value = _known(measure(ratings, np.ones((1, len(ratings))))[0])
-    if value is None:
+    value = float(measure(ratings, np.ones((1, len(ratings))))[0])
+    if np.isnan(value):
         return None
     even = np.full(len(ratings), 1 / len(ratings))
     draws = measure(ratings, np.random.default_rng(seed).multinomial(len(ratings), even, size=_DRAWS).astype(float))

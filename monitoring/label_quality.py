@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from monitoring.agreement import Coefficient, agreement
 from monitoring.performance import flat, proportion
 from tickets.contact_types import ContactTypeTree
+from tickets.label_answers import UNDO_WITHIN
 from tickets.label_work import gold_hits, labels_by_item
 
 LOOKED_AT = timedelta(days=28)
@@ -18,9 +19,10 @@ def label_quality(
     engine: sa.Engine, tree: ContactTypeTree, *, at: datetime, seed: int = 0
 ) -> dict[str, float | int | None]:
     """Figures for a night's summary: `label_agreement`, `label_kappa`, `label_alpha` and `gold_accuracy`, each with
-    `_low`, `_high` and `_tickets`; None where nothing is known."""
+    `_low`, `_high` and `_tickets`; None where nothing is known. What can still be taken back is in no figure about
+    gold."""
     found = agreement(list(labels_by_item(engine, since=at - LOOKED_AT).values()), seed=seed)
-    gold = gold_hits(engine, tree, since=at - LOOKED_AT).values()
+    gold = gold_hits(engine, tree, since=at - LOOKED_AT, until=at - UNDO_WITHIN).values()
     right, given = sum(each.hits for each in gold), sum(each.compared for each in gold)
     return {
         **_flat("label_agreement", found.raw, found.items),

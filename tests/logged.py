@@ -9,15 +9,22 @@ import sqlalchemy as sa
 
 from tickets.database import suggestions
 from tickets.feedback_log import insert_new, suggestion_columns
-from tickets.records import Arm, RankedContactType, Suggestion, Ticket, to_json
+from tickets.records import Arm, RankedContactType, SimilarTicket, Suggestion, Ticket, to_json
 
 
 def suggested(
-    name: str, *, at: datetime, version: str = "v1", contact_type: str = "refund", arm: Arm = "champion"
+    name: str,
+    *,
+    at: datetime,
+    version: str = "v1",
+    contact_type: str = "refund",
+    arm: Arm = "champion",
+    similar: Sequence[str] = (),
 ) -> tuple[Ticket, Suggestion]:
-    """A ticket `name` and a sure suggestion for it, `s-<name>`."""
+    """A ticket `name` and a sure suggestion for it, `s-<name>`, that shows the tickets `similar`."""
     ticket = Ticket(ticket_id=name, created_at=at, body="Where is my refund?")
     first = RankedContactType(contact_type=contact_type, path=contact_type, probability=0.9, band="high")
+    shown = (SimilarTicket(ticket_id=one, snippet="x", contact_type="c", similarity=0.9) for one in similar)
     made = Suggestion(
         suggestion_id=f"s-{name}",
         ticket_id=name,
@@ -25,6 +32,7 @@ def suggested(
         created_at=at,
         contact_types=(first,),
         templates=(),
+        similar=tuple(shown),
         arm=arm,
     )
     return ticket, made

@@ -2,7 +2,7 @@
 
 An item is done when it has as many labels as it needs and more than half of them agree; one of those is then final,
 and what counts of the item. Labels that do not agree are a dispute, which a third person settles. A gold ticket's
-labels are never final: its answer is known, and they measure the labeler.
+answer is known, and its labels measure who gave them: none is final, and where they differ there is nothing to settle.
 """
 
 from __future__ import annotations
@@ -66,17 +66,18 @@ def settle(
         if item.status != "disputed":
             raise InputError(f"the item {item_id!r} is not in dispute, but {item.status}.", hint="Take the next one.")
         _refuse_twice(connection, item_id, labeler)
+        label_id = uuid.uuid4().hex
         _insert(
             connection,
             item,
-            label_id=uuid.uuid4().hex,
+            label_id=label_id,
             contact_type=contact_type,
             labeler=labeler,
             at=at,
             seconds=seconds,
             kind="adjudication",
-            final_at=at,
         )
+        _make_final(connection, item, label_id, at=at)
         _set(connection, item_id, status="done", claimed_by=labeler, claimed_at=at)
 
 
@@ -194,14 +195,19 @@ def _conclude(connection: sa.Connection, item: sa.Row[Any], *, needed: int, by: 
             return str(item.status)
         _set(connection, item.item_id, status="open", claimed_by=None, claimed_at=None)
         return "open"
-    if 2 * votes <= len(standing):
+    if 2 * votes <= len(standing) and item.share != "gold":
         _set(connection, item.item_id, status="disputed", claimed_by=None, claimed_at=None)
         return "disputed"
     _set(connection, item.item_id, status="done", claimed_by=by, claimed_at=at)
-    if item.share != "gold":
-        last = [row.label_id for row in standing if row.contact_type == favourite][-1]
-        connection.execute(sa.update(labels).where(labels.c.label_id == last).values(final_at=at))
+    last = [row.label_id for row in standing if row.contact_type == favourite][-1]
+    _make_final(connection, item, last, at=at)
     return "done"
+
+
+def _make_final(connection: sa.Connection, item: sa.Row[Any], label_id: str, *, at: datetime) -> None:
+    """The label is what counts of its item; of a gold ticket none is."""
+    if item.share != "gold":
+        connection.execute(sa.update(labels).where(labels.c.label_id == label_id).values(final_at=at))
 
 
 def _set(connection: sa.Connection, item_id: str, **values: Any) -> None:

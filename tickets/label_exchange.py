@@ -38,6 +38,20 @@ def find_item(engine: sa.Engine, *, item_id: str | None, ticket_id: str | None) 
         return found
 
 
+def kept_label(
+    engine: sa.Engine, *, label_id: str, former_id: str, item_id: str | None, ticket_id: str | None
+) -> tuple[str, str] | None:
+    """The item and the id of a label that came before, taken back or not: of this id, or of the former one where it
+    says the same item or ticket."""
+    asked = sa.or_(labels.c.item_id == item_id, labels.c.ticket_id == ticket_id)
+    query = sa.select(labels.c.item_id, labels.c.label_id).where(
+        sa.or_(labels.c.label_id == label_id, sa.and_(labels.c.label_id == former_id, asked))
+    )
+    with engine.connect() as connection:
+        row = connection.execute(query.order_by(labels.c.label_id != label_id).limit(1)).first()
+        return None if row is None else (row.item_id, row.label_id)
+
+
 def expect(engine: sa.Engine, item_id: str, *, people: int) -> None:
     """An item that so many people labelled elsewhere waits for all of them."""
     more = sa.update(label_queue).where(label_queue.c.item_id == item_id, label_queue.c.needed < people)

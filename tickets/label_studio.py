@@ -43,8 +43,14 @@ class Annotation:
 
     @property
     def label_id(self) -> str:
-        """The same for the same annotation, however often it is imported."""
-        return uuid.uuid5(uuid.NAMESPACE_URL, f"label-studio:{self.item_id}:{self.annotation_id}").hex
+        """The same for the same annotation, however often it is imported. Each server counts its annotations from 1,
+        so what was asked is part of it."""
+        return _hashed(f"label-studio:{self.item_id}:{self.ticket_id}:{self.annotation_id}")
+
+    @property
+    def former_id(self) -> str:
+        """What `label_id` was before it spoke of the ticket; of tasks without an item several tickets have the same."""
+        return _hashed(f"label-studio:{self.item_id}:{self.annotation_id}")
 
     @property
     def keepable(self) -> bool:
@@ -135,6 +141,10 @@ def _prediction(suggestion: Suggestion) -> dict[str, Any]:
         "value": {"taxonomy": [split_path(first.path)]},
     }
     return {"model_version": suggestion.model_version, "score": round(first.probability, 4), "result": [result]}
+
+
+def _hashed(name: str) -> str:
+    return uuid.uuid5(uuid.NAMESPACE_URL, name).hex
 
 
 def _annotations(task: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

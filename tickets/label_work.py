@@ -203,12 +203,19 @@ def known_answers(
         later.c.withdrawn_at.is_(None),
         later.c.final_at > labels.c.final_at,
     )
+    second = labels.alias("second")
+    agreed = sa.exists().where(
+        second.c.item_id == labels.c.item_id,
+        second.c.label_id != labels.c.label_id,
+        second.c.contact_type == labels.c.contact_type,
+        second.c.withdrawn_at.is_(None),
+    )
     query = (
         sa.select(label_queue, labels.c.contact_type.label("answer"))
         .join(labels, sa.and_(labels.c.item_id == label_queue.c.item_id, COUNTS))
         .join(rounds, rounds.c.ticket_id == label_queue.c.ticket_id)
         .where(
-            sa.or_(label_queue.c.needed > 1, labels.c.kind == "adjudication"),
+            sa.or_(agreed, labels.c.kind == "adjudication"),
             labels.c.final_at < until,
             label_queue.c.ticket_id.not_in(waits),
             ~overruled,

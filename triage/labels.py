@@ -18,7 +18,7 @@ from pipeline.lake import replace_parts
 from tickets.catalogue import read_tree
 from tickets.contact_types import ContactTypeTree
 from tickets.errors import SourceError
-from tickets.label_exchange import expect, find_item, make_gold, open_items, take_in
+from tickets.label_exchange import expect, find_item, kept_label, make_gold, open_items, take_in
 from tickets.label_studio import Annotation, contact_type_at, interface, read_annotations, tasks
 from tickets.manifests import file_hash
 from tickets.tables import QUARANTINE
@@ -52,10 +52,12 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """An annotation with the item and the contact type that it means; `refused` says why there is none of either."""
+    """An annotation with the item, the label's id and the contact type that it means; `refused` says why there is none
+    of them."""
 
     annotation: Annotation
     item_id: str = ""
+    label_id: str = ""
     contact_type: str = ""
     refused: str = ""
 
@@ -100,17 +102,19 @@ def _meant(engine: sa.Engine, tree: ContactTypeTree, annotation: Annotation) -> 
         return _Answer(annotation, refused="cancelled")
     if not annotation.keepable:
         return _Answer(annotation, refused="a zero byte in a name")
-    item_id = find_item(engine, item_id=annotation.item_id, ticket_id=annotation.ticket_id)
+    asked = {"item_id": annotation.item_id, "ticket_id": annotation.ticket_id}
+    before = kept_label(engine, label_id=annotation.label_id, former_id=annotation.former_id, **asked)
+    item_id, label_id = before or (find_item(engine, **asked), annotation.label_id)
     if item_id is None:
         return _Answer(annotation, refused="nothing was asked")
     chosen = {contact_type_at(tree, path) for path in annotation.paths}
     if len(chosen) != 1:
         which = "several contact types were chosen" if chosen else "no contact type was chosen"
-        return _Answer(annotation, item_id, refused=which)
+        return _Answer(annotation, refused=which)
     (contact_type,) = chosen
     if contact_type is None:
-        return _Answer(annotation, item_id, refused="unknown contact type")
-    return _Answer(annotation, item_id, contact_type)
+        return _Answer(annotation, refused="unknown contact type")
+    return _Answer(annotation, item_id, label_id, contact_type)
 
 
 def _take_in(engine: sa.Engine, answers: Sequence[_Answer], *, now: dt.datetime) -> list[str]:
@@ -128,7 +132,7 @@ def _keep(engine: sa.Engine, one: _Answer, *, now: dt.datetime) -> str:
     return take_in(
         engine,
         one.item_id,
-        label_id=one.annotation.label_id,
+        label_id=one.label_id,
         contact_type=one.contact_type,
         labeler=one.annotation.annotator,
         at=min(one.annotation.at or now, now),
@@ -142,7 +146,7 @@ def _make_gold(engine: sa.Engine, answers: Sequence[_Answer], outcomes: Sequence
     made = 0
     for one, outcome in zip(answers, outcomes, strict=True):
         if one.annotation.ground_truth and outcome in ("kept", "known"):
-            told = {"label_id": one.annotation.label_id, "contact_type": one.contact_type}
+            told = {"label_id": one.label_id, "contact_type": one.contact_type}
             made += make_gold(engine, one.item_id, **told, at=now)
     return made
 

@@ -68,14 +68,24 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreed:
-    """How far all people agree, as the last night found it: a plain share, and Krippendorff's alpha with interval."""
+class Measured:
+    """A share or a coefficient with its 95 % interval, `of` so many tickets or labels."""
 
-    share: float | None = None
-    tickets: int = 0
-    alpha: float | None = None
-    low: float | None = None
-    high: float | None = None
+    value: float
+    low: float
+    high: float
+    of: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """How good all people's labels are, as the last night found it: the share of tickets on which they agree, Cohen's
+    kappa, Krippendorff's alpha, and the share of known answers that were hit. None where nothing is known."""
+
+    agreement: Measured | None
+    kappa: Measured | None
+    alpha: Measured | None
+    gold: Measured | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +139,21 @@ def next_batch(run: MonitorRun | None, *, now: datetime) -> NextBatch:
     return NextBatch(run.started_at, int(run.summary.get("labels_asked", 0)), due, late=due < now)
 
 
-def agreed_in(run: MonitorRun | None) -> Agreed:
+def quality_in(run: MonitorRun | None) -> Quality:
     """From a night's summary, see monitoring/label_quality.py."""
     said = run.summary if run is not None else {}
-    return Agreed(
-        share=said.get("label_agreement"),
-        tickets=said.get("label_agreement_tickets") or 0,
-        alpha=said.get("label_alpha"),
-        low=said.get("label_alpha_low"),
-        high=said.get("label_alpha_high"),
+
+    def measured(name: str) -> Measured | None:
+        if said.get(name) is None:
+            return None
+        low, high, count = (said[f"{name}_{part}"] for part in ("low", "high", "tickets"))
+        return Measured(value=said[name], low=low, high=high, of=count)
+
+    return Quality(
+        agreement=measured("label_agreement"),
+        kappa=measured("label_kappa"),
+        alpha=measured("label_alpha"),
+        gold=measured("gold_accuracy"),
     )
 
 
@@ -148,7 +164,7 @@ def view(held: Serving, person: str | None, told: Notice) -> dict[str, Any]:
         "notice": told.shown(),
         "progress": progress_of(held, person) if person else None,
         "next_batch": next_batch(last, now=held.options.clock()),
-        "agreed": agreed_in(last),
+        "quality": quality_in(last),
         "opened": opened_now(held),
         "found": held.choices.search(""),
         "query": "",

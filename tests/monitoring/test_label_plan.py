@@ -84,7 +84,8 @@ def test_gold_comes_from_what_several_agreed_on_and_forgot(engine: sa.Engine) ->
     taken = claim(engine, "ann", at=later, count=9)
     for item in taken:
         answer(engine, item.item_id, contact_type="login", labeler="ann", at=later)
-    figures = label_quality(engine, TREE, at=later)
+    assert label_quality(engine, TREE, at=later)["gold_accuracy"] is None  # her labels can still be taken back
+    figures = label_quality(engine, TREE, at=later + timedelta(hours=1))
     assert (figures["gold_accuracy"], figures["gold_accuracy_tickets"]) == (0.0, len(taken))
     assert figures["label_agreement"] is None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,14 +30,14 @@ from pipeline.upkeep.forgetting import find_tickets, forget_in_lake
 from pipeline.upkeep.source_rows import Person
 from pipeline.upkeep.status import pipeline_status
 from pipeline.upkeep.unlinking import unlink
-from tests.logged import log_suggestions
+from tests.logged import log_suggestions, suggested
 from tests.pipeline.conftest import COLUMNS, DATASET, _row
 from tickets.catalogue import read_dataset
 from tickets.database import open_database
 from tickets.feedback_log import record_feedback
 from tickets.forgetting import forget_rows, tickets_of
 from tickets.manifests import read_manifest
-from tickets.records import Feedback, RankedContactType, SimilarTicket, Suggestion, Ticket
+from tickets.records import Feedback
 from tickets.tables import (
     BACKLOG,
     NEAR_DUPLICATES,
@@ -82,31 +83,18 @@ def write_csv(path: Path) -> Path:
     return path
 
 
-def suggestion(ticket: Ticket, *similar: str) -> Suggestion:
-    ranked = RankedContactType(contact_type="Delivery::Late", path="Delivery::Late", probability=0.9, band="high")
-    return Suggestion(
-        suggestion_id=f"s-{ticket.ticket_id}",
-        ticket_id=ticket.ticket_id,
-        model_version="m",
-        created_at=NOON,
-        contact_types=(ranked,),
-        templates=(),
-        similar=tuple(SimilarTicket(ticket_id=one, snippet="x", contact_type="c", similarity=0.9) for one in similar),
-    )
-
-
 def serve(workspace: Workspace) -> None:
     """Ann writes through the service too, and somebody whose suggestion shows a ticket of hers."""
     engine = open_database(workspace.default_database_url)
     for name, customer, similar in (("N1", ANN, ()), ("N2", EVE, ("T0001", "T0004"))):
-        ticket = Ticket(
-            ticket_id=name,
-            created_at=NOON,
+        written, made = suggested(name, at=NOON, contact_type="Delivery::Late", similar=similar)
+        ticket = replace(
+            written,
             body=f"Where is my parcel {name}?",
             customer_key=customer_hash(customer, salt="helpdesk"),
             attributes={"product": "parcel", "amount": 1.0, "vip": False},
         )
-        log_suggestions(engine, [(ticket, suggestion(ticket, *similar))])
+        log_suggestions(engine, [(ticket, made)])
         said = Feedback(
             feedback_id=f"f-{name}", suggestion_id=f"s-{name}", ticket_id=name, action="accepted", at=NOON,
             contact_type="Delivery::Late",

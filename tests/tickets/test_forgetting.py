@@ -14,7 +14,7 @@ from tickets import audit, database, feedback_log, label_answers, monitor_log, t
 from tickets import webhook_deliveries as deliveries
 from tickets.forgetting import Held, forget_rows, held_rows, tickets_of, without_tickets
 from tickets.label_queue import LabelRequest, enqueue
-from tickets.records import Feedback, SimilarTicket, Suggestion, Ticket
+from tickets.records import Feedback, Suggestion, Ticket
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 PERSON, OTHER = "a" * 32, "b" * 32
@@ -26,8 +26,7 @@ def ticket(name: str, customer: str) -> Ticket:
 
 
 def suggestion(name: str, *similar: str) -> Suggestion:
-    shown = (SimilarTicket(ticket_id=one, snippet="x", contact_type="c", similarity=0.9) for one in similar)
-    return replace(suggested(name, at=AT)[1], similar=tuple(shown))
+    return suggested(name, at=AT, similar=similar)[1]
 
 
 @pytest.fixture

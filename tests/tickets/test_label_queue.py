@@ -1,10 +1,10 @@
-"""The label queue with several people: second labels, disputes, gold, undo, rounds; and many at once."""
+"""The label queue with several people: second labels, disputes, undo, rounds; and many at once."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,35 +12,14 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from tests.tickets.asked import LATER, MINUTE, NOON, TREE, ask, final, say
 from tickets import database, label_queue, label_work
-from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.database import label_queue as items
 from tickets.database import labels, upgrade
 from tickets.errors import InputError
 from tickets.label_answers import settle, undo
 from tickets.label_disputes import claim_dispute
-from tickets.label_queue import LabelRequest, Share, answer, claim, counts, enqueue, labels_between, skip
-from tickets.records import Ticket
-
-TREE = ContactTypeTree(tuple(ContactType(id=name, name=name.title()) for name in ("refund", "invoice", "login")))
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-LATER = NOON + timedelta(days=400)
-
-
-def ask(number: int, *, share: Share = "random", needed: int = 1, known_type: str | None = None) -> LabelRequest:
-    ticket = Ticket(ticket_id=f"t{number}", created_at=NOON, body="Where is my refund?")
-    name = f"i{number}-{share}"
-    return LabelRequest(ticket=ticket, share=share, priority=1.0, needed=needed, known_type=known_type, item_id=name)
-
-
-def final(engine: sa.Engine) -> dict[str, str]:
-    """What consumers see: item -> contact type."""
-    return {row["item_id"]: row["contact_type"] for row in labels_between(engine, NOON, LATER)}
-
-
-def say(engine: sa.Engine, item_id: str, contact_type: str, labeler: str, *, at: datetime = NOON) -> None:
-    answer(engine, item_id, contact_type=contact_type, labeler=labeler, at=at)
+from tickets.label_queue import answer, claim, counts, enqueue, labels_between, skip
 
 
 def test_two_labels_that_agree_make_one_that_counts(engine: sa.Engine) -> None:
@@ -90,20 +69,6 @@ def test_of_three_labels_the_majority_counts(engine: sa.Engine) -> None:
     for labeler, contact_type in (("ann", "refund"), ("bob", "invoice"), ("eve", "refund")):
         say(engine, "i1-random", contact_type, labeler)
     assert final(engine) == {"i1-random": "refund"}
-
-
-def test_gold_measures_and_never_counts(engine: sa.Engine) -> None:
-    enqueue(engine, [ask(1)], at=NOON)
-    say(engine, "i1-random", "refund", "ann")
-    assert enqueue(engine, [ask(1, share="gold", known_type="refund")], at=NOON) == 1
-    assert enqueue(engine, [ask(1, share="gold", known_type="refund")], at=NOON) == 0  # one waits already
-    assert claim(engine, "ann", at=NOON + timedelta(days=29)) == []  # she remembers
-    assert claim(engine, "bob", at=NOON)[0].blind
-    say(engine, "i1-gold", "invoice", "bob")
-    assert final(engine) == {"i1-random": "refund"}
-    assert [row["share"] for row in label_queue.labels_with_suggestions(engine, NOON, LATER)] == ["random"]
-    assert label_work.gold_hits(engine, TREE, since=NOON) == {"bob": label_work.Hits(0, 1)}
-    assert counts(engine) == {"done": 2}
 
 
 def test_a_suspect_is_reviewed_once_in_a_round_of_its_own(engine: sa.Engine) -> None:
@@ -266,20 +231,6 @@ def test_what_waits_for_whom_is_told(engine: sa.Engine) -> None:
     assert label_queue.asked_by(engine, "none") == 0
 
 
-def test_what_people_agreed_on_becomes_gold_when_they_have_forgotten(engine: sa.Engine) -> None:
-    enqueue(engine, [ask(1, needed=2), ask(2), ask(3, needed=2)], at=NOON)
-    for item, contact_type in (("i1-random", "refund"), ("i2-random", "login"), ("i3-random", "invoice")):
-        say(engine, item, contact_type, "ann")
-    say(engine, "i1-random", "refund", "bob")
-    say(engine, "i3-random", "refund", "bob")
-    assert label_work.known_answers(engine, TREE, until=NOON, limit=9) == []
-    ((item, known),) = label_work.known_answers(engine, TREE, until=NOON + MINUTE, limit=9)
-    assert (item.ticket.ticket_id, known) == ("t1", "refund")
-    settle(engine, "i3-random", contact_type="invoice", labeler="eve", at=NOON)
-    found = label_work.known_answers(engine, TREE, until=NOON + MINUTE, limit=9)
-    assert {(item.ticket.ticket_id, known) for item, known in found} == {("t1", "refund"), ("t3", "invoice")}
-
-
 def test_nobody_passes_over_what_is_in_other_hands(engine: sa.Engine) -> None:
     enqueue(engine, [ask(1), ask(2, needed=2)], at=NOON)
     assert claim(engine, "ann", at=NOON)[0].item_id == "i1-random"
@@ -328,26 +279,6 @@ def test_figures_leave_out_labels_that_are_too_new(engine: sa.Engine) -> None:
     assert label_work.gold_hits(engine, TREE, since=NOON, until=NOON) == {}
     assert set(label_work.labels_by_item(engine, since=NOON, until=NOON + MINUTE)) == {"i1-random"}
     assert label_work.gold_hits(engine, TREE, since=NOON, until=NOON + MINUTE) == {"bob": label_work.Hits(1, 1)}
-
-
-def test_gold_follows_the_tree_and_the_newest_label(engine: sa.Engine) -> None:
-    enqueue(engine, [ask(number, needed=2) for number in range(4)], at=NOON)
-    for number, contact_type in enumerate(("refund", "old name", "split", "invoice")):
-        for person in ("ann", "bob"):
-            say(engine, f"i{number}-random", contact_type, person)
-    nodes = (*TREE.nodes, *(ContactType(id=name, name=name, active=False) for name in ("old name", "split")))
-    tree = ContactTypeTree(nodes, mapping={"old name": ("login",), "split": ("refund", "login")})
-    enqueue(engine, [ask(3, share="suspect", known_type="invoice")], at=NOON)
-    say(engine, "i3-suspect", "login", "eve", at=NOON + MINUTE)  # what two people said of it is overruled
-    known = label_work.known_answers(engine, tree, until=LATER, limit=9)
-    assert {item.ticket.ticket_id: answer for item, answer in known} == {"t0": "refund", "t1": "login"}
-    assert len(label_work.known_answers(engine, tree, until=LATER, limit=1)) == 1
-
-    asked = [ask(number, share="gold", known_type=name) for number, name in ((1, "old name"), (2, "split"))]
-    assert enqueue(engine, asked, at=NOON) == 2
-    for number in (1, 2):
-        say(engine, f"i{number}-gold", "login", "joe", at=NOON + MINUTE)
-    assert label_work.gold_hits(engine, tree, since=NOON) == {"joe": label_work.Hits(1, 1)}
 
 
 def test_a_dispute_that_was_taken_back_comes_first(engine: sa.Engine) -> None:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from pipeline.upkeep.quarantine import Chosen, count_reasons, refused
 from tickets.catalogue import write_tree
 from tickets.contact_types import ContactType, ContactTypeTree
-from tickets.database import labels
+from tickets.database import label_queue, labels
 from tickets.errors import SourceError
 from tickets.label_queue import LabelRequest, Share, answer, claim, counts, enqueue, labels_between
 from tickets.label_studio import contact_type_at, interface
@@ -295,6 +295,23 @@ def test_names_that_no_database_takes_are_refused_with_a_reason(
     assert final(engine) == {}
 
 
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_two_annotators_of_a_gold_ticket_are_measured_and_make_no_outcome(
+    settings: Settings, engine: sa.Engine, tmp_path: Path
+) -> None:
+    ask(engine, ("t1", "gold", 1))
+    with engine.begin() as connection:
+        connection.execute(sa.update(label_queue).values(known_type="refund"))
+    file = tmp_path / "export.json"
+    done = [annotated(exported(settings, tmp_path)["t1"], chose(REFUND), chose(["Login"], by=11))]
+    file.write_text(json.dumps(done), encoding="utf-8")
+    assert import_labels(settings, file, now=NOW).kept == 2
+    assert counts(engine) == {"done": 1}
+    assert final(engine) == {}
+    measured = gold_hits(engine, TREE, since=NOW - timedelta(days=1))
+    assert measured == {"label-studio-10": Hits(1, 1), "label-studio-11": Hits(0, 1)}
+
+
 def test_annotations_without_an_id_are_known_again_wherever_they_stand(
     settings: Settings, engine: sa.Engine, tmp_path: Path
 ) -> None:
@@ -307,3 +324,49 @@ def test_annotations_without_an_id_are_known_again_wherever_they_stand(
         assert (found.kept, found.known) == (kept, 2 - kept)
     with engine.connect() as connection:
         assert len(set(connection.scalars(sa.select(labels.c.label_id)))) == 2
+
+
+def by_ticket(name: str, *given: dict[str, Any]) -> dict[str, Any]:
+    """A task of a project that keeps the ticket's id alone."""
+    return {"data": {"ticket_id": name}, "annotations": list(given)}
+
+
+def test_annotations_of_one_number_from_two_servers_are_two_labels(
+    settings: Settings, engine: sa.Engine, tmp_path: Path
+) -> None:
+    ask(engine, *((f"t{number}", "unsure", 1) for number in range(3)))
+    for name, path in (("t0", REFUND), ("t1", REFUND), ("t2", ["Login"])):
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps([by_ticket(name, chose(path) | {"id": 17})]), encoding="utf-8")
+        for kept in (1, 0):
+            done = import_labels(settings, file, now=NOW)
+            assert (done.kept, done.known, done.refused) == (kept, 1 - kept, {})
+    assert {name: said for name, (said, _) in final(engine).items()} == {"t0": "refund", "t1": "refund", "t2": "login"}
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_labels_imported_before_their_id_spoke_of_the_ticket_are_known_again(
+    settings: Settings, engine: sa.Engine, tmp_path: Path
+) -> None:
+    ask(engine, ("t1", "random", 2), ("t2", "unsure", 1))
+    file = tmp_path / "export.json"
+    marked = {"ground_truth": True}
+    given = (chose(REFUND) | {"id": 17}, chose(REFUND, by=11) | {"id": 18} | marked)
+    file.write_text(json.dumps([by_ticket("t1", *given)]), encoding="utf-8")
+    assert import_labels(settings, file, now=NOW).kept == 2
+    with engine.begin() as connection:
+        for number, annotator in ((17, 10), (18, 11)):
+            former = uuid.uuid5(uuid.NAMESPACE_URL, f"label-studio:None:{number}").hex
+            own = sa.update(labels).where(labels.c.labeler == f"label-studio-{annotator}")
+            connection.execute(own.values(label_id=former))
+
+    # By now the ticket is asked about again: it is gold. What was said of it before is not said of that.
+    again = import_labels(settings, file, now=NOW)
+    assert (again.kept, again.known, again.refused) == (0, 2, {})
+    with engine.connect() as connection:
+        assert set(connection.scalars(sa.select(labels.c.item_id))) == {"i-t1"}
+        assert connection.scalar(sa.select(label_queue.c.needed).where(label_queue.c.share == "gold")) == 1
+
+    # The number 17 of another server is another ticket's.
+    file.write_text(json.dumps([by_ticket("t2", chose(REFUND) | {"id": 17})]), encoding="utf-8")
+    assert import_labels(settings, file, now=NOW).kept == 1

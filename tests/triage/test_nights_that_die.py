@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from models import release
 from models.config import TrainConfig
@@ -27,7 +28,8 @@ from models.train import train
 from pipeline.importing import import_files
 from pipeline.nightly import run_pipeline
 from tests.logged import log_suggestions
-from tickets import label_queue, monitor_log
+from tickets import monitor_log
+from tickets.database import label_queue
 from tickets.errors import LockedError
 from tickets.feedback_log import record_feedback
 from tickets.records import Feedback, Suggestion, Ticket
@@ -55,9 +57,11 @@ class Died(Exception):  # noqa: N818  # a power cut is no error
 
 @dataclass(frozen=True)
 class Begun:
-    """Everything before the night: a lake of two weeks, a champion that is served, some days of live traffic."""
+    """Everything before the night: a lake of two weeks, a champion that is served, some days of live traffic. `dataset`
+    lists a file that no import has read."""
 
     root: Path
+    dataset: Path
     config: TrainConfig
 
 
@@ -74,8 +78,8 @@ def begun(tmp_path_factory: pytest.TempPathFactory, small_encoder: Path, spark: 
     folder = tmp_path_factory.mktemp("nights")
     history = SimulationConfig(seed=5, start=START, days=18, tickets_per_day=30)
     described = write_history(history, folder / "history", processes=1)
-    rows = (folder / "history" / "tickets.jsonl").read_text(encoding="utf-8").splitlines()
-    first, later = folder / "first.jsonl", folder / "later.jsonl"
+    first, later = folder / "first.jsonl", folder / "history" / "tickets.jsonl"
+    rows = later.read_text(encoding="utf-8").splitlines()
     cut = (START + dt.timedelta(days=11)).isoformat()
     old = [row for row in rows if json.loads(row)["created_at"] < cut]
     first.write_text("\n".join(old) + "\n", encoding="utf-8")
@@ -99,8 +103,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory, small_encoder: Path, spark: 
         monitor_log.record_event(engine, "trained", at=at, model_version=champion.version, details={})
         promote(workspace, engine, champion.version, details={}, tracking_uri="", at=at)
         _live(engine, Suggester.load(release.current_release(workspace)), [json.loads(row) for row in rows[-LIVE:]])
-    import_files(workspace, [later], described, as_of=TONIGHT)
-    return Begun(workspace.root, config)
+    return Begun(workspace.root, described, config)
 
 
 def _live(engine: Any, suggester: Suggester, rows: list[dict[str, Any]]) -> None:
@@ -131,16 +134,25 @@ class Nights:
     """One workspace, and processes that do its night one after the other; each may be told where to die."""
 
     workspace: Workspace
+    dataset: Path
     config: TrainConfig
     spark: SparkSession
 
     @property
     def settings(self) -> Settings:
         knobs = MonitoringSettings.model_validate({name.lower(): value for name, value in KNOBS.items()})
-        return Settings(workspace=self.workspace.root, monitoring=knobs, tracking=TrackingSettings(sinks="none"))
+        return Settings(
+            workspace=self.workspace.root,
+            nightly_import=self.dataset,
+            monitoring=knobs,
+            tracking=TrackingSettings(sinks="none"),
+        )
 
-    def run(self, *, as_of: dt.date = TONIGHT, after: str = "", at_line: str = "", at_step: int = 0) -> NightRecord:
-        """Do the night. It dies `after` a step's work, at a line that is told, or at a step of training."""
+    def run(
+        self, *, as_of: dt.date = TONIGHT, after: str = "", at_line: str = "", at_step: int = 0, at_row_of: str = ""
+    ) -> NightRecord:
+        """Do the night. It dies `after` a step's work, at a line that is told, at a step of training, or before the
+        first new row of a table."""
         settings = self.settings
 
         def report(line: str) -> None:
@@ -151,7 +163,12 @@ class Nights:
             if step == at_step:
                 raise Died(str(step))
 
+        def write(*given: Any) -> None:
+            if at_row_of and given[2].startswith(f"INSERT INTO {at_row_of} "):
+                raise Died(at_row_of)
+
         with self.workspace.lock("nightly"), database(settings, self.workspace) as engine:
+            sa.event.listen(engine, "before_cursor_execute", write)
             night = Night(
                 settings=settings,
                 workspace=self.workspace,
@@ -182,11 +199,17 @@ class Nights:
                 "runs": [(run.run_id, run.status, run.summary) for run in runs],
                 "results": [monitor_log.results_of(engine, run.run_id) for run in runs],
                 "alarms": [alarm.detector for alarm in monitor_log.recent_alarms(engine)],
-                "labels": sorted(label_queue.queued_tickets(engine)),
+                "labels": self.asked(),
             }
         record = NightRecord.open(self.workspace, TONIGHT)
         found["record"] = [(name, step.state) for name, step in record.steps.items()]
         return found
+
+    def asked(self) -> list[tuple[Any, ...]]:
+        """What people are asked to label: every item, so that one that was asked twice is there twice."""
+        columns = [label_queue.c[name] for name in ("ticket_id", "round", "share", "needed", "priority", "run_id")]
+        with database(self.settings, self.workspace) as engine, engine.connect() as connection:
+            return sorted((*row[:-1], _short(row.run_id)) for row in connection.execute(sa.select(*columns)))
 
 
 def _dies(step: NightStep) -> NightStep:
@@ -213,7 +236,7 @@ def _short(version: str) -> str:
 def nights(begun: Begun, spark: SparkSession, tmp_path: Path) -> Callable[[str], Nights]:
     def copy(name: str) -> Nights:
         shutil.copytree(begun.root, tmp_path / name)
-        return Nights(Workspace.open(tmp_path / name), begun.config, spark)
+        return Nights(Workspace.open(tmp_path / name), begun.dataset, begun.config, spark)
 
     return copy
 
@@ -236,7 +259,10 @@ def started() -> Iterator[Callable[[Nights], subprocess.Popen[str]]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **given, "TRIAGE_TRACKING__SINKS": "none"},
+            env={
+                **{**os.environ, **given, "TRIAGE_TRACKING__SINKS": "none"},
+                "TRIAGE_NIGHTLY_IMPORT": str(nights.dataset),
+            },
             start_new_session=True,
         )
         running.append(process)
@@ -253,7 +279,13 @@ def test_a_night_that_dies_in_every_step_ends_as_one_that_nobody_touched(
     nights: Callable[[str], Nights], started: Callable[[Nights], subprocess.Popen[str]]
 ) -> None:
     whole, dying = nights("whole"), nights("dying")
-    assert whole.run().state == "done"
+    done = whole.run()
+    assert done.state == "done"
+    assert done.steps["import"].summary.endswith(" rows")
+
+    for step in ("import", "extract"):
+        with pytest.raises(Died, match=step):
+            dying.run(after=step)
 
     # Two at once: one is told who holds the workspace, the other is killed in the middle of its work.
     both = [started(dying), started(dying)]
@@ -267,16 +299,22 @@ def test_a_night_that_dies_in_every_step_ends_as_one_that_nobody_touched(
     assert running.wait(30) == -signal.SIGKILL
     assert NightRecord.open(dying.workspace, TONIGHT).steps["take up"].state == "running"
 
-    for step in ("take up", "probation", "score", "monitor"):
+    for step in ("take up", "probation", "score"):
         with pytest.raises(Died, match=step):
             dying.run(after=step)
+    # Labels are asked, and no night is recorded that asked for them.
+    with pytest.raises(Died):
+        dying.run(at_row_of="monitor_runs")
+    assert dying.asked() == whole.asked() != []
+    assert dying.left()["runs"] == []
+    with pytest.raises(Died, match="monitor"):
+        dying.run(after="monitor")
     for where in ({"at_step": 7}, {"at_line": " meets "}, {"after": "retrain"}):
         with pytest.raises(Died):
             dying.run(**where)  # type: ignore[arg-type]
     assert dying.run().state == "done"
 
     expected = whole.left()
-    assert expected["labels"]
     assert len(expected["models"]) == 2
     assert [kind for kind, _, _ in expected["timeline"]].count("trained") == 2
     left = dying.left()

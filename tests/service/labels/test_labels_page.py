@@ -6,14 +6,17 @@ import html
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
+from monitoring.label_quality import label_quality
 from tickets.api_keys import create_key
+from tickets.contact_types import ContactTypeTree
 from tickets.database import labels, monitor_runs
-from tickets.label_queue import LabelRequest, Share, claim, counts, enqueue, labels_between
+from tickets.label_queue import LabelRequest, Share, answer, claim, counts, enqueue, labels_between
 from tickets.monitor_log import MonitorRun, record_run
 from tickets.records import Ticket, suggestion_from_json
 
@@ -156,24 +159,66 @@ def test_an_empty_queue_says_when_the_next_batch_comes(service: Service) -> None
     assert "first night" in service.client.get("/labels").text
     for days, words in ((0.5, "The next batch comes about"), (3, "is late")):
         at = datetime.now(UTC) - timedelta(days=days)
-        run = MonitorRun(
-            **{"run_id": f"r{days}", "as_of": f"{at:%Y-%m-%d}", "started_at": at, "seconds": 1.0, "status": "quiet"},
-            **{"model_version": "v", "windows": {}},
-            summary={
-                **{"labels_asked": 40, "label_agreement": 0.9, "label_agreement_tickets": 30, "label_alpha": 0.88},
-                **{"label_alpha_low": 0.7, "label_alpha_high": 0.97},
-            },
-        )
-        with service.engine.begin() as connection:
-            connection.execute(sa.delete(monitor_runs))
-        record_run(service.engine, run, [], [])
+        record_night(service, at, {"labels_asked": 40})
         page = service.client.get("/labels").text
         assert words in page
         assert "for 40 tickets" in page
-        assert "alpha 0.88" in page
     ask(service, "random", needed=2)
     send(service, "/labels/i-random2", "refund")
     assert "1 ticket waits for somebody else" in service.client.get("/labels").text
+
+
+@SQLITE
+def test_how_good_all_labels_are_is_told_as_the_night_found_it(service: Service) -> None:
+    be(service, "Ann")
+    assert told_by_night(service) == {}
+
+    labelled(service, "random", 12, ann="refund", bob="refund")  # always one and the same: chance explains all
+    assert told_by_night(service) == {"Agreement of all": "100 % of 12 tickets (76 % to 100 %)"}
+
+    labelled(service, "random", 12, ann="login", bob="refund")
+    labelled(service, "gold", 4, ann="login", bob="refund")
+    told = told_by_night(service)
+    assert told["Agreement of all"].startswith("50 % of 24 tickets (31 % to 69 %); Cohen's kappa 0.00 (")
+    assert "; Krippendorff's alpha -0.31 (" in told["Agreement of all"]
+    assert told["Known answers, all people"] == "50 % of 8 labels (22 % to 78 %)"
+
+
+def labelled(service: Service, share: Share, tickets: int, **said: str) -> None:
+    """So many tickets that each of these people labelled half an hour ago; of gold the answer is refund."""
+    at, name = datetime.now(UTC) - timedelta(minutes=30), f"{share}-{'-'.join(said.values())}"
+    requests = [
+        LabelRequest(
+            ticket=Ticket(ticket_id=f"{name}-{number}", created_at=at, body="Where is my refund?"),
+            **{"share": share, "priority": 1.0, "needed": len(said), "item_id": f"i-{name}-{number}"},
+            known_type="refund",
+        )
+        for number in range(tickets)
+    ]
+    assert enqueue(service.engine, requests, at=at) == tickets
+    for request, (person, contact_type) in product(requests, said.items()):
+        answer(service.engine, request.item_id, contact_type=contact_type, labeler=person, at=at)
+
+
+def told_by_night(service: Service) -> dict[str, str]:
+    """What the page says of all people's labels after a night."""
+    now = datetime.now(UTC)
+    record_night(service, now, label_quality(service.engine, ContactTypeTree(nodes=()), at=now))
+    page = html.unescape(service.client.get("/labels").text)
+    pairs = re.findall(r"<dt>([^<]*)</dt><dd>(.*?)</dd>", page, re.DOTALL)
+    plain = {name: " ".join(re.sub("<[^>]*>", "", said).split()) for name, said in pairs}
+    return {name: said for name, said in plain.items() if name in ("Agreement of all", "Known answers, all people")}
+
+
+def record_night(service: Service, at: datetime, summary: Mapping[str, Any]) -> None:
+    """The only one there is."""
+    run = MonitorRun(
+        **{"run_id": "r", "as_of": f"{at:%Y-%m-%d}", "started_at": at, "seconds": 1.0, "status": "quiet"},
+        **{"model_version": "v", "windows": {}, "summary": dict(summary)},
+    )
+    with service.engine.begin() as connection:
+        connection.execute(sa.delete(monitor_runs))
+    record_run(service.engine, run, [], [])
 
 
 @SQLITE
