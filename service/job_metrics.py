@@ -90,7 +90,7 @@ class JobMetrics:
             return
         self.database_up.set(1)
         for run in newest:
-            self.job_success.labels("monitor").set(run.started_at.timestamp() + run.seconds)
+            self.job_success.labels("monitor").set(run.ended.timestamp())
         counts = Counter(alarm.severity for alarm in alarms)
         for severity in ("warning", "critical"):
             self.alarms.labels(severity).set(counts[severity])

@@ -49,7 +49,9 @@ def dashboard(request: Request, held: Held, address: Address) -> HTMLResponse:
         periods=PERIODS,
         languages=languages,
         channels=channels,
-        status=state.status_line(newest, alarms, serving=loaded.version if loaded else None),
+        status=state.status_line(
+            newest, alarms, serving=loaded.version if loaded else None, now=held.options.clock()
+        ),
         figures=state.figures(newest[0]) if newest else [],
         newest=newest[0] if newest else None,
         latest=monitor_log.results_of(held.engine, newest[0].run_id) if newest else [],

@@ -53,10 +53,17 @@ NOTHING_YET = (
     "No model is served and no monitoring has run. From history to here: `triage import`, `triage features`, "
     "`triage train --promote`, then `triage nightly` each night. `triage` alone tells which comes next."
 )
+_LATE = (
+    "What came since is not watched. `triage nightly` does the night's work, `triage` alone tells where the last one "
+    "stopped."
+)
 
 
-def status_line(runs: Sequence[MonitorRun], alarms: Sequence[Alarm], *, serving: str | None) -> StatusLine:
-    """`runs` newest first; `alarms` are the open ones; `serving` is the release in service."""
+def status_line(
+    runs: Sequence[MonitorRun], alarms: Sequence[Alarm], *, serving: str | None, now: datetime
+) -> StatusLine:
+    """`runs` newest first; `alarms` are the open ones; `serving` is the release in service. Only a night that is not
+    late says that all is well; in simulated time every one is, once the simulation has ended."""
     if serving is None and not runs:
         return StatusLine("unknown", "Nothing to watch yet", NOTHING_YET)
     if not runs:
@@ -65,13 +72,20 @@ def status_line(runs: Sequence[MonitorRun], alarms: Sequence[Alarm], *, serving:
         )
     last = runs[0]
     looked = f"Last looked at {last.as_of}: {last.windows['current']['tickets']} tickets, model {last.model_version}."
+    late = f"No night for {_age(now - last.ended)}" if last.late(now) else ""
     if alarms:
-        return _alarming(alarms, looked)
+        return _alarming(alarms, f"{looked} {late}. {_LATE}" if late else looked)
+    if late:
+        return StatusLine("unknown", late, f"{looked} {_LATE}")
     if last.status == "unknown":
         return StatusLine("unknown", "Too little to tell", f"{looked} Detectors need more tickets in the window.")
     if serving is not None and serving != last.model_version:
         return StatusLine("unknown", "New model, not watched yet", f"{serving} is served. {looked}")
     return StatusLine("good", "All is well", looked)
+
+
+def _age(passed: timedelta) -> str:
+    return f"{passed.days} days" if passed.days > 1 else f"{passed // timedelta(hours=1)} hours"
 
 
 def _alarming(alarms: Sequence[Alarm], looked: str) -> StatusLine:

@@ -15,7 +15,7 @@ from monitoring.night import run_night
 from monitoring.policy import Policy
 from service.dashboard.alarm_cards import alarm_groups, named
 from service.dashboard.nights import drift, over_limit, quality
-from service.dashboard.state import alerts_told, status_line
+from service.dashboard.state import StatusLine, alerts_told, status_line
 from tests.service.dashboard.traffic import suggest
 from tickets import monitor_log
 from tickets.alert_log import Alert, record_attempt
@@ -96,7 +96,8 @@ def test_before_the_first_night_every_part_says_so(service: Service) -> None:
 
 def test_a_quiet_run_says_all_is_well_when_its_model_is_served(service: Service) -> None:
     served = service.client.get("/v1/model").json()["version"]
-    monitor_log.record_run(service.engine, run_of(model_version=served), [result_of(status="ok")], [])
+    tonight = run_of(model_version=served, started_at=datetime.now(UTC))
+    monitor_log.record_run(service.engine, tonight, [result_of(status="ok")], [])
     page = service.client.get("/dashboard").text
     assert "All is well" in page
     assert "81 %" in page
@@ -235,10 +236,35 @@ def test_a_night_of_the_real_model_shows_on_the_dashboard(service: Service) -> N
 
 
 def test_the_status_line_tells_a_new_model_from_a_watched_one() -> None:
-    assert status_line([], [], serving=None).words == "Nothing to watch yet"
-    assert status_line([run_of()], [], serving="m2").words == "New model, not watched yet"
-    assert status_line([run_of(status="unknown")], [], serving="m1").words == "Too little to tell"
-    assert status_line([run_of()], [], serving="m1").tone == "good"
+    assert status_line([], [], serving=None, now=AT).words == "Nothing to watch yet"
+    assert status_line([run_of()], [], serving="m2", now=AT).words == "New model, not watched yet"
+    assert status_line([run_of(status="unknown")], [], serving="m1", now=AT).words == "Too little to tell"
+    assert status_line([run_of()], [], serving="m1", now=AT).tone == "good"
+
+
+def test_no_night_since_long_is_not_well_and_says_what_to_do() -> None:
+    def told(hours: int, *alarms: Alarm) -> StatusLine:
+        return status_line([run_of()], alarms, serving="m1", now=AT + timedelta(hours=hours))
+
+    assert told(36).tone == "good"
+    assert (told(37).tone, told(37).words) == ("unknown", "No night for 36 hours")
+    assert told(9 * 24 + 1).words == "No night for 9 days"
+    assert "Last looked at 2026-03-09" in told(37).sentence
+    assert "`triage nightly`" in told(37).sentence
+    assert (told(36, alarm_of()).tone, "No night" in told(36, alarm_of()).sentence) == ("bad", False)
+    assert "No night for 36 hours. What came since" in told(37, alarm_of()).sentence
+    assert told(-1000).tone == "good"  # a replay's nights may lie ahead of the clock
+
+
+@SQLITE
+def test_a_night_of_months_ago_is_told_on_the_page_and_labels_say_the_same(service: Service) -> None:
+    monitor_log.record_run(service.engine, run_of(), [], [])
+    page = service.client.get("/dashboard").text
+    assert "All is well" not in page
+    assert "No night for" in page
+    assert "<code>triage nightly</code> does the night" in page
+    service.client.post("/person", data={"name": "Ann"})
+    assert "is late" in service.client.get("/labels").text
 
 
 def test_the_most_important_alarm_is_the_headline_and_the_others_stand_in_groups() -> None:
@@ -246,7 +272,7 @@ def test_the_most_important_alarm_is_the_headline_and_the_others_stand_in_groups
     felt = replace(
         types, detector="feedback.acceptance", details={"about": "agents", "place": 0, "headline": "Agents refuse"}
     )
-    line = status_line([run_of()], [types, felt], serving="m1")
+    line = status_line([run_of()], [types, felt], serving="m1", now=AT)
     assert (line.tone, line.words) == ("bad", "Agents refuse")
     assert line.sentence.startswith("2 alarms are open, 2 of them critical, since 2026-03-09 04:00 UTC.")
     grouped = alarm_groups([types, felt, alarm_of()])
@@ -255,7 +281,7 @@ def test_the_most_important_alarm_is_the_headline_and_the_others_stand_in_groups
         ("What customers write", [types]),
         ("Other changes", [alarm_of()]),
     ]
-    assert status_line([run_of()], [alarm_of()], serving="m1").words == alarm_of().message.rstrip(".")
+    assert status_line([run_of()], [alarm_of()], serving="m1", now=AT).words == alarm_of().message.rstrip(".")
 
 
 def test_charts_hold_the_numbers_of_their_tables() -> None:

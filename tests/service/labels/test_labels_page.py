@@ -154,7 +154,7 @@ def test_a_doubted_label_is_shown_beside_what_the_model_says(service: Service) -
 def test_an_empty_queue_says_when_the_next_batch_comes(service: Service) -> None:
     be(service, "Ann")
     assert "first night" in service.client.get("/labels").text
-    for days, words in ((0.5, "The next batch comes about"), (3, "is late")):
+    for days, words in ((0.5, "The next batch is due about"), (1.4, "is due about"), (1.6, "is late")):
         at = datetime.now(UTC) - timedelta(days=days)
         run = MonitorRun(
             **{"run_id": f"r{days}", "as_of": f"{at:%Y-%m-%d}", "started_at": at, "seconds": 1.0, "status": "quiet"},
