@@ -20,6 +20,7 @@ from service.problems import Problem
 from service.serving import Held
 from tickets import alert_log, experiment_log, label_queue, monitor_log, traffic
 from tickets.monitor_log import MonitorRun
+from tickets.night_record import newest_night
 from tickets.ticket_queue import seen_values
 
 Address = Annotated[DashboardAddress, Depends()]
@@ -50,7 +51,11 @@ def dashboard(request: Request, held: Held, address: Address) -> HTMLResponse:
         languages=languages,
         channels=channels,
         status=state.status_line(
-            newest, alarms, serving=loaded.version if loaded else None, now=held.options.clock()
+            newest,
+            alarms,
+            serving=loaded.version if loaded else None,
+            now=held.options.clock(),
+            stopped=state.stopped_night(newest_night(held.workspace)),
         ),
         figures=state.figures(newest[0]) if newest else [],
         newest=newest[0] if newest else None,

@@ -13,6 +13,7 @@ from service.dashboard.alarm_cards import importance
 from service.dashboard.nights import unknown_because
 from tickets.alert_log import TRIED_FOR, Alert
 from tickets.monitor_log import Alarm, MonitorRun
+from tickets.night_record import NightRecord
 from tickets.workspace import Workspace
 
 Tone = Literal["good", "bad", "unknown"]
@@ -53,30 +54,45 @@ NOTHING_YET = (
     "No model is served and no monitoring has run. From history to here: `triage import`, `triage features`, "
     "`triage train --promote`, then `triage nightly` each night. `triage` alone tells which comes next."
 )
-_LATE = (
-    "What came since is not watched. `triage nightly` does the night's work, `triage` alone tells where the last one "
-    "stopped."
-)
+_LATE = "`triage nightly` does the night's work; let a timer call it."
 
 
 def status_line(
-    runs: Sequence[MonitorRun], alarms: Sequence[Alarm], *, serving: str | None, now: datetime
+    runs: Sequence[MonitorRun], alarms: Sequence[Alarm], *, serving: str | None, now: datetime, stopped: str = ""
 ) -> StatusLine:
-    """`runs` newest first; `alarms` are the open ones; `serving` is the release in service. Only a night that is not
-    late says that all is well; in simulated time every one is, once the simulation has ended."""
+    """`runs` newest first; `alarms` are the open ones; `serving` is the release in service; `stopped` says what became
+    of a last night that did not end. Only after a night that ended and is not late all is well; in simulated time every
+    night is late once the simulation has ended."""
     if serving is None and not runs:
         return StatusLine("unknown", "Nothing to watch yet", NOTHING_YET)
     if not runs:
-        return StatusLine(
-            "unknown", "Not watched yet", f"{serving} is served; run `triage monitor` or `triage nightly` to watch it."
-        )
+        told = stopped or f"{serving} is served; run `triage monitor` or `triage nightly` to watch it."
+        return StatusLine("unknown", "Not watched yet", told)
     last = runs[0]
-    looked = f"Last looked at {last.as_of}: {last.windows['current']['tickets']} tickets, model {last.model_version}."
+    told = f"Last looked at {last.as_of}: {last.windows['current']['tickets']} tickets, model {last.model_version}."
     late = f"No night for {_age(now - last.ended)}" if last.late(now) else ""
-    if alarms:
-        return _alarming(alarms, f"{looked} {late}. {_LATE}" if late else looked)
     if late:
-        return StatusLine("unknown", late, f"{looked} {_LATE}")
+        told += f" What came since is not watched. {stopped or _LATE}"
+    elif stopped:
+        told += f" {stopped}"
+    if alarms:
+        return _alarming(alarms, told)
+    if late or stopped:
+        return StatusLine("unknown", late or "The last night did not end", told)
+    return _seen(last, serving, told)
+
+
+def stopped_night(night: NightRecord | None) -> str:
+    """The step that the newest night failed in, and how it goes on; "" where it did not fail."""
+    if night is None or night.state != "failed":
+        return ""
+    failed = ", ".join(name for name, step in night.steps.items() if step.state == "failed")
+    mends = f"`triage nightly --as-of {night.as_of}` does the rest"
+    return f"The night of {night.as_of} stopped in the step {failed}: {mends}."
+
+
+def _seen(last: MonitorRun, serving: str | None, looked: str) -> StatusLine:
+    """What a night without alarms says."""
     if last.status == "unknown":
         return StatusLine("unknown", "Too little to tell", f"{looked} Detectors need more tickets in the window.")
     if serving is not None and serving != last.model_version:

@@ -30,12 +30,12 @@ from tests.logged import log_suggestions
 from tickets import label_queue, monitor_log
 from tickets.errors import LockedError
 from tickets.feedback_log import record_feedback
+from tickets.night_record import NightRecord
 from tickets.records import Feedback, Suggestion, Ticket
 from tickets.simulate import SimulationConfig, write_history
 from tickets.workspace import Workspace
 from triage.champion import promote
 from triage.monitoring_settings import MonitoringSettings
-from triage.night_record import NightRecord
 from triage.nightly import STEPS, Did, Night, NightStep, run_steps
 from triage.settings import Settings, TrackingSettings, database
 

@@ -21,6 +21,7 @@ from tickets import monitor_log
 from tickets.alert_log import Alert, record_attempt
 from tickets.label_queue import LabelRequest, enqueue
 from tickets.monitor_log import Alarm, DetectorResult, MonitorRun
+from tickets.night_record import NightRecord
 from tickets.records import Ticket
 
 if TYPE_CHECKING:
@@ -252,8 +253,22 @@ def test_no_night_since_long_is_not_well_and_says_what_to_do() -> None:
     assert "Last looked at 2026-03-09" in told(37).sentence
     assert "`triage nightly`" in told(37).sentence
     assert (told(36, alarm_of()).tone, "No night" in told(36, alarm_of()).sentence) == ("bad", False)
-    assert "No night for 36 hours. What came since" in told(37, alarm_of()).sentence
+    assert "What came since is not watched" in told(37, alarm_of()).sentence
     assert told(-1000).tone == "good"  # a replay's nights may lie ahead of the clock
+
+
+@SQLITE
+def test_a_night_that_stopped_is_named_with_its_step(service: Service) -> None:
+    served = service.client.get("/v1/model").json()["version"]
+    monitor_log.record_run(service.engine, run_of(model_version=served, started_at=datetime.now(UTC)), [], [])
+    night = NightRecord.open(service.workspace, AT.date())
+    night.begin("retrain")
+    night.fail("retrain", OSError("away"), 1.0)
+    page = service.client.get("/dashboard").text
+    assert "The last night did not end" in page
+    assert "in the step retrain: <code>triage nightly --as-of 2026-03-09</code> does the rest." in page
+    night.finish()
+    assert "All is well" in service.client.get("/dashboard").text
 
 
 @SQLITE
