@@ -305,8 +305,35 @@ def test_charts_hold_the_numbers_of_their_tables() -> None:
     assert shares.spec is not None
     assert shares.spec["data"]["values"] == shares.rows
     assert [row["date"] for row in shares.rows] == ["2026-03-08", "2026-03-08", "2026-03-09", "2026-03-09"]
-    drawn = drift(runs, {run.run_id: [result_of(), result_of("volume", statistic=None)] for run in runs})
+    drawn = drift(runs, {run.run_id: [result_of()] for run in runs})
     assert [row["over_limit"] for row in drawn.rows] == [2.0, 2.0]
+
+
+def test_the_newest_night_decides_how_a_detector_stands_also_when_it_knows_nothing() -> None:
+    blind: dict[str, Any] = {"statistic": None, "limit": None, "p_value": None, "status": "unknown"}
+    why = {"details": {"why": "needs 50 tickets in both windows"}}
+    runs = [run_of("2026-03-09-m1"), run_of("2026-03-08-m1")]
+    drawn = drift(
+        runs,
+        {
+            "2026-03-08-m1": [result_of("volume"), result_of("text.length", **blind, **why), result_of("text.words")],
+            "2026-03-09-m1": [
+                result_of("volume", **blind, **why),
+                result_of("text.length", **blind, **why),
+                result_of("text.words", statistic=0.01, status="ok"),
+                result_of("predictions.types"),
+            ],
+        },
+    )
+    assert [(panel.title, panel.status) for panel in drawn.panels] == [
+        ("Mix of contact types", "drifted"),
+        ("Words in use", "ok"),
+        ("Number of tickets", "unknown"),
+        ("Length of tickets", "unknown"),
+    ]
+    told = [(row["date"], row["over_limit"], row["note"]) for row in drawn.rows if row["detector"] == "volume"]
+    assert told == [("2026-03-08", 2.0, ""), ("2026-03-09", None, "needs 50 tickets in both windows")]
+    assert drawn.panels[2].spec["data"]["values"][1]["over_limit"] is None
 
 
 def test_a_statistic_is_measured_from_its_chance_level() -> None:
