@@ -70,7 +70,9 @@ def dashboard(request: Request, held: Held, address: Address) -> HTMLResponse:
         cost=label_cost(traffic.labels_given(held.engine, board.slice)),
         events=[(event, reasons_of(event)) for event in board.events],
         templates=board.templates,
-        charts={name: board.chart(name) for name in ("quality", "acceptance", "volumes", "drift", "labels")},
+        charts={
+            name: board.chart(name) for name in ("quality", "acceptance", "volumes", "label_shift", "drift", "labels")
+        },
     )
 
 

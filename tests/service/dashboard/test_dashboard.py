@@ -14,57 +14,20 @@ import pytest
 from monitoring.night import run_night
 from monitoring.policy import Policy
 from service.dashboard.alarm_cards import alarm_groups, named
-from service.dashboard.nights import drift, over_limit, quality
 from service.dashboard.state import StatusLine, alerts_told, status_line
+from tests.service.dashboard.nights import AT, result_of, run_of, shift_of
 from tests.service.dashboard.traffic import suggest
 from tickets import monitor_log
 from tickets.alert_log import Alert, record_attempt
 from tickets.label_queue import LabelRequest, enqueue
-from tickets.monitor_log import Alarm, DetectorResult, MonitorRun
+from tickets.monitor_log import Alarm
 from tickets.night_record import NightRecord
 from tickets.records import Ticket
 
 if TYPE_CHECKING:
     from tests.service.conftest import Service
 
-AT = datetime(2026, 3, 9, 4, tzinfo=UTC)
 SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)  # where no database makes a difference
-
-
-def run_of(run_id: str = "2026-03-09-m1", **changes: object) -> MonitorRun:
-    facts: dict[str, object] = {
-        "run_id": run_id,
-        "as_of": run_id[:10],
-        "started_at": AT,
-        "seconds": 2.5,
-        "model_version": "m1",
-        "status": "quiet",
-        "windows": {"reference": {"tickets": 900, "looked_at": 800}, "current": {"tickets": 412, "looked_at": 412}},
-        "summary": {
-            "tickets": 412,
-            "acceptance": 0.81,
-            "acceptance_low": 0.76,
-            "acceptance_high": 0.85,
-            "acceptance_tickets": 210,
-            "estimated_accuracy": 0.7,
-            "drifted": [],
-            "retrain": False,
-            "reasons": ["no alarm."],
-        },
-    }
-    return MonitorRun(**(facts | changes))  # type: ignore[arg-type]
-
-
-def result_of(detector: str = "predictions.types", **changes: object) -> DetectorResult:
-    facts: dict[str, object] = {
-        "detector": detector,
-        "statistic": 0.2,
-        "limit": 0.1,
-        "p_value": 0.0004,
-        "status": "drifted",
-        "details": {"moved": [{"name": "<b>scooter</b>", "reference": 0.0, "current": 0.12}], "p_adjusted": 0.004},
-    }
-    return DetectorResult(**(facts | changes))  # type: ignore[arg-type]
 
 
 def alarm_of(run_id: str = "2026-03-09-m1") -> Alarm:
@@ -299,48 +262,20 @@ def test_the_most_important_alarm_is_the_headline_and_the_others_stand_in_groups
     assert status_line([run_of()], [alarm_of()], serving="m1", now=AT).words == alarm_of().message.rstrip(".")
 
 
-def test_charts_hold_the_numbers_of_their_tables() -> None:
-    runs = [run_of("2026-03-09-m1"), run_of("2026-03-08-m1")]
-    shares = quality(runs)
-    assert shares.spec is not None
-    assert shares.spec["data"]["values"] == shares.rows
-    assert [row["date"] for row in shares.rows] == ["2026-03-08", "2026-03-08", "2026-03-09", "2026-03-09"]
-    drawn = drift(runs, {run.run_id: [result_of()] for run in runs})
-    assert [row["over_limit"] for row in drawn.rows] == [2.0, 2.0]
-
-
-def test_the_newest_night_decides_how_a_detector_stands_also_when_it_knows_nothing() -> None:
-    blind: dict[str, Any] = {"statistic": None, "limit": None, "p_value": None, "status": "unknown"}
-    why = {"details": {"why": "needs 50 tickets in both windows"}}
-    runs = [run_of("2026-03-09-m1"), run_of("2026-03-08-m1")]
-    drawn = drift(
-        runs,
-        {
-            "2026-03-08-m1": [result_of("volume"), result_of("text.length", **blind, **why), result_of("text.words")],
-            "2026-03-09-m1": [
-                result_of("volume", **blind, **why),
-                result_of("text.length", **blind, **why),
-                result_of("text.words", statistic=0.01, status="ok"),
-                result_of("predictions.types"),
-            ],
-        },
-    )
-    assert [(panel.title, panel.status) for panel in drawn.panels] == [
-        ("Mix of contact types", "drifted"),
-        ("Words in use", "ok"),
-        ("Number of tickets", "unknown"),
-        ("Length of tickets", "unknown"),
+@SQLITE
+def test_what_grew_is_on_the_page_in_the_night_and_in_a_csv(service: Service) -> None:
+    monitor_log.record_run(service.engine, run_of(), [shift_of()], [])
+    page = service.client.get("/dashboard").text
+    assert 'data-chart="spec-label_shift"' in page
+    assert "refund grew: 12 % before, 19 % now." in " ".join(page.split())
+    rows = list(csv.DictReader(io.StringIO(service.client.get("/dashboard/charts/label_shift.csv").text)))
+    assert [(row["moved"], row["before"], row["change_low"]) for row in rows] == [
+        ("grew", "0.12", "0.05"),
+        ("shrank", "0.2", "-0.12"),
     ]
-    told = [(row["date"], row["over_limit"], row["note"]) for row in drawn.rows if row["detector"] == "volume"]
-    assert told == [("2026-03-08", 2.0, ""), ("2026-03-09", None, "needs 50 tickets in both windows")]
-    assert drawn.panels[2].spec["data"]["values"][1]["over_limit"] is None
-
-
-def test_a_statistic_is_measured_from_its_chance_level() -> None:
-    auc = result_of("embeddings.domain", statistic=0.56, limit=0.53, details={"chance": 0.5})
-    assert over_limit(auc) == pytest.approx(2.0)
-    assert over_limit(result_of(statistic=-0.1)) == 0.0
-    assert over_limit(result_of(limit=None)) is None
+    night = service.client.get("/dashboard/runs/2026-03-09-m1").text
+    assert "login shrank: 20 % before, 10 % now." in " ".join(night.split())
+    assert '<td class="number">0</td>' not in night  # a limit of 0 is none
 
 
 def test_what_could_not_be_sent_is_told_as_long_as_it_matters() -> None:
