@@ -16,6 +16,8 @@ _QUALITY = {
     "acceptance": "accepted by agents",
     "accuracy_labels": "right, by random labels",
     "accuracy_feedback": "right, by agents",
+    "accuracy_unaided": "right, by agents who saw no suggestion",
+    "hits_at_3_labels": "among the first three, by random labels",
     "estimated_accuracy": "right, estimated",
 }
 NOT_SPLIT = "A night looks at all tickets together: language and channel make no difference here."

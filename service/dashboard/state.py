@@ -49,6 +49,14 @@ _FIGURES = (
     ("hits_at_3", "Among the first three", "the contact type agents chose was among the first three"),
     ("abstained", "Left open", "tickets where the model chooses nothing beforehand"),
 )
+_WHERE_KNOWN = (
+    (
+        "accuracy_unaided",
+        "Right, unaided",
+        "first contact type, on tickets of which agents saw no suggestion (a holdout)",
+    ),
+    ("hits_at_3_labels", "Among the first three, by random labels", "on tickets drawn at random and labelled"),
+)
 
 NOTHING_YET = (
     "No model is served and no monitoring has run. From history to here: `triage import`, `triage features`, "
@@ -116,7 +124,7 @@ def _alarming(alarms: Sequence[Alarm], looked: str) -> StatusLine:
 
 
 def figures(run: MonitorRun) -> list[Figure]:
-    """The shares that a run's summary keeps."""
+    """The shares that a run's summary keeps: the usual ones, known or not, and those that not every night has."""
     summary: Mapping[str, Any] = run.summary
     return [
         Figure(
@@ -128,7 +136,8 @@ def figures(run: MonitorRun) -> list[Figure]:
             meaning,
             unknown_because(run) if key == "estimated_accuracy" else "",
         )
-        for key, name, meaning in _FIGURES
+        for key, name, meaning in (*_FIGURES, *_WHERE_KNOWN)
+        if (key, name, meaning) in _FIGURES or summary.get(key) is not None
     ]
 
 

@@ -9,6 +9,7 @@ import pytest
 from service.dashboard.chart import Chart
 from service.dashboard.nights import drift, over_limit, quality
 from service.dashboard.shift_chart import label_shift
+from service.dashboard.state import figures
 from tests.service.dashboard.nights import result_of, run_of, shift_of
 from tickets.monitor_log import DetectorResult
 
@@ -21,6 +22,20 @@ def test_charts_hold_the_numbers_of_their_tables() -> None:
     assert [row["date"] for row in shares.rows] == ["2026-03-08", "2026-03-08", "2026-03-09", "2026-03-09"]
     drawn = drift(runs, {run.run_id: [result_of()] for run in runs})
     assert [row["over_limit"] for row in drawn.rows] == [2.0, 2.0]
+
+
+def test_what_labels_and_unaided_agents_say_is_shown_where_it_is_known() -> None:
+    more = {"accuracy_unaided": 0.7, "accuracy_unaided_tickets": 40, "hits_at_3_labels": 0.95, "abstained": None}
+    night = run_of(summary=run_of().summary | more)
+    usual = [figure.name for figure in figures(run_of())]
+    assert usual[-1] == "Left open"  # which is shown though it is unknown
+    assert [(figure.name, figure.share, figure.tickets) for figure in figures(night)[len(usual) :]] == [
+        ("Right, unaided", 0.7, 40),
+        ("Among the first three, by random labels", 0.95, 0),
+    ]
+    drawn = {row["figure"]: row["share"] for row in quality([night]).rows}
+    assert drawn["right, by agents who saw no suggestion"] == 0.7
+    assert drawn["among the first three, by random labels"] == 0.95
 
 
 def test_the_newest_night_decides_how_a_detector_stands_also_when_it_knows_nothing() -> None:
