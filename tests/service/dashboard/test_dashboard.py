@@ -123,6 +123,19 @@ def test_names_are_found_in_whatever_explains_an_alarm() -> None:
 
 
 @SQLITE
+def test_an_attribute_that_vanished_is_told_before_any_table_is_opened(service: Service) -> None:
+    missing = {"name": "(missing)", "reference": 0.02, "current": 1.0}
+    details = {"vanished": ["plan"], "moved": [{"name": "plan", "effect": 0.9, "categories": [missing], "new": []}]}
+    monitor_log.record_run(service.engine, run_of(), [result_of("attributes", details=details)], [])
+    page = " ".join(service.client.get("/dashboard").text.split())
+    assert "On the night of 2026-03-09 no ticket had plan any more: an attribute that tickets of before have." in page
+    assert page.index("no ticket had plan") < page.index("<summary>All comparisons")
+    assert "No ticket has plan any more. plan missing: 2 % before, 100 % now." in page
+    monitor_log.record_run(service.engine, run_of(), [result_of("attributes", status="ok", details=details)], [])
+    assert "no ticket had plan" not in service.client.get("/dashboard").text  # hardly any had it before
+
+
+@SQLITE
 def test_an_estimate_that_is_unknown_says_why(service: Service) -> None:
     unknown = run_of().summary | {"estimated_accuracy": None, "estimated_accuracy_unknown": "wording <b>moved</b>"}
     monitor_log.record_run(service.engine, run_of(summary=unknown), [], [])
