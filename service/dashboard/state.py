@@ -80,7 +80,7 @@ def status_line(
     told = f"Last looked at {last.as_of}: {last.windows['current']['tickets']} tickets, model {last.model_version}."
     late = f"No night for {_age(now - last.ended)}" if last.late(now) else ""
     if late:
-        told += f" What came since is not watched. {stopped or _LATE}"
+        told += f" Tickets that came since are not watched. {stopped or _LATE}"
     elif stopped:
         told += f" {stopped}"
     if alarms:

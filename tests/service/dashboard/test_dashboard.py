@@ -229,7 +229,7 @@ def test_no_night_since_long_is_not_well_and_says_what_to_do() -> None:
     assert "Last looked at 2026-03-09" in told(37).sentence
     assert "`triage nightly`" in told(37).sentence
     assert (told(36, alarm_of()).tone, "No night" in told(36, alarm_of()).sentence) == ("bad", False)
-    assert "What came since is not watched" in told(37, alarm_of()).sentence
+    assert "Tickets that came since are not watched" in told(37, alarm_of()).sentence
     assert told(-1000).tone == "good"  # a replay's nights may lie ahead of the clock
 
 
