@@ -19,6 +19,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 from tickets.monitor_log import recent_alarms, recent_runs, results_of
+from tickets.night_record import last_whole_night
 from tickets.workspace import Workspace
 
 log = structlog.get_logger()
@@ -45,7 +46,10 @@ class JobMetrics:
         )
         self.alarms = Gauge("triage_alarms_open", "Alarms that are open.", ["severity"], registry=registry)
         self.job_success = Gauge(
-            "triage_job_last_success_timestamp_seconds", "When a step last succeeded.", ["step"], registry=registry
+            "triage_job_last_success_timestamp_seconds",
+            "When a step last succeeded; `nightly` is a whole night, with all its steps.",
+            ["step"],
+            registry=registry,
         )
         self.free_bytes = Gauge("triage_workspace_free_bytes", "Free disk where the workspace lies.", registry=registry)
         self.database_up = Gauge(
@@ -76,6 +80,9 @@ class JobMetrics:
             self.free_bytes.set(shutil.disk_usage(workspace.root).free)
             for job, seconds in _last_successes(workspace.manifests):
                 self.job_success.labels(job).set(seconds)
+            night = last_whole_night(workspace)
+            if night is not None and night.ended is not None:
+                self.job_success.labels("nightly").set(night.ended.timestamp())
         except OSError as error:  # such as a manifest that is gone when it is looked at
             log.warning("free disk or manifests not read", kind=type(error).__qualname__)
 
@@ -90,7 +97,7 @@ class JobMetrics:
             return
         self.database_up.set(1)
         for run in newest:
-            self.job_success.labels("monitor").set(run.started_at.timestamp() + run.seconds)
+            self.job_success.labels("monitor").set(run.ended.timestamp())
         counts = Counter(alarm.severity for alarm in alarms)
         for severity in ("warning", "critical"):
             self.alarms.labels(severity).set(counts[severity])
@@ -104,7 +111,7 @@ class JobMetrics:
 
 def _last_successes(manifests: Path) -> Iterable[tuple[str, float]]:
     """(step, Unix time of its newest manifest): a manifest is written last, so its file's age is the success's."""
-    for folder in sorted(manifests.glob("*")):
+    for folder in sorted(manifests.glob("[!_]*")):
         times = [path.stat().st_mtime for path in folder.glob("*.json")]
         if times:
             yield folder.name, max(times)

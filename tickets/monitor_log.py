@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ EventKind = Literal[
     "trained", "promoted", "rejected", "rolled back", "retrain decided", "challenge begun", "challenge ended"
 ]
 
+LATE_AFTER = timedelta(hours=36)  # as TriageNightlyLate in deploy/prometheus/alerts.yaml; nights are 24 hours apart
 ALL = 1000  # runs, alarms or events: years of nights
 _AT_ONCE = 400  # ids in one query
 
@@ -66,6 +67,14 @@ class MonitorRun:
     windows: Mapping[str, Any]
     summary: Mapping[str, Any]
     report: str | None = None
+
+    @property
+    def ended(self) -> datetime:
+        return self.started_at + timedelta(seconds=self.seconds)
+
+    def late(self, now: datetime) -> bool:
+        """Whether the night after this one, were it the newest, should have been there by now."""
+        return now - self.ended > LATE_AFTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

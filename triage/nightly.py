@@ -20,11 +20,11 @@ import sqlalchemy as sa
 from models.config import TrainConfig
 from tickets.errors import SourceError, TrainingDataError
 from tickets.manifests import Manifest
+from tickets.night_record import NightRecord, unfinished_nights
 from tickets.progress import Progress, Report
 from tickets.workspace import Workspace
 from triage.alerts import told_at_the_end
 from triage.night_options import night_policy, probation_policy
-from triage.night_record import NightRecord, unfinished_nights
 from triage.settings import Settings
 from triage.steps import challenge, champion_uri, opened, spark_for
 

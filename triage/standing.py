@@ -1,7 +1,7 @@
 """`triage` without a command: where this workspace stands, and what to type next.
 
 It answers at once, so it reads a few small files itself and imports nothing that is heavy: neither pyarrow nor the
-settings. What it reads is written by tickets/manifests.py, models/release.py and triage/night_record.py.
+settings. What it reads is written by tickets/manifests.py, models/release.py and tickets/night_record.py.
 """
 
 from __future__ import annotations

@@ -9,14 +9,14 @@ from functools import cached_property
 
 import sqlalchemy as sa
 
-from service.dashboard import nights, template_health, traffic_charts
+from service.dashboard import nights, shift_chart, template_health, traffic_charts
 from service.dashboard.chart import Chart
 from service.dashboard.filters import DashboardAddress, Period
 from service.dashboard.template_health import TemplatesSeen
 from service.pages import words
 from service.serving import Serving
 from tickets import monitor_log, traffic
-from tickets.monitor_log import ModelEvent, MonitorRun
+from tickets.monitor_log import DetectorResult, ModelEvent, MonitorRun
 from tickets.traffic import Slice
 
 
@@ -41,6 +41,11 @@ class Board:
         """Nights of the period, newest first."""
         first, last = self.period.first.isoformat(), self.period.last.isoformat()
         return monitor_log.runs_between(self.held.engine, first, last)
+
+    @cached_property
+    def results(self) -> Mapping[str, Sequence[DetectorResult]]:
+        """run id -> what its detectors saw, of those nights."""
+        return monitor_log.results_of_runs(self.held.engine, [run.run_id for run in self.runs])
 
     @cached_property
     def events(self) -> list[ModelEvent]:
@@ -77,9 +82,11 @@ def _quality(board: Board) -> Chart:
 
 
 def _drift(board: Board) -> Chart:
-    runs = board.runs
-    results = monitor_log.results_of_runs(board.held.engine, [run.run_id for run in runs])
-    return nights.drift(runs, results, split=board.address.split)
+    return nights.drift(board.runs, board.results, split=board.address.split)
+
+
+def _label_shift(board: Board) -> Chart:
+    return shift_chart.label_shift(board.runs, board.results, board.held.choices.path, split=board.address.split)
 
 
 def _volumes(board: Board) -> Chart:
@@ -121,6 +128,7 @@ CHARTS: Mapping[str, Callable[[Board], Chart]] = {
     "quality": _quality,
     "acceptance": _acceptance,
     "volumes": _volumes,
+    "label_shift": _label_shift,
     "drift": _drift,
     "labels": _labels,
     "templates": _templates,

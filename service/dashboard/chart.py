@@ -27,8 +27,8 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Rows (column -> value) as the table shows them, oldest first. Without rows there is nothing to draw. Either one
-    drawing, or panels."""
+    """Rows (column -> value) as the table shows them, oldest first. Either one drawing, or panels, or
+    neither: then `note` says why."""
 
     columns: Sequence[str]
     rows: Rows

@@ -16,10 +16,13 @@ _QUALITY = {
     "acceptance": "accepted by agents",
     "accuracy_labels": "right, by random labels",
     "accuracy_feedback": "right, by agents",
+    "accuracy_unaided": "right, by agents who saw no suggestion",
+    "hits_at_3_labels": "among the first three, by random labels",
     "estimated_accuracy": "right, estimated",
 }
 NOT_SPLIT = "A night looks at all tickets together: language and channel make no difference here."
 _MARKED = ("promoted", "rolled back")
+LABEL_SHIFT = "label_shift"  # has no limit; what it found has a chart of its own
 _TALLEST = 4.0  # times the limit; what lies higher is drawn at the edge, and told in the table
 
 
@@ -52,7 +55,7 @@ def unknown_because(run: MonitorRun) -> str:
 
 def drift(runs: Sequence[MonitorRun], results: Mapping[str, Sequence[DetectorResult]], *, split: bool = False) -> Chart:
     """What each detector saw, in units of its limit: 1 is the least change that matters. A small chart a detector,
-    those that moved first."""
+    those that changed on the newest night first, those it could tell nothing of last; such nights are marked."""
     rows: list[dict[str, Any]] = [
         {
             "date": run.as_of,
@@ -61,13 +64,14 @@ def drift(runs: Sequence[MonitorRun], results: Mapping[str, Sequence[DetectorRes
             "statistic": result.statistic,
             "limit": result.limit,
             "status": result.status,
+            "note": str(result.details.get("why") or ""),
         }
         for run in reversed(runs)
         for result in results.get(run.run_id, ())
-        if over_limit(result) is not None
+        if result.detector != LABEL_SHIFT and (result.status == "unknown" or over_limit(result) is not None)
     ]
     newest = {row["detector"]: row for row in rows}
-    ordered = sorted(newest.values(), key=lambda row: (row["status"] != "drifted", -row["over_limit"]))
+    ordered = sorted(newest.values(), key=_changed_first)
     panels = [
         Panel(
             words.detector(last["detector"]),
@@ -76,8 +80,13 @@ def drift(runs: Sequence[MonitorRun], results: Mapping[str, Sequence[DetectorRes
         )
         for last in ordered
     ]
-    columns = ("date", "detector", "over_limit", "statistic", "limit", "status")
+    columns = ("date", "detector", "over_limit", "statistic", "limit", "status", "note")
     return Chart(columns, rows, panels=panels, note=NOT_SPLIT if split else "")
+
+
+def _changed_first(row: Mapping[str, Any]) -> tuple[int, float]:
+    """Where the panel of a detector stands, by its newest night."""
+    return ("drifted", "ok", "unknown").index(row["status"]), -(row["over_limit"] or 0.0)
 
 
 def over_limit(result: DetectorResult) -> float | None:
@@ -132,8 +141,11 @@ def _changes(runs: Sequence[MonitorRun], events: Sequence[ModelEvent]) -> list[d
 
 
 def _panel_spec(rows: Sequence[Mapping[str, Any]]) -> Spec:
-    shown = [{**row, "over_limit": min(row["over_limit"], _TALLEST)} for row in rows]
-    top = max(1.5, *(row["over_limit"] for row in shown))
+    known = {"filter": {"field": "over_limit", "valid": True}}
+    shown = [
+        {**row, "over_limit": None if row["over_limit"] is None else min(row["over_limit"], _TALLEST)} for row in rows
+    ]
+    top = max(1.5, *(row["over_limit"] or 0.0 for row in shown))
     y = {
         "field": "over_limit",
         "type": "quantitative",
@@ -141,16 +153,29 @@ def _panel_spec(rows: Sequence[Mapping[str, Any]]) -> Spec:
         "scale": {"domain": [0, top]},
         "axis": {"values": [0, 1], "format": "d"},
     }
-    colour = {"domain": ["ok", "drifted", "unknown"], "range": [BLUE, RED, GREY]}
+    colour = {"domain": ["ok", "drifted"], "range": [BLUE, RED]}
     x = days(ticks=3)
     point = {"field": "status", "type": "nominal", "legend": None, "scale": colour}
     return drawn(
-        f"{words.detector(rows[0]['detector'])}, in units of its limit",
+        f"{words.detector(rows[0]['detector'])}, in units of its limit; a cross is a night of which nothing is known",
         height=80,
         data={"values": shown},
         layer=[
             {"mark": {"type": "rule", "strokeDash": [4, 4], "color": RED}, "encoding": {"y": {"datum": 1}}},
-            {"mark": {"type": "line", "color": GREY, "strokeWidth": 1}, "encoding": {"x": x, "y": y}},
-            {"mark": {"type": "point", "filled": True, "size": 36}, "encoding": {"x": x, "y": y, "color": point}},
+            {
+                "transform": [known],
+                "mark": {"type": "line", "color": GREY, "strokeWidth": 1},
+                "encoding": {"x": x, "y": y},
+            },
+            {
+                "transform": [known],
+                "mark": {"type": "point", "filled": True, "size": 36},
+                "encoding": {"x": x, "y": y, "color": point},
+            },
+            {
+                "transform": [{"filter": {"field": "status", "equal": "unknown"}}],
+                "mark": {"type": "point", "shape": "cross", "filled": True, "size": 36, "color": GREY},
+                "encoding": {"x": x, "y": {"datum": 0}},
+            },
         ],
     )

@@ -20,6 +20,7 @@ from service.problems import Problem
 from service.serving import Held
 from tickets import alert_log, experiment_log, label_queue, monitor_log, traffic
 from tickets.monitor_log import MonitorRun
+from tickets.night_record import newest_night
 from tickets.ticket_queue import seen_values
 
 Address = Annotated[DashboardAddress, Depends()]
@@ -49,7 +50,13 @@ def dashboard(request: Request, held: Held, address: Address) -> HTMLResponse:
         periods=PERIODS,
         languages=languages,
         channels=channels,
-        status=state.status_line(newest, alarms, serving=loaded.version if loaded else None),
+        status=state.status_line(
+            newest,
+            alarms,
+            serving=loaded.version if loaded else None,
+            now=held.options.clock(),
+            stopped=state.stopped_night(newest_night(held.workspace)),
+        ),
         figures=state.figures(newest[0]) if newest else [],
         newest=newest[0] if newest else None,
         latest=monitor_log.results_of(held.engine, newest[0].run_id) if newest else [],
@@ -63,7 +70,9 @@ def dashboard(request: Request, held: Held, address: Address) -> HTMLResponse:
         cost=label_cost(traffic.labels_given(held.engine, board.slice)),
         events=[(event, reasons_of(event)) for event in board.events],
         templates=board.templates,
-        charts={name: board.chart(name) for name in ("quality", "acceptance", "volumes", "drift", "labels")},
+        charts={
+            name: board.chart(name) for name in ("quality", "acceptance", "volumes", "label_shift", "drift", "labels")
+        },
     )
 
 

@@ -13,6 +13,7 @@ from service.dashboard.alarm_cards import importance
 from service.dashboard.nights import unknown_because
 from tickets.alert_log import TRIED_FOR, Alert
 from tickets.monitor_log import Alarm, MonitorRun
+from tickets.night_record import NightRecord
 from tickets.workspace import Workspace
 
 Tone = Literal["good", "bad", "unknown"]
@@ -48,30 +49,67 @@ _FIGURES = (
     ("hits_at_3", "Among the first three", "the contact type agents chose was among the first three"),
     ("abstained", "Left open", "tickets where the model chooses nothing beforehand"),
 )
+_WHERE_KNOWN = (
+    (
+        "accuracy_unaided",
+        "Right, unaided",
+        "first contact type, on tickets of which agents saw no suggestion (a holdout)",
+    ),
+    ("hits_at_3_labels", "Among the first three, by random labels", "on tickets drawn at random and labelled"),
+)
 
 NOTHING_YET = (
     "No model is served and no monitoring has run. From history to here: `triage import`, `triage features`, "
     "`triage train --promote`, then `triage nightly` each night. `triage` alone tells which comes next."
 )
+_LATE = "`triage nightly` does the night's work; let a timer call it."
 
 
-def status_line(runs: Sequence[MonitorRun], alarms: Sequence[Alarm], *, serving: str | None) -> StatusLine:
-    """`runs` newest first; `alarms` are the open ones; `serving` is the release in service."""
+def status_line(
+    runs: Sequence[MonitorRun], alarms: Sequence[Alarm], *, serving: str | None, now: datetime, stopped: str = ""
+) -> StatusLine:
+    """`runs` newest first; `alarms` are the open ones; `serving` is the release in service; `stopped` says what became
+    of a last night that did not end. Only after a night that ended and is not late all is well; in simulated time every
+    night is late once the simulation has ended."""
     if serving is None and not runs:
         return StatusLine("unknown", "Nothing to watch yet", NOTHING_YET)
     if not runs:
-        return StatusLine(
-            "unknown", "Not watched yet", f"{serving} is served; run `triage monitor` or `triage nightly` to watch it."
-        )
+        told = stopped or f"{serving} is served; run `triage monitor` or `triage nightly` to watch it."
+        return StatusLine("unknown", "Not watched yet", told)
     last = runs[0]
-    looked = f"Last looked at {last.as_of}: {last.windows['current']['tickets']} tickets, model {last.model_version}."
+    told = f"Last looked at {last.as_of}: {last.windows['current']['tickets']} tickets, model {last.model_version}."
+    late = f"No night for {_age(now - last.ended)}" if last.late(now) else ""
+    if late:
+        told += f" Tickets that came since are not watched. {stopped or _LATE}"
+    elif stopped:
+        told += f" {stopped}"
     if alarms:
-        return _alarming(alarms, looked)
+        return _alarming(alarms, told)
+    if late or stopped:
+        return StatusLine("unknown", late or "The last night did not end", told)
+    return _seen(last, serving, told)
+
+
+def stopped_night(night: NightRecord | None) -> str:
+    """The step that the newest night failed in, and how it goes on; "" where it did not fail."""
+    if night is None or night.state != "failed":
+        return ""
+    failed = ", ".join(name for name, step in night.steps.items() if step.state == "failed")
+    mends = f"`triage nightly --as-of {night.as_of}` does the rest"
+    return f"The night of {night.as_of} stopped in the step {failed}: {mends}."
+
+
+def _seen(last: MonitorRun, serving: str | None, looked: str) -> StatusLine:
+    """What a night without alarms says."""
     if last.status == "unknown":
         return StatusLine("unknown", "Too little to tell", f"{looked} Detectors need more tickets in the window.")
     if serving is not None and serving != last.model_version:
         return StatusLine("unknown", "New model, not watched yet", f"{serving} is served. {looked}")
     return StatusLine("good", "All is well", looked)
+
+
+def _age(passed: timedelta) -> str:
+    return f"{passed.days} days" if passed.days > 1 else f"{passed // timedelta(hours=1)} hours"
 
 
 def _alarming(alarms: Sequence[Alarm], looked: str) -> StatusLine:
@@ -86,7 +124,7 @@ def _alarming(alarms: Sequence[Alarm], looked: str) -> StatusLine:
 
 
 def figures(run: MonitorRun) -> list[Figure]:
-    """The shares that a run's summary keeps."""
+    """The shares that a run's summary keeps: the usual ones, known or not, and those that not every night has."""
     summary: Mapping[str, Any] = run.summary
     return [
         Figure(
@@ -98,7 +136,8 @@ def figures(run: MonitorRun) -> list[Figure]:
             meaning,
             unknown_because(run) if key == "estimated_accuracy" else "",
         )
-        for key, name, meaning in _FIGURES
+        for key, name, meaning in (*_FIGURES, *_WHERE_KNOWN)
+        if (key, name, meaning) in _FIGURES or summary.get(key) is not None
     ]
 
 

@@ -132,11 +132,12 @@ def progress_of(held: Serving, person: str) -> Progress:
 
 
 def next_batch(run: MonitorRun | None, *, now: datetime) -> NextBatch:
-    """Monitoring asks each night; when the last one was tells when the next is due."""
+    """Monitoring asks each night; when the last one was tells when the next is due. It is late when the dashboard
+    says so too."""
     if run is None:
         return NextBatch(None, 0, None, late=False)
     due = run.started_at + _NIGHT
-    return NextBatch(run.started_at, int(run.summary.get("labels_asked", 0)), due, late=due < now)
+    return NextBatch(run.started_at, int(run.summary.get("labels_asked", 0)), due, late=run.late(now))
 
 
 def quality_in(run: MonitorRun | None) -> Quality:

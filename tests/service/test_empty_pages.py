@@ -35,6 +35,7 @@ CHARTS = {  # a section of the dashboard, and what fills it
     "quality": "triage nightly",
     "acceptance": "POST /v1/feedback",
     "volumes": "POST /v1/suggestions",
+    "label-shift": "triage nightly",
     "drift": "triage nightly",
     "templates": "triage templates mine",
     "labels": "triage nightly",

@@ -17,8 +17,8 @@ from models.quarantine import quarantined
 from tests.logged import log_suggestions, suggested
 from tickets import monitor_log
 from tickets.database import feedback
+from tickets.night_record import NightRecord
 from triage.champion import promote
-from triage.night_record import NightRecord
 from triage.nightly import Night, probation
 from triage.settings import Settings, TrackingSettings
 

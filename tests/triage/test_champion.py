@@ -17,9 +17,9 @@ from tests.monitoring.conftest import make_release
 from tickets import audit, monitor_log
 from tickets.errors import ReleaseError
 from tickets.monitor_log import Alarm
+from tickets.night_record import NightRecord
 from tickets.workspace import Workspace
 from triage.champion import finish_roll_back, known_models, promote, roll_back
-from triage.night_record import NightRecord
 from triage.nightly import Night, probation
 from triage.settings import Settings, TrackingSettings
 

@@ -17,9 +17,9 @@ from pydantic import SecretStr
 from models.config import TrainConfig
 from pipeline.datasets import ready_dataset
 from tickets.errors import DatasetError
+from tickets.night_record import NightRecord
 from tickets.tables import RAW
 from tickets.workspace import Workspace
-from triage.night_record import NightRecord
 from triage.nightly import Did, Night, bring_in
 from triage.settings import Settings, ZendeskSettings
 

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from models.config import TrainConfig
 from tickets.errors import MachineError, WorkspaceError
+from tickets.night_record import NightRecord, unfinished_nights
 from tickets.workspace import Workspace
-from triage.night_record import NightRecord, unfinished_nights
 from triage.nightly import STEPS, Did, Night, NightStep, run_steps
 from triage.settings import Settings
 

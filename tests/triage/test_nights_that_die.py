@@ -32,12 +32,12 @@ from tickets import monitor_log
 from tickets.database import label_queue
 from tickets.errors import LockedError
 from tickets.feedback_log import record_feedback
+from tickets.night_record import NightRecord
 from tickets.records import Feedback, Suggestion, Ticket
 from tickets.simulate import SimulationConfig, write_history
 from tickets.workspace import Workspace
 from triage.champion import promote
 from triage.monitoring_settings import MonitoringSettings
-from triage.night_record import NightRecord
 from triage.nightly import STEPS, Did, Night, NightStep, run_steps
 from triage.settings import Settings, TrackingSettings, database
 

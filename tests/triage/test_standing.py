@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from models.release import FACTS
 from tickets.manifests import Manifest, write_manifest
+from tickets.night_record import NightRecord
 from tickets.workspace import Workspace, write_text
 from triage.cli import app
-from triage.night_record import NightRecord
 from triage.standing import Standing, standing
 
 TODAY = dt.date(2026, 3, 2)

@@ -14,7 +14,7 @@ from triage.options import Device, Folder, Knobs, Preset, day_of, settings_of
 from triage.printed_json import AsJson, print_json
 
 if TYPE_CHECKING:
-    from triage.night_record import NightRecord
+    from tickets.night_record import NightRecord
     from triage.nightly import Night
 
 AsOfNight = Annotated[
@@ -73,8 +73,8 @@ def _show_steps(record: NightRecord) -> None:
 def _run_as_json(workspace: Path, day: dt.date, night: Callable[..., Night]) -> None:
     """Run it; the record goes to standard output also when a step failed, everything else to standard error."""
     from tickets.errors import LockedError
+    from tickets.night_record import NightRecord
     from tickets.workspace import Workspace
-    from triage.night_record import NightRecord
     from triage.screen import screen
 
     try:

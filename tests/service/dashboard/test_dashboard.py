@@ -14,56 +14,20 @@ import pytest
 from monitoring.night import run_night
 from monitoring.policy import Policy
 from service.dashboard.alarm_cards import alarm_groups, named
-from service.dashboard.nights import drift, over_limit, quality
-from service.dashboard.state import alerts_told, status_line
+from service.dashboard.state import StatusLine, alerts_told, status_line
+from tests.service.dashboard.nights import AT, result_of, run_of, shift_of
 from tests.service.dashboard.traffic import suggest
 from tickets import monitor_log
 from tickets.alert_log import Alert, record_attempt
 from tickets.label_queue import LabelRequest, enqueue
-from tickets.monitor_log import Alarm, DetectorResult, MonitorRun
+from tickets.monitor_log import Alarm
+from tickets.night_record import NightRecord
 from tickets.records import Ticket
 
 if TYPE_CHECKING:
     from tests.service.conftest import Service
 
-AT = datetime(2026, 3, 9, 4, tzinfo=UTC)
 SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)  # where no database makes a difference
-
-
-def run_of(run_id: str = "2026-03-09-m1", **changes: object) -> MonitorRun:
-    facts: dict[str, object] = {
-        "run_id": run_id,
-        "as_of": run_id[:10],
-        "started_at": AT,
-        "seconds": 2.5,
-        "model_version": "m1",
-        "status": "quiet",
-        "windows": {"reference": {"tickets": 900, "looked_at": 800}, "current": {"tickets": 412, "looked_at": 412}},
-        "summary": {
-            "tickets": 412,
-            "acceptance": 0.81,
-            "acceptance_low": 0.76,
-            "acceptance_high": 0.85,
-            "acceptance_tickets": 210,
-            "estimated_accuracy": 0.7,
-            "drifted": [],
-            "retrain": False,
-            "reasons": ["no alarm."],
-        },
-    }
-    return MonitorRun(**(facts | changes))  # type: ignore[arg-type]
-
-
-def result_of(detector: str = "predictions.types", **changes: object) -> DetectorResult:
-    facts: dict[str, object] = {
-        "detector": detector,
-        "statistic": 0.2,
-        "limit": 0.1,
-        "p_value": 0.0004,
-        "status": "drifted",
-        "details": {"moved": [{"name": "<b>scooter</b>", "reference": 0.0, "current": 0.12}], "p_adjusted": 0.004},
-    }
-    return DetectorResult(**(facts | changes))  # type: ignore[arg-type]
 
 
 def alarm_of(run_id: str = "2026-03-09-m1") -> Alarm:
@@ -96,7 +60,8 @@ def test_before_the_first_night_every_part_says_so(service: Service) -> None:
 
 def test_a_quiet_run_says_all_is_well_when_its_model_is_served(service: Service) -> None:
     served = service.client.get("/v1/model").json()["version"]
-    monitor_log.record_run(service.engine, run_of(model_version=served), [result_of(status="ok")], [])
+    tonight = run_of(model_version=served, started_at=datetime.now(UTC))
+    monitor_log.record_run(service.engine, tonight, [result_of(status="ok")], [])
     page = service.client.get("/dashboard").text
     assert "All is well" in page
     assert "81 %" in page
@@ -155,6 +120,19 @@ def test_names_are_found_in_whatever_explains_an_alarm() -> None:
     assert named("once") == ["once"]
     assert named({"word": "w", "share": 0.5}) == ["w"]
     assert named(7) == ["7"]
+
+
+@SQLITE
+def test_an_attribute_that_vanished_is_told_before_any_table_is_opened(service: Service) -> None:
+    missing = {"name": "(missing)", "reference": 0.02, "current": 1.0}
+    details = {"vanished": ["plan"], "moved": [{"name": "plan", "effect": 0.9, "categories": [missing], "new": []}]}
+    monitor_log.record_run(service.engine, run_of(), [result_of("attributes", details=details)], [])
+    page = " ".join(service.client.get("/dashboard").text.split())
+    assert "On the night of 2026-03-09 no ticket had plan any more: an attribute that tickets of before have." in page
+    assert page.index("no ticket had plan") < page.index("<summary>All comparisons")
+    assert "No ticket has plan any more. plan missing: 2 % before, 100 % now." in page
+    monitor_log.record_run(service.engine, run_of(), [result_of("attributes", status="ok", details=details)], [])
+    assert "no ticket had plan" not in service.client.get("/dashboard").text  # hardly any had it before
 
 
 @SQLITE
@@ -235,10 +213,49 @@ def test_a_night_of_the_real_model_shows_on_the_dashboard(service: Service) -> N
 
 
 def test_the_status_line_tells_a_new_model_from_a_watched_one() -> None:
-    assert status_line([], [], serving=None).words == "Nothing to watch yet"
-    assert status_line([run_of()], [], serving="m2").words == "New model, not watched yet"
-    assert status_line([run_of(status="unknown")], [], serving="m1").words == "Too little to tell"
-    assert status_line([run_of()], [], serving="m1").tone == "good"
+    assert status_line([], [], serving=None, now=AT).words == "Nothing to watch yet"
+    assert status_line([run_of()], [], serving="m2", now=AT).words == "New model, not watched yet"
+    assert status_line([run_of(status="unknown")], [], serving="m1", now=AT).words == "Too little to tell"
+    assert status_line([run_of()], [], serving="m1", now=AT).tone == "good"
+
+
+def test_no_night_since_long_is_not_well_and_says_what_to_do() -> None:
+    def told(hours: int, *alarms: Alarm) -> StatusLine:
+        return status_line([run_of()], alarms, serving="m1", now=AT + timedelta(hours=hours))
+
+    assert told(36).tone == "good"
+    assert (told(37).tone, told(37).words) == ("unknown", "No night for 36 hours")
+    assert told(9 * 24 + 1).words == "No night for 9 days"
+    assert "Last looked at 2026-03-09" in told(37).sentence
+    assert "`triage nightly`" in told(37).sentence
+    assert (told(36, alarm_of()).tone, "No night" in told(36, alarm_of()).sentence) == ("bad", False)
+    assert "Tickets that came since are not watched" in told(37, alarm_of()).sentence
+    assert told(-1000).tone == "good"  # a replay's nights may lie ahead of the clock
+
+
+@SQLITE
+def test_a_night_that_stopped_is_named_with_its_step(service: Service) -> None:
+    served = service.client.get("/v1/model").json()["version"]
+    monitor_log.record_run(service.engine, run_of(model_version=served, started_at=datetime.now(UTC)), [], [])
+    night = NightRecord.open(service.workspace, AT.date())
+    night.begin("retrain")
+    night.fail("retrain", OSError("away"), 1.0)
+    page = service.client.get("/dashboard").text
+    assert "The last night did not end" in page
+    assert "in the step retrain: <code>triage nightly --as-of 2026-03-09</code> does the rest." in page
+    night.finish()
+    assert "All is well" in service.client.get("/dashboard").text
+
+
+@SQLITE
+def test_a_night_of_months_ago_is_told_on_the_page_and_labels_say_the_same(service: Service) -> None:
+    monitor_log.record_run(service.engine, run_of(), [], [])
+    page = service.client.get("/dashboard").text
+    assert "All is well" not in page
+    assert "No night for" in page
+    assert "<code>triage nightly</code> does the night" in page
+    service.client.post("/person", data={"name": "Ann"})
+    assert "is late" in service.client.get("/labels").text
 
 
 def test_the_most_important_alarm_is_the_headline_and_the_others_stand_in_groups() -> None:
@@ -246,7 +263,7 @@ def test_the_most_important_alarm_is_the_headline_and_the_others_stand_in_groups
     felt = replace(
         types, detector="feedback.acceptance", details={"about": "agents", "place": 0, "headline": "Agents refuse"}
     )
-    line = status_line([run_of()], [types, felt], serving="m1")
+    line = status_line([run_of()], [types, felt], serving="m1", now=AT)
     assert (line.tone, line.words) == ("bad", "Agents refuse")
     assert line.sentence.startswith("2 alarms are open, 2 of them critical, since 2026-03-09 04:00 UTC.")
     grouped = alarm_groups([types, felt, alarm_of()])
@@ -255,24 +272,23 @@ def test_the_most_important_alarm_is_the_headline_and_the_others_stand_in_groups
         ("What customers write", [types]),
         ("Other changes", [alarm_of()]),
     ]
-    assert status_line([run_of()], [alarm_of()], serving="m1").words == alarm_of().message.rstrip(".")
+    assert status_line([run_of()], [alarm_of()], serving="m1", now=AT).words == alarm_of().message.rstrip(".")
 
 
-def test_charts_hold_the_numbers_of_their_tables() -> None:
-    runs = [run_of("2026-03-09-m1"), run_of("2026-03-08-m1")]
-    shares = quality(runs)
-    assert shares.spec is not None
-    assert shares.spec["data"]["values"] == shares.rows
-    assert [row["date"] for row in shares.rows] == ["2026-03-08", "2026-03-08", "2026-03-09", "2026-03-09"]
-    drawn = drift(runs, {run.run_id: [result_of(), result_of("volume", statistic=None)] for run in runs})
-    assert [row["over_limit"] for row in drawn.rows] == [2.0, 2.0]
-
-
-def test_a_statistic_is_measured_from_its_chance_level() -> None:
-    auc = result_of("embeddings.domain", statistic=0.56, limit=0.53, details={"chance": 0.5})
-    assert over_limit(auc) == pytest.approx(2.0)
-    assert over_limit(result_of(statistic=-0.1)) == 0.0
-    assert over_limit(result_of(limit=None)) is None
+@SQLITE
+def test_what_grew_is_on_the_page_in_the_night_and_in_a_csv(service: Service) -> None:
+    monitor_log.record_run(service.engine, run_of(), [shift_of()], [])
+    page = service.client.get("/dashboard").text
+    assert 'data-chart="spec-label_shift"' in page
+    assert "refund grew: 12 % before, 19 % now." in " ".join(page.split())
+    rows = list(csv.DictReader(io.StringIO(service.client.get("/dashboard/charts/label_shift.csv").text)))
+    assert [(row["moved"], row["before"], row["change_low"]) for row in rows] == [
+        ("grew", "0.12", "0.05"),
+        ("shrank", "0.2", "-0.12"),
+    ]
+    night = service.client.get("/dashboard/runs/2026-03-09-m1").text
+    assert "login shrank: 20 % before, 10 % now." in " ".join(night.split())
+    assert '<td class="number">0</td>' not in night  # a limit of 0 is none
 
 
 def test_what_could_not_be_sent_is_told_as_long_as_it_matters() -> None:

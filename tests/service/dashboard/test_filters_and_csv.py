@@ -15,7 +15,7 @@ from service.dashboard.board import CHARTS
 from service.dashboard.chart import Chart
 from service.dashboard.filters import DashboardAddress, Period
 from service.problems import Problem
-from tests.service.dashboard.test_dashboard import result_of, run_of
+from tests.service.dashboard.nights import result_of, run_of, shift_of
 from tests.service.dashboard.traffic import judge, label, suggest
 from tickets import monitor_log
 from tickets.traffic import DayOfJudgements, GivenLabel, TypeCount
@@ -42,7 +42,7 @@ def fill(service: Service) -> None:
         at, kind = AT - number * DAY, {"language": "de", "channel": "chat"} if german else {}
         made = suggest(service.engine, number, at, "login" if german else "refund", **kind)
         judge(service.engine, made, "corrected" if german else "accepted", template="t-refund", edited=0.5)
-    monitor_log.record_run(service.engine, run_of(), [result_of()], [])
+    monitor_log.record_run(service.engine, run_of(), [result_of(), shift_of()], [])
     monitor_log.record_event(service.engine, "promoted", at=AT, model_version="m1", details={"reasons": ["=better"]})
     label(service.engine, "L-1", "random", AT, seconds=90)
 

@@ -157,7 +157,7 @@ def test_a_doubted_label_is_shown_beside_what_the_model_says(service: Service) -
 def test_an_empty_queue_says_when_the_next_batch_comes(service: Service) -> None:
     be(service, "Ann")
     assert "first night" in service.client.get("/labels").text
-    for days, words in ((0.5, "The next batch comes about"), (3, "is late")):
+    for days, words in ((0.5, "The next batch is due about"), (1.4, "is due about"), (1.6, "is late")):
         at = datetime.now(UTC) - timedelta(days=days)
         record_night(service, at, {"labels_asked": 40})
         page = service.client.get("/labels").text

@@ -14,6 +14,8 @@ import httpx
 import pytest
 import yaml
 
+from tickets.monitor_log import LATE_AFTER
+
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 OURS = re.compile(r"\b(?:triage|process|python)_[a-z0-9_]+\b")
 OF_GRAFANA = {"$__rate_interval": "5m", "$instance": ".*"}
@@ -95,6 +97,11 @@ def test_every_alert_says_what_to_do() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in {"warning", "critical"}
         assert rule["alert"] in sections[rule["annotations"]["runbook"].removeprefix("docs/runbook.md#")]
+
+
+def test_a_night_is_late_for_prometheus_when_it_is_for_the_dashboard() -> None:
+    (late,) = (rule["expr"] for rule in rules() if rule["alert"] == "TriageNightlyLate")
+    assert late.endswith(f"> {LATE_AFTER.total_seconds():.0f}")
 
 
 def test_promtool_accepts_configuration_rules_and_queries(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import threading
 import time
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,9 @@ from service.app import create_app, running
 from service.job_metrics import JobMetrics
 from service.options import ServiceOptions
 from service.telemetry import Metrics
+from tickets.manifests import record_state
 from tickets.monitor_log import Alarm, DetectorResult, MonitorRun, record_run
+from tickets.night_record import NightRecord
 from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -75,6 +78,35 @@ def test_what_the_night_found_is_told(service: Service) -> None:
     assert value(text, "triage_workspace_free_bytes") > 0
     assert value(text, "triage_database_up") == 1
     assert value(text, "process_resident_memory_bytes") > 1_000_000
+
+
+def test_a_night_counts_when_all_its_steps_are_done(sqlite_engine: sa.Engine, tmp_path: Path) -> None:
+    workspace, registry = Workspace.create(tmp_path / "w"), CollectorRegistry()
+    metrics = JobMetrics(registry, kept_seconds=0)
+
+    def told() -> float | None:
+        metrics.refresh(workspace, sqlite_engine)
+        return registry.get_sample_value("triage_job_last_success_timestamp_seconds", {"step": "nightly"})
+
+    def night(day: int, began: datetime) -> NightRecord:
+        record = NightRecord.open(workspace, date(2026, 11, day))
+        for step in ("monitor", "retrain"):
+            record.begin(step)
+            record.end(step, "", 30.0, {})
+            record.steps[step] = replace(record.steps[step], began=began.isoformat())
+        return record
+
+    a_night(sqlite_engine)  # `triage monitor` by hand is no whole night
+    record_state(workspace, "featurise", date(2026, 11, 1), "failed")
+    assert told() is None
+    night(1, NIGHT).finish()
+    night(2, NIGHT + timedelta(days=1)).fail("retrain", OSError("away"), 1.0)
+    (workspace.root / "nightly" / "2026-11-03.json").write_text("{", encoding="utf-8")
+    assert told() == NIGHT.timestamp() + 30
+    NightRecord.open(workspace, date(2026, 11, 1)).finish()  # done already: nothing was done again
+    assert told() == NIGHT.timestamp() + 30
+    samples = {sample.labels.get("step") for metric in registry.collect() for sample in metric.samples}
+    assert "_state" not in samples
 
 
 def test_a_release_that_cannot_be_loaded_is_told(service: Service, second_version: str) -> None:

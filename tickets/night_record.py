@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,12 @@ class NightRecord:
                 f"cannot read {path}: {error!r}.", hint="`triage nightly --again` does that night from the start."
             ) from error
 
+    @property
+    def ended(self) -> dt.datetime | None:
+        """When the last of its steps ended; None while none has. Running it again when it is done changes nothing."""
+        began = ((dt.datetime.fromisoformat(step.began), step.seconds) for step in self.steps.values() if step.began)
+        return max((at + dt.timedelta(seconds=seconds) for at, seconds in began), default=None)
+
     def done(self, step: str) -> bool:
         return step in self.steps and self.steps[step].state == "done"
 
@@ -103,16 +110,25 @@ class NightRecord:
 
 def unfinished_nights(workspace: Workspace, before: dt.date) -> list[NightRecord]:
     """Nights before a day that began and did not end, oldest first; unreadable records are passed over."""
-    found = []
-    for path in sorted(_path(workspace, "*").parent.glob("????-??-??.json")):
-        if path.stem < before.isoformat():
-            try:
-                night = NightRecord.open(workspace, dt.date.fromisoformat(path.stem))
-            except (WorkspaceError, ValueError):
-                continue
-            if night.state != "done":
-                found.append(night)
-    return found
+    nights = (night for night in _newest_first(workspace) if night.as_of < before.isoformat())
+    return [night for night in nights if night.state != "done"][::-1]
+
+
+def newest_night(workspace: Workspace) -> NightRecord | None:
+    """The night of the newest day, however it went."""
+    return next(_newest_first(workspace), None)
+
+
+def last_whole_night(workspace: Workspace) -> NightRecord | None:
+    """The night of the newest day whose steps are all done."""
+    return next((night for night in _newest_first(workspace) if night.state == "done"), None)
+
+
+def _newest_first(workspace: Workspace) -> Iterator[NightRecord]:
+    """Every night whose record can be read."""
+    for path in sorted(_path(workspace, "*").parent.glob("????-??-??.json"), reverse=True):
+        with suppress(WorkspaceError, ValueError):
+            yield NightRecord.open(workspace, dt.date.fromisoformat(path.stem))
 
 
 def _path(workspace: Workspace, as_of: str) -> Path:
