@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from monitoring.detectors import (
     mmd,
     predictions,
     text,
-    volume,
     words,
 )
 from tickets.monitor_log import DetectorResult
@@ -275,69 +273,3 @@ def test_acceptance_is_held_against_the_accuracy_of_the_reference_while_there_is
     assert result.p_value < 0.001
     assert result.details["share"] == pytest.approx({"reference": 0.8, "current": 0.6})
     assert feedback.acceptance(np.zeros(0, np.bool_), now).status == "unknown"
-
-
-def _days(rng: np.random.Generator, first: date, count: int, *, factor: float = 1.0) -> dict[date, int]:
-    """A weekly rhythm with half the traffic on weekends."""
-    days = [first + timedelta(days=n) for n in range(count)]
-    return {day: int(rng.poisson(factor * (50 if day.weekday() >= 5 else 100))) for day in days}
-
-
-def test_volume_knows_the_weekly_rhythm() -> None:
-    rng = np.random.default_rng(8)
-    monday = date(2026, 3, 2)
-    weekend = monday + timedelta(days=33)
-    quiet = [volume.volume(_days(rng, monday, 28), _days(rng, weekend, 2)) for _ in range(RUNS)]
-    assert sum(result.p_value is not None and result.p_value <= NOMINAL for result in quiet) <= AT_MOST
-    burst = volume.volume(_days(rng, monday, 28), _days(rng, monday + timedelta(days=28), 7, factor=1.5))
-    assert burst.p_value is not None
-    assert burst.p_value < 0.001
-    assert burst.statistic == pytest.approx(0.5, abs=0.15)
-
-
-def _usual(first: date, count: int) -> dict[date, int]:
-    return {first + timedelta(days=n): 50 if (first + timedelta(days=n)).weekday() >= 5 else 100 for n in range(count)}
-
-
-def test_a_holiday_week_is_no_drift_and_its_days_are_named() -> None:
-    monday = date(2026, 11, 23)
-    christmas = _usual(date(2026, 12, 21), 7) | {date(2026, 12, 24): 8, date(2026, 12, 25): 3, date(2026, 12, 26): 5}
-    result = volume.volume(_usual(monday, 28), christmas)
-    assert result.statistic == pytest.approx(0.0, abs=0.01)
-    assert result.details["quiet_days"] == ["2026-12-24", "2026-12-25", "2026-12-26"]
-    after = volume.volume(_usual(monday + timedelta(days=7), 21) | christmas, _usual(date(2026, 12, 28), 7))
-    assert after.statistic == pytest.approx(0.0, abs=0.01)  # nor does the week after look like a rush
-
-
-def test_a_feed_that_is_broken_for_most_of_a_week_is_no_holiday() -> None:
-    monday = date(2026, 3, 30)
-    broken = _usual(monday, 7) | {monday + timedelta(days=n): 0 for n in range(4)}
-    result = volume.volume(_usual(monday - timedelta(days=28), 28), broken)
-    assert "quiet_days" not in result.details
-    assert result.statistic == pytest.approx(400 / 600)
-    assert result.p_value is not None
-    assert result.p_value < 1e-6
-
-
-def test_few_tickets_a_day_have_no_holidays_by_chance() -> None:
-    rng = np.random.default_rng(9)
-    monday = date(2026, 3, 2)
-
-    def days(first: date, count: int) -> dict[date, int]:
-        return {first + timedelta(days=n): int(rng.poisson(3)) for n in range(count)}
-
-    quiet = [volume.volume(days(monday, 28), days(monday + timedelta(days=28), 7)) for _ in range(RUNS)]
-    assert sum(result.p_value is not None and result.p_value <= NOMINAL for result in quiet) <= AT_MOST
-
-
-@pytest.mark.parametrize(
-    ("history", "current"),
-    [
-        ({}, {}),
-        ({date(2026, 3, 2) + timedelta(days=n): 9 for n in range(10)}, {date(2026, 3, 12): 5}),  # a fresh tenant
-        ({}, {date(2026, 3, 2): 5}),
-        ({date(2026, 1, 1) + timedelta(days=n): 0 for n in range(28)}, {date(2026, 3, 2): 5}),
-    ],
-)
-def test_volume_without_a_past_is_unknown(history: dict[date, int], current: dict[date, int]) -> None:
-    assert volume.volume(history, current).status == "unknown"
