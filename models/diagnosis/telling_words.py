@@ -16,12 +16,12 @@ import numpy as np
 from models.baselines.keywords import log_odds_z
 from models.words import STOP_WORDS
 from pipeline.text.redact import MASKS
+from pipeline.text.words import words_in
 
 MOST = 6  # words of each side
 SURE = 2.2  # standard errors from zero
 LEAST_SHARE = 0.1  # of the texts of its group; a rarer word helps nobody, and of many rare ones some look telling
 _PRIOR = 50.0  # pseudo-counts over all words
-_WORD = re.compile(r"[^\W\d_]{2,}")
 _MASK = re.compile("|".join([*map(re.escape, MASKS), "X{2,}"]))  # masked personal data, a publisher's redactions
 
 
@@ -48,7 +48,7 @@ def word_counts(texts: Sequence[str]) -> WordCounts:
     """A word counts once a text, so that a long one does not shout the others down."""
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(set(_WORD.findall(_MASK.sub(" ", text).lower())) - STOP_WORDS)
+        counts.update(set(words_in(_MASK.sub(" ", text).lower())) - STOP_WORDS)
     return WordCounts(len(texts), counts)
 
 

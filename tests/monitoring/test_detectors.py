@@ -216,6 +216,52 @@ def test_a_word_that_one_ticket_in_thirty_begins_to_use_is_seen_and_one_that_is_
         assert result.details["moved"][0][share] == pytest.approx(1 / 30, abs=0.002)
 
 
+JAPANESE = ["返金", "請求書", "荷物", "住所", "会員証", "割引", "領収書", "再配達", "支払い", "予約", "解約", "印鑑"]
+
+
+def unspaced(rng: np.random.Generator, count: int, *, about: str = "") -> list[str]:
+    """Sentences of which hardly two are the same; each tenth, or all, `about` something."""
+    written = []
+    for place in range(count):
+        said = "のことで".join(rng.permutation(JAPANESE)[: int(rng.integers(3, 7))].tolist())
+        written.append(f"{about}と{said}をお願いします。" if about and place % 10 == 0 else f"{said}をお願いします。")
+    return written
+
+
+def test_a_new_word_is_seen_where_no_spaces_are_written() -> None:
+    rng = np.random.default_rng(13)
+    before, now = unspaced(rng, 600), unspaced(rng, 400, about="電動自転車")
+    spoken = words.word_shares(before, now)
+    assert spoken.p_value is not None and spoken.p_value < 1e-6
+    assert {row["name"] for row in spoken.details["moved"]} <= {"電動", "動自", "自転", "転車", "車と"}
+    assert {"電動", "動自", "自転", "転車"} <= set(text.unseen_words(before, now).details["new"])
+    same = unspaced(rng, 400)
+    for result in (words.word_shares(before, same), text.unseen_words(before, same), text.length(before, same)):
+        assert result.p_value is not None and result.p_value > 0.001
+
+
+def test_longer_tickets_are_seen_where_no_spaces_are_written() -> None:
+    rng = np.random.default_rng(14)
+    twice = [first + second for first, second in zip(unspaced(rng, 200), unspaced(rng, 200), strict=True)]
+    result = text.length(unspaced(rng, 200), twice)
+    assert result.statistic is not None and result.statistic > 0.5
+
+
+@pytest.mark.parametrize(
+    ("text_", "expected"),
+    [
+        ("I can't pay 12 EUR, order A4711_b", ["can", "pay", "eur", "order"]),
+        ("Grüße aus STRASSE, ça déjà?", ["grüsse", "aus", "strasse", "ça", "déjà"]),
+        ("환불 부탁드립니다", ["환불", "부탁드립니다"]),
+        ("верните деньги", ["верните", "деньги"]),
+        ("iPhoneの電池が2個", ["iphone", "の電", "電池", "池が"]),
+        ("ขอคืนเงิน", ["ขอ", "อค", "คน", "นเ", "เง", "งน"]),
+    ],
+)
+def test_words_are_taken_as_each_script_writes_them(text_: str, expected: list[str]) -> None:
+    assert list(text.words_of(text_)) == expected
+
+
 def test_tickets_without_words_are_left_out() -> None:
     rng = np.random.default_rng(4)
     result = text.unseen_words(texts(rng, 300), [*texts(rng, 100), *["12345"] * 20])
