@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.diagnosis.telling_words import together, word_counts
 from monitoring.detectors.attributes import category
 from monitoring.detectors.text import words_of
 from monitoring.distinctive_words import distinctive_words
@@ -61,7 +62,8 @@ def explain(
     scores = _scores(result, reference, current, overridden) if looked else None
     rows = np.zeros(0, np.int64) if scores is None else _telling(scores)
     types = _contact_types(rows, reference, current)
-    words = distinctive_words([current.texts[row] for row in rows.tolist()], reference.texts)
+    told, before = word_counts([current.texts[row] for row in rows.tolist()]), word_counts(reference.texts)
+    words = distinctive_words(told, before, together([told, before]))
     new = _words_of(result)
     examples = [current.ticket_ids[row] for row in rows[:EXAMPLES].tolist()]
     return Explanation(

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.diagnosis.telling_words import WordCounts, telling_words, together, word_counts
+from models.diagnosis.telling_words import WordCounts, together, word_counts
+from monitoring.distinctive_words import distinctive_words
 from pipeline.text.words import words_in
 
 UNNAMED = "Theme without telling words"
 _SNIPPET = 200  # characters
 _IN_NAME = 3  # words
 _LONGEST_NAME = 80  # characters
-_LEAST_TICKETS = 3  # a word stands in; one that two people share may be a name
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 
 
@@ -36,8 +36,7 @@ def theme_words(
     for rows in themes:
         own = word_counts([current[row] for row in rows.tolist()])
         others = WordCounts(whole.texts - own.texts, Counter(whole.words) - Counter(own.words))
-        words, _ = telling_words(own, others, whole)
-        told.append(tuple(one.word for one in words if own.words[one.word] >= _LEAST_TICKETS))
+        told.append(distinctive_words(own, others, whole))
     return told
 
 

@@ -1,7 +1,9 @@
 """Which words tell one group of texts from another: log-odds ratios, held back where a word is rare.
 
-After Monroe, Colaresi and Quinn (2008), "Fightin' Words": the prior of a word is how often it occurs in a background,
-so that a rare word needs more than one occurrence to stand out.
+After Monroe, Colaresi and Quinn (2008), "Fightin' Words" (https://doi.org/10.1093/pan/mpn018): the prior of a word is
+how often it occurs in a background, so that a rare word needs more than one occurrence to stand out. The prior weighs
+as much as all words of the smaller group: a lighter one makes a word that the other group never used look less sure
+than one that it used once.
 """
 
 from __future__ import annotations
@@ -19,9 +21,8 @@ from pipeline.text.redact import MASKS
 from pipeline.text.words import words_in
 
 MOST = 6  # words of each side
-SURE = 2.2  # standard errors from zero
+SURE = 2.5  # standard errors from zero
 LEAST_SHARE = 0.1  # of the texts of its group; a rarer word helps nobody, and of many rare ones some look telling
-_PRIOR = 50.0  # pseudo-counts over all words
 _MASK = re.compile("|".join([*map(re.escape, MASKS), "X{2,}"]))  # masked personal data, a publisher's redactions
 
 
@@ -69,7 +70,8 @@ def telling_words(
         return (), ()
     words = sorted(first.words.keys() | second.words.keys())
     ours, theirs = (np.array([group.words.get(word, 0) for word in words], np.float64) for group in (first, second))
-    prior = np.array([background.words[word] for word in words]) * _PRIOR / sum(background.words.values())
+    strength = min(ours.sum(), theirs.sum())
+    prior = np.array([background.words[word] for word in words]) * strength / sum(background.words.values())
     z = log_odds_z(ours, theirs, prior)
     scored = list(zip(z.tolist(), words, strict=True))
     return _best(first, second, scored), _best(second, first, [(-far, word) for far, word in scored])

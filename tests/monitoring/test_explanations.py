@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.diagnosis.telling_words import together, word_counts
 from models.release import Release
 from monitoring.detectors.attributes import attribute_drift
 from monitoring.detectors.predictions import one_type, predicted_types
@@ -102,9 +103,22 @@ def test_what_is_recommended_fits_the_alarm(
     assert explain(result, *windows, results=others).recommends[0] == first
 
 
+def distinctive(here: list[str], there: list[str]) -> tuple[str, ...]:
+    own, others = word_counts(here), word_counts(there)
+    return distinctive_words(own, others, together([own, others]))
+
+
 def test_distinctive_words_are_those_one_side_uses_more_and_neither_common_nor_single_ones() -> None:
     here = ["the scooter broke", "my scooter is the one", "the scooter stopped"] * 10 + ["onlyonce"]
     there = ["the parcel broke", "my parcel is the one", "the parcel stopped"] * 100
-    assert distinctive_words(here, there) == ["scooter"]
-    assert distinctive_words(there, here) == ["parcel"]
-    assert distinctive_words([], there) == distinctive_words(here, []) == []
+    assert distinctive(here, there) == ("scooter",)
+    assert distinctive(there, here) == ("parcel",)
+    assert distinctive([], there) == distinctive(here, []) == ()
+
+
+def test_masks_that_cleaning_newly_sets_are_no_words_that_explain_an_alarm(windows: tuple[Window, Window]) -> None:
+    reference, current = windows
+    masked = replace(current, texts=tuple(text.replace("scooter", "<NAME> scooter") for text in current.texts))
+    told = explain(drifted("confidence.abstained"), reference, masked)
+    assert "scooter" in told.words
+    assert "name" not in told.words
