@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.diagnosis.telling_words import together, word_counts
+from monitoring.alarms import fell
 from monitoring.detectors.attributes import category
 from monitoring.detectors.text import words_of
 from monitoring.distinctive_words import distinctive_words
@@ -76,7 +77,7 @@ def explain(
 
 def _words_of(result: DetectorResult) -> list[str]:
     """The words that a detector of words names itself."""
-    if result.detector == "text.unseen_words":
+    if result.detector == "text.unseen_words" and not fell(result.details):
         return [str(word) for word in result.details.get("new", ())]
     if result.detector == "text.words":
         return [row["name"] for row in result.details.get("moved", ()) if row["current"] > row["reference"]]
@@ -105,6 +106,7 @@ def _contact_types(rows: NDArray[np.int64], reference: Window, current: Window) 
 def _scores(result: DetectorResult, reference: Window, current: Window, overridden: Sequence[str]) -> Doubles | None:
     """(m,) how telling each current ticket is, 0 or 1 where it is a matter of belonging; None where none is."""
     details, scores = result.details, None
+    sign = -1.0 if fell(details) else 1.0  # to the side that the figure moved to
     match result.detector:
         case "embeddings.domain" | "embeddings.mmd":
             towards = current.embeddings.mean(axis=0) - reference.embeddings.mean(axis=0)
@@ -114,7 +116,7 @@ def _scores(result: DetectorResult, reference: Window, current: Window, overridd
         case "text.language":
             scores = _grew(details, current.languages)
         case "text.length":
-            scores = _length(details, current)
+            scores = sign * np.array([len(words_of(text)) for text in current.texts], dtype=np.float64)
         case "text.words":
             grown = set(_words_of(result))
             scores = np.array([bool(grown & set(words_of(text))) for text in current.texts], dtype=np.float64)
@@ -122,12 +124,14 @@ def _scores(result: DetectorResult, reference: Window, current: Window, overridd
             scores = _unseen(details, reference, current)
         case "attributes":
             scores = _attribute(details, current)
-        case "accuracy.estimate" | "confidence.probability":
+        case "accuracy.estimate":
             scores = -current.probability
+        case "confidence.probability":
+            scores = sign * current.probability
         case "confidence.out_of_scope":
-            scores = current.out_of_scope
+            scores = sign * current.out_of_scope
         case "confidence.abstained":
-            scores = current.abstained.astype(np.float64)
+            scores = (~current.abstained if fell(details) else current.abstained).astype(np.float64)
         case name if name.startswith("feedback."):
             corrected = set(overridden)
             scores = np.array([ticket_id in corrected for ticket_id in current.ticket_ids], dtype=np.float64)
@@ -153,20 +157,18 @@ def _attribute(details: Mapping[str, Any], current: Window) -> Doubles:
         sign = 1.0 if moved["median"]["current"] >= moved["median"]["reference"] else -1.0
         numbers = [float(value) if isinstance(value, int | float) else np.nan for value in values]
         return np.nan_to_num(sign * np.array(numbers, np.float64), nan=-np.inf, neginf=-np.inf)
-    return np.array([value is None for value in values], dtype=np.float64)
-
-
-def _length(details: Mapping[str, Any], current: Window) -> Doubles:
-    words = np.array([len(words_of(text)) for text in current.texts], dtype=np.float64)
-    mean = details["mean"]
-    return words if mean["current"] >= mean["reference"] else -words
+    more = "current" in moved and moved["current"] > moved["reference"]
+    return np.array([(value is not None) == more for value in values], dtype=np.float64)
 
 
 def _unseen(details: Mapping[str, Any], reference: Window, current: Window) -> Doubles:
-    """Tickets that use a new word, or, where no word is shared, the share of words that the reference never has."""
+    """Tickets that use a new word, or, where no word is shared, the share of words that the reference never has; of
+    fewer new words, those that hold none."""
     new = set(details.get("new", ()))
     words = [set(words_of(text)) for text in current.texts]
+    known = {word for text in reference.texts for word in words_of(text)}
+    if fell(details):
+        return np.array([said <= known for said in words], dtype=np.float64)
     if new:
         return np.array([bool(new & said) for said in words], dtype=np.float64)
-    known = {word for text in reference.texts for word in words_of(text)}
     return np.array([len(said - known) / max(1, len(said)) for said in words], dtype=np.float64)

@@ -77,7 +77,8 @@ def _compare(attribute: str, before: list[AttributeValue], after: list[Attribute
     """A category gives one test; a number two: whether it is there, and its values where it is."""
     if not any(isinstance(value, str) for value in (*before, *after)) and any(_is_number(v) for v in (*before, *after)):
         there = compare_shares([str(_is_number(v)) for v in before], [str(_is_number(v)) for v in after])
-        changes = [_Change(f"{attribute} present", there.effect, there.p_value, {})]
+        shares = {"reference": len(_numbers(before)) / len(before), "current": len(_numbers(after)) / len(after)}
+        changes = [_Change(f"{attribute} present", there.effect, there.p_value, {**shares})]
         left, right = _numbers(before), _numbers(after)
         if min(len(left), len(right)) >= _NUMBERS_NEEDED:
             distance, p_value = ks_distance(left, right)

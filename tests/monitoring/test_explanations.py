@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from models.diagnosis.telling_words import together, word_counts
 from models.release import Release
+from monitoring.detectors import confidence
 from monitoring.detectors.attributes import attribute_drift
 from monitoring.detectors.predictions import one_type, predicted_types
 from monitoring.detectors.text import language, unseen_words
@@ -77,6 +79,50 @@ def test_feedback_is_explained_by_what_agents_corrected(windows: tuple[Window, W
     assert set(told.examples) <= set(corrected)
     assert told.contact_types == ["damage"]
     assert "scooter" in told.words
+
+
+ALPHABET = "abcdefghijklmnopqrst"
+FIRST = np.arange(400) < 100  # the tickets that carry the change
+
+
+# What the reference is, what the current window is, and the detector that sees it; all figures go the other way than
+# where a model gets worse.
+OTHER_WAY: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Window, Window], DetectorResult]]] = {
+    "the model is surer": (
+        {"probability": np.full(400, 0.5)},
+        {"probability": np.where(FIRST, 0.99, 0.6)},
+        lambda a, b: confidence.probability(a.probability, b.probability),
+    ),
+    "tickets lie nearer": (
+        {"out_of_scope": np.full(400, 0.6)},
+        {"out_of_scope": np.where(FIRST, 0.01, 0.5)},
+        lambda a, b: confidence.out_of_scope(a.out_of_scope, b.out_of_scope),
+    ),
+    "the model abstains less": (
+        {"abstained": np.full(400, True)},
+        {"abstained": ~FIRST},
+        lambda a, b: confidence.abstained(a.abstained, b.abstained),
+    ),
+    "an attribute is there more often": (
+        {"attributes": ({"amount": 1.0}, *[{"amount": None}] * 399)},
+        {"attributes": tuple({"amount": 1.0 if first else None} for first in FIRST)},
+        lambda a, b: attribute_drift(a.attributes, b.attributes),
+    ),
+    "fewer words are new": (
+        {"texts": tuple(f"{first}{second}x {first}{second}y my parcel" for first in ALPHABET for second in ALPHABET)},
+        {"texts": tuple("my parcel" if first else "my parcel zzz" for first in FIRST)},
+        lambda a, b: unseen_words(a.texts, b.texts),
+    ),
+}
+
+
+@pytest.mark.parametrize("told", OTHER_WAY)
+def test_examples_lie_on_the_side_that_the_figure_moved_to(told: str, windows: tuple[Window, Window]) -> None:
+    before, now, see = OTHER_WAY[told]
+    reference, current = replace(windows[0], **before), replace(windows[0], **now)
+    examples = explain(see(reference, current), reference, current).examples
+    assert len(examples) == 5
+    assert set(examples) <= set(current.ticket_ids[:100])
 
 
 @pytest.mark.parametrize(
