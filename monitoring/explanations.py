@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.diagnosis.telling_words import together, word_counts
 from monitoring.alarms import fell
-from monitoring.detectors.attributes import category
+from monitoring.detectors.attributes import attribute_of, category
 from monitoring.detectors.text import words_of
 from monitoring.distinctive_words import distinctive_words
 from monitoring.recommendations import recommend
@@ -148,7 +148,7 @@ def _grew(details: Mapping[str, Any], values: Sequence[str]) -> Doubles:
 def _attribute(details: Mapping[str, Any], current: Window) -> Doubles:
     """Tickets whose value of the attribute that moved most belongs to what grew, or lies on the side it moved to."""
     moved: Mapping[str, Any] = next(iter(details.get("moved", ())), {})
-    name = str(moved.get("name", "")).removesuffix(" present")
+    name = attribute_of(str(moved.get("name", "")))
     values = [row.get(name) for row in current.attributes]
     if "categories" in moved:
         grown = {row["name"] for row in moved["categories"] if row["current"] > row["reference"]}

@@ -277,13 +277,29 @@ def test_an_attribute_that_is_null_everywhere_is_left_out() -> None:
     assert "tenure" not in str(result.details["moved"])
 
 
-def test_a_vanished_attribute_is_named_and_is_no_drift() -> None:
+@pytest.mark.parametrize("name", ["city", "amount", "vip"])
+def test_an_attribute_that_vanishes_is_the_largest_change(name: str) -> None:
     rng = np.random.default_rng(6)
-    now = [{name: value for name, value in row.items() if name != "city"} for row in ticket_attributes(rng, 200)]
+    now = [{key: value for key, value in row.items() if key != name} for row in ticket_attributes(rng, 200)]
     result = attributes.attribute_drift(ticket_attributes(rng, 200), now)
-    assert result.details["vanished"] == ["city"]
-    assert result.p_value is not None
-    assert result.p_value > 0.001
+    assert result.details["vanished"] == [name]
+    assert attributes.attribute_of(result.details["moved"][0]["name"]) == name
+    assert result.statistic is not None and result.statistic > 0.6
+    assert result.p_value is not None and result.p_value < 1e-6
+
+
+def test_all_attributes_that_vanish_together_are_a_change() -> None:
+    result = attributes.attribute_drift(ticket_attributes(np.random.default_rng(6), 200), [{}] * 200)
+    assert result.details["vanished"] == ["amount", "city", "vip"]
+    assert result.p_value is not None and result.p_value < 1e-6
+
+
+def test_an_attribute_that_hardly_any_ticket_had_does_not_vanish_but_by_chance() -> None:
+    rng = np.random.default_rng(6)
+    before = [{**row, "coupon": "yes"} if at < 3 else row for at, row in enumerate(ticket_attributes(rng, 300))]
+    result = attributes.attribute_drift(before, ticket_attributes(rng, 200))
+    assert result.details["vanished"] == []
+    assert result.p_value is not None and result.p_value > 0.001
 
 
 def test_without_any_attribute_the_answer_is_unknown() -> None:

@@ -54,7 +54,7 @@ CASES: dict[str, tuple[Change, Change]] = {
     "no words": (lambda w: w, lambda w: replace(w, texts=("123",) * len(w))),
     "no labels": (lambda w: replace(w, contact_types=(None,) * len(w)), lambda w: w),
 }
-DRIFTS = {"new category": {"attributes"}, "no words": {"text.length", "text.words"}}
+DRIFTS = {"vanished": {"attributes"}, "new category": {"attributes"}, "no words": {"text.length", "text.words"}}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -137,6 +137,11 @@ def test_examples_lie_on_the_side_that_the_figure_moved_to(told: str, windows: t
         ),
         (drifted("attributes", {"moved": [{"name": "amount present"}]}), (), "Check the feed of the attribute amount."),
         (
+            drifted("attributes", {"vanished": ["plan"], "moved": [{"name": "plan"}]}),
+            (),
+            "Check the feed of the attribute plan.",
+        ),
+        (
             drifted("volume", {"tickets": 300, "expected": 100.0}),
             (),
             "Look at volume and staffing: more tickets come than usual.",
