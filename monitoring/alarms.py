@@ -212,10 +212,11 @@ def _headline(result: DetectorResult) -> str:
     sign = SIGNS.get(result.detector)
     if sign is None:
         return f"{result.detector} changed"
-    return sign.fell if sign.fell and _fell(result.details) else sign.words
+    return sign.fell if sign.fell and fell(result.details) else sign.words
 
 
-def _fell(details: Mapping[str, Any]) -> bool:
+def fell(details: Mapping[str, Any]) -> bool:
+    """Whether the figure that a result is about went down; False also where it has no direction."""
     match details:
         case {"share": {"reference": before, "current": now}} | {"mean": {"reference": before, "current": now}}:
             return bool(now < before)

@@ -206,11 +206,12 @@ def _situation(
         *(row for row in feedback_log.feedback_with_suggestions(engine, *given) if row["action"] == "corrected"),
     ]
     new = {row["ticket_id"] for row in answered if learned_until < _opened(row) < held_out_from}
+    judged_until = max(evidence.whole_reference.end or LONG_AGO, failed)
     return Situation(
         as_of=tonight.as_of,
         open_alarms=alarms,
         new_labels=len(new),
-        judged_until=evidence.whole_reference.end.date() if evidence.whole_reference.end else None,
+        judged_until=judged_until.date() if judged_until > LONG_AGO else None,
         trained_on=_trained_on(engine, tonight.release),
     )
 

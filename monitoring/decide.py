@@ -20,7 +20,9 @@ class Situation:
     as_of: date
     open_alarms: Sequence[Alarm]
     new_labels: int
-    judged_until: date | None  # the newest ticket of the champion's validation period
+    # The newest ticket of the champion's validation period, or, when it has met challengers since and stayed, the day
+    # of the last.
+    judged_until: date | None
     trained_on: date | None  # when the last training took place
 
 

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.detectors.attributes import category
+from models.diagnosis.telling_words import together, word_counts
+from monitoring.alarms import fell
+from monitoring.detectors.attributes import attribute_of, category
 from monitoring.detectors.text import words_of
 from monitoring.distinctive_words import distinctive_words
 from monitoring.recommendations import recommend
@@ -61,7 +63,8 @@ def explain(
     scores = _scores(result, reference, current, overridden) if looked else None
     rows = np.zeros(0, np.int64) if scores is None else _telling(scores)
     types = _contact_types(rows, reference, current)
-    words = distinctive_words([current.texts[row] for row in rows.tolist()], reference.texts)
+    told, before = word_counts([current.texts[row] for row in rows.tolist()]), word_counts(reference.texts)
+    words = distinctive_words(told, before, together([told, before]))
     new = _words_of(result)
     examples = [current.ticket_ids[row] for row in rows[:EXAMPLES].tolist()]
     return Explanation(
@@ -74,7 +77,7 @@ def explain(
 
 def _words_of(result: DetectorResult) -> list[str]:
     """The words that a detector of words names itself."""
-    if result.detector == "text.unseen_words":
+    if result.detector == "text.unseen_words" and not fell(result.details):
         return [str(word) for word in result.details.get("new", ())]
     if result.detector == "text.words":
         return [row["name"] for row in result.details.get("moved", ()) if row["current"] > row["reference"]]
@@ -103,6 +106,7 @@ def _contact_types(rows: NDArray[np.int64], reference: Window, current: Window) 
 def _scores(result: DetectorResult, reference: Window, current: Window, overridden: Sequence[str]) -> Doubles | None:
     """(m,) how telling each current ticket is, 0 or 1 where it is a matter of belonging; None where none is."""
     details, scores = result.details, None
+    sign = -1.0 if fell(details) else 1.0  # to the side that the figure moved to
     match result.detector:
         case "embeddings.domain" | "embeddings.mmd":
             towards = current.embeddings.mean(axis=0) - reference.embeddings.mean(axis=0)
@@ -112,7 +116,7 @@ def _scores(result: DetectorResult, reference: Window, current: Window, overridd
         case "text.language":
             scores = _grew(details, current.languages)
         case "text.length":
-            scores = _length(details, current)
+            scores = sign * np.array([len(words_of(text)) for text in current.texts], dtype=np.float64)
         case "text.words":
             grown = set(_words_of(result))
             scores = np.array([bool(grown & set(words_of(text))) for text in current.texts], dtype=np.float64)
@@ -120,12 +124,14 @@ def _scores(result: DetectorResult, reference: Window, current: Window, overridd
             scores = _unseen(details, reference, current)
         case "attributes":
             scores = _attribute(details, current)
-        case "accuracy.estimate" | "confidence.probability":
+        case "accuracy.estimate":
             scores = -current.probability
+        case "confidence.probability":
+            scores = sign * current.probability
         case "confidence.out_of_scope":
-            scores = current.out_of_scope
+            scores = sign * current.out_of_scope
         case "confidence.abstained":
-            scores = current.abstained.astype(np.float64)
+            scores = (~current.abstained if fell(details) else current.abstained).astype(np.float64)
         case name if name.startswith("feedback."):
             corrected = set(overridden)
             scores = np.array([ticket_id in corrected for ticket_id in current.ticket_ids], dtype=np.float64)
@@ -142,7 +148,7 @@ def _grew(details: Mapping[str, Any], values: Sequence[str]) -> Doubles:
 def _attribute(details: Mapping[str, Any], current: Window) -> Doubles:
     """Tickets whose value of the attribute that moved most belongs to what grew, or lies on the side it moved to."""
     moved: Mapping[str, Any] = next(iter(details.get("moved", ())), {})
-    name = str(moved.get("name", "")).removesuffix(" present")
+    name = attribute_of(str(moved.get("name", "")))
     values = [row.get(name) for row in current.attributes]
     if "categories" in moved:
         grown = {row["name"] for row in moved["categories"] if row["current"] > row["reference"]}
@@ -151,20 +157,18 @@ def _attribute(details: Mapping[str, Any], current: Window) -> Doubles:
         sign = 1.0 if moved["median"]["current"] >= moved["median"]["reference"] else -1.0
         numbers = [float(value) if isinstance(value, int | float) else np.nan for value in values]
         return np.nan_to_num(sign * np.array(numbers, np.float64), nan=-np.inf, neginf=-np.inf)
-    return np.array([value is None for value in values], dtype=np.float64)
-
-
-def _length(details: Mapping[str, Any], current: Window) -> Doubles:
-    words = np.array([len(words_of(text)) for text in current.texts], dtype=np.float64)
-    mean = details["mean"]
-    return words if mean["current"] >= mean["reference"] else -words
+    more = "current" in moved and moved["current"] > moved["reference"]
+    return np.array([(value is not None) == more for value in values], dtype=np.float64)
 
 
 def _unseen(details: Mapping[str, Any], reference: Window, current: Window) -> Doubles:
-    """Tickets that use a new word, or, where no word is shared, the share of words that the reference never has."""
+    """Tickets that use a new word, or, where no word is shared, the share of words that the reference never has; of
+    fewer new words, those that hold none."""
     new = set(details.get("new", ()))
     words = [set(words_of(text)) for text in current.texts]
+    known = {word for text in reference.texts for word in words_of(text)}
+    if fell(details):
+        return np.array([said <= known for said in words], dtype=np.float64)
     if new:
         return np.array([bool(new & said) for said in words], dtype=np.float64)
-    known = {word for text in reference.texts for word in words_of(text)}
     return np.array([len(said - known) / max(1, len(said)) for said in words], dtype=np.float64)

@@ -159,12 +159,10 @@ def _summary(evidence: Evidence, results: Sequence[DetectorResult]) -> dict[str,
         "reference_accuracy": proportion(evidence.whole_reference.correct.tolist()),
         "abstained": proportion(evidence.current.abstained.tolist()),
     }
-    vanished = [name for result in results for name in result.details.get("vanished", ())]
     return {
         "tickets": evidence.current.counted,
         **flat(figures),
         "estimated_accuracy_unknown": why_not,
-        "vanished_attributes": vanished,
         "drifted": [result.detector for result in results if result.drifted],
     }
 

@@ -1,7 +1,7 @@
 """What a theme is called: the words that tell its tickets from all others, and short pieces of its tickets.
 
-Works for any language: words that are frequent everywhere tell nothing, and scripts that put no spaces between words
-are read by pairs of letters. Texts come with personal data masked, and a word must stand in several tickets.
+Works for any language: words that are frequent everywhere tell nothing. Texts come with personal data masked, and a
+word must stand in several tickets.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.diagnosis.telling_words import WordCounts, telling_words, together, word_counts
+from models.diagnosis.telling_words import WordCounts, together, word_counts
+from monitoring.distinctive_words import distinctive_words
+from pipeline.text.words import words_in
 
 UNNAMED = "Theme without telling words"
 _SNIPPET = 200  # characters
 _IN_NAME = 3  # words
 _LONGEST_NAME = 80  # characters
-_LEAST_TICKETS = 3  # a word stands in; one that two people share may be a name
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
-# Thai, Lao, Khmer, Japanese, Chinese: no spaces between words
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]{2,}")
 
 
 def theme_words(
@@ -32,14 +31,12 @@ def theme_words(
     first; () where none surely does."""
     if not themes:
         return []
-    texts = [_spaced(text) for text in current]
-    whole = together([word_counts(texts), word_counts([_spaced(text) for text in reference])])
+    whole = together([word_counts(current), word_counts(reference)])
     told = []
     for rows in themes:
-        own = word_counts([texts[row] for row in rows.tolist()])
+        own = word_counts([current[row] for row in rows.tolist()])
         others = WordCounts(whole.texts - own.texts, Counter(whole.words) - Counter(own.words))
-        words, _ = telling_words(own, others, whole)
-        told.append(tuple(one.word for one in words if own.words[one.word] >= _LEAST_TICKETS))
+        told.append(distinctive_words(own, others, whole))
     return told
 
 
@@ -52,15 +49,7 @@ def theme_name(words: Sequence[str]) -> str:
 def snippet(text: str, words: Sequence[str] = ()) -> str:
     """A short piece of a text on one line, from the sentence that holds most of the words: greetings tell nothing."""
     sentences = [" ".join(sentence.split()) for sentence in _SENTENCE_ENDS.split(text) if sentence.strip()]
-    held = [sum(word in _spaced(sentence.lower()) for word in words) for sentence in sentences]
+    held = [len(set(words) & set(words_in(sentence.lower()))) for sentence in sentences]
     first = held.index(max(held)) if held else 0
     line = ("… " if first else "") + " ".join(sentences[first:])
     return line if len(line) <= _SNIPPET else line[: _SNIPPET - 1].rstrip() + "…"
-
-
-def _spaced(text: str) -> str:
-    def pairs(run: re.Match[str]) -> str:
-        letters = run[0]
-        return f" {' '.join(letters[place : place + 2] for place in range(len(letters) - 1))} "
-
-    return _UNSPACED.sub(pairs, text)

@@ -40,7 +40,10 @@ class MonitoringSettings(BaseModel):
     labels_to_learn_from: int = Field(default=50, ge=0, description="New labels and corrections that an alarm needs.")
     retrain_after_labels: int = Field(default=500, ge=0, description="New labels and corrections; 0 switches it off.")
     retrain_after_days: int = Field(
-        default=90, ge=0, description="Age of the newest ticket the champion was judged on; 0 switches it off."
+        default=90,
+        ge=0,
+        description="Age of the newest ticket the champion was judged on, counted anew when it meets a challenger and "
+        "stays; 0 switches it off.",
     )
     retrain_every_days: int = Field(default=0, ge=0, description="A fixed schedule; 0 switches it off.")
     retrain_start: Start = Field(

@@ -1,7 +1,9 @@
 """Which words tell one group of texts from another: log-odds ratios, held back where a word is rare.
 
-After Monroe, Colaresi and Quinn (2008), "Fightin' Words": the prior of a word is how often it occurs in a background,
-so that a rare word needs more than one occurrence to stand out.
+After Monroe, Colaresi and Quinn (2008), "Fightin' Words" (https://doi.org/10.1093/pan/mpn018): the prior of a word is
+how often it occurs in a background, so that a rare word needs more than one occurrence to stand out. The prior weighs
+as much as all words of the smaller group: a lighter one makes a word that the other group never used look less sure
+than one that it used once.
 """
 
 from __future__ import annotations
@@ -16,12 +18,11 @@ import numpy as np
 from models.baselines.keywords import log_odds_z
 from models.words import STOP_WORDS
 from pipeline.text.redact import MASKS
+from pipeline.text.words import words_in
 
 MOST = 6  # words of each side
-SURE = 2.2  # standard errors from zero
+SURE = 2.5  # standard errors from zero
 LEAST_SHARE = 0.1  # of the texts of its group; a rarer word helps nobody, and of many rare ones some look telling
-_PRIOR = 50.0  # pseudo-counts over all words
-_WORD = re.compile(r"[^\W\d_]{2,}")
 _MASK = re.compile("|".join([*map(re.escape, MASKS), "X{2,}"]))  # masked personal data, a publisher's redactions
 
 
@@ -48,7 +49,7 @@ def word_counts(texts: Sequence[str]) -> WordCounts:
     """A word counts once a text, so that a long one does not shout the others down."""
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(set(_WORD.findall(_MASK.sub(" ", text).lower())) - STOP_WORDS)
+        counts.update(set(words_in(_MASK.sub(" ", text).lower())) - STOP_WORDS)
     return WordCounts(len(texts), counts)
 
 
@@ -69,7 +70,8 @@ def telling_words(
         return (), ()
     words = sorted(first.words.keys() | second.words.keys())
     ours, theirs = (np.array([group.words.get(word, 0) for word in words], np.float64) for group in (first, second))
-    prior = np.array([background.words[word] for word in words]) * _PRIOR / sum(background.words.values())
+    strength = min(ours.sum(), theirs.sum())
+    prior = np.array([background.words[word] for word in words]) * strength / sum(background.words.values())
     z = log_odds_z(ours, theirs, prior)
     scored = list(zip(z.tolist(), words, strict=True))
     return _best(first, second, scored), _best(second, first, [(-far, word) for far, word in scored])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -14,12 +13,12 @@ from numpy.typing import NDArray
 from monitoring.detectors.numbers import compare_numbers
 from monitoring.detectors.sample import LEAST, too_small
 from monitoring.detectors.shares import compare_categories
+from pipeline.text.words import words_in
 from tickets.monitor_log import DetectorResult
 
 LENGTH = "text.length"
 LANGUAGE = "text.language"
 UNSEEN = "text.unseen_words"
-_WORD = re.compile(r"[^\W\d_]{2,}")
 _SHOWN = 10
 _REMEMBERED = 8192  # texts; a night's detectors and its A/A replays read the same ones many times
 _OFTEN = 3  # tickets; a word that one person typed wrongly says nothing
@@ -27,8 +26,8 @@ _OFTEN = 3  # tickets; a word that one person typed wrongly says nothing
 
 @lru_cache(maxsize=_REMEMBERED)
 def words_of(text: str) -> tuple[str, ...]:
-    """The words of a text in small letters; numbers, which are new every day, are none."""
-    return tuple(_WORD.findall(text.casefold()))
+    """The words of a text in small letters; of scripts without spaces, pairs of letters."""
+    return tuple(words_in(text.casefold()))
 
 
 def tickets_using(texts: Iterable[str]) -> Counter[str]:

@@ -6,6 +6,7 @@ no day loses or gains one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import date
 
@@ -17,28 +18,33 @@ from tickets.monitor_log import DetectorResult
 
 NAME = "volume"
 LEAST_DAYS = 14  # of history, so that each weekday was seen twice
-_QUIET = 0.5  # of what its weekday foretells: a holiday, where most days are as usual
+_QUIET = 0.5  # of what its weekday foretells: a holiday, where most days of a week are as usual
+_SILENT = 0.02  # and less than this is none either: people write on holidays, and nothing comes through a broken intake
 _SURELY = 4.0  # Poisson standard deviations, too: with three tickets a day, one ticket is no holiday
+_WEEK = 7  # days among which holidays are few, however short the window
 
 
 def volume(history: Mapping[date, int], current: Mapping[date, int], *, least_days: int = LEAST_DAYS) -> DetectorResult:
     """Tickets a day -> the change against what the weekdays foretell, as a share (0.2: a fifth more or less).
 
     A quasi-Poisson model: a mean for each weekday, and the spread of history around those means as the noise. A few
-    days of hardly any tickets among usual ones are holidays: they are named under `quiet_days` and left out.
+    days of hardly any tickets among the usual ones of a week are holidays: they are named under `quiet_days` and left
+    out. A window of holidays alone is `unknown`.
     """
     details: dict[str, object] = {"history_days": len(history), "tickets": sum(current.values())}
     middles = {weekday: float(np.median(counts)) for weekday, counts in _by_weekday(history).items()}
-    quiet = _quiet_days(history, middles)
-    past = _by_weekday({day: count for day, count in history.items() if day not in quiet})
+    unusual = _few_low(history, middles)
+    past = _by_weekday({day: count for day, count in history.items() if day not in unusual})
     freedom = sum(map(len, past.values())) - len(past)
     weekdays = {day.weekday() for day in current}
     if len(history) < least_days or freedom < 5 or not current or not weekdays <= past.keys():
         return unknown(NAME, f"needs {least_days} earlier days with every weekday among them", details)
     means = {weekday: float(np.mean(counts)) for weekday, counts in past.items()}
-    if quiet_now := _quiet_days(current, means):
-        current = {day: count for day, count in current.items() if day not in quiet_now}
-        details |= {"quiet_days": [day.isoformat() for day in quiet_now], "tickets": sum(current.values())}
+    if quiet := _holidays(history, current, means):
+        current = {day: count for day, count in current.items() if day not in quiet}
+        details |= {"quiet_days": [day.isoformat() for day in quiet], "tickets": sum(current.values())}
+        if not current:
+            return unknown(NAME, "all its days look like holidays, few in their week", details)
     days = {weekday: sum(day.weekday() == weekday for day in current) for weekday in weekdays}
     expected = sum(means[weekday] * count for weekday, count in days.items())
     if expected == 0:
@@ -59,14 +65,30 @@ def _by_weekday(days: Mapping[date, int]) -> dict[int, list[int]]:
     return counts
 
 
-def _quiet_days(days: Mapping[date, int], usual: Mapping[int, float]) -> list[date]:
+def _holidays(history: Mapping[date, int], current: Mapping[date, int], usual: Mapping[int, float]) -> list[date]:
+    """Days of the window that are holidays. The week up to its end tells: of a window of one or two days, a holiday is
+    easily half."""
+    known = {day: count for day, count in {**history, **current}.items() if day.weekday() in usual}
+    week = {day: known[day] for day in sorted(known)[-_WEEK:]}
+    return [
+        day
+        for day in _few_low(week, usual)
+        if day in current and not _surely_below(known[day], _SILENT * usual[day.weekday()])
+    ]
+
+
+def _few_low(days: Mapping[date, int], usual: Mapping[int, float]) -> list[date]:
     """Days surely far below their weekday, when fewer than half of all are."""
     low = []
     for day, count in days.items():
         expected = usual[day.weekday()]
-        if count < _QUIET * expected and count < expected - _SURELY * expected**0.5:
+        if count < _QUIET * expected and _surely_below(count, expected):
             low.append(day)
     return sorted(low) if len(low) < len(days) / 2 else []
+
+
+def _surely_below(count: int, expected: float) -> bool:
+    return count < expected - _SURELY * math.sqrt(expected)
 
 
 def _dispersion(past: Mapping[int, list[int]], means: Mapping[int, float], freedom: int) -> float:

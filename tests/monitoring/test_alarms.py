@@ -201,6 +201,11 @@ def test_an_alarm_is_over_after_quiet_nights_and_not_after_blind_ones() -> None:
             "Attributes of tickets changed (city Faro: 10.0% before, 40.0% now).",
         ),
         (
+            "attributes",
+            {"moved": [{"name": "amount present", "effect": 1.0, "reference": 0.8, "current": 0.0}]},
+            "Attributes of tickets changed (amount present: 80.0% before, 0.0% now).",
+        ),
+        (
             "volume",
             {"tickets": 40, "expected": 99.6},
             "Fewer tickets come than usual (40 tickets, about 100 expected).",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from models.diagnosis.telling_words import together, word_counts
 from models.release import Release
+from monitoring.detectors import confidence
 from monitoring.detectors.attributes import attribute_drift
 from monitoring.detectors.predictions import one_type, predicted_types
 from monitoring.detectors.text import language, unseen_words
@@ -78,6 +81,50 @@ def test_feedback_is_explained_by_what_agents_corrected(windows: tuple[Window, W
     assert "scooter" in told.words
 
 
+ALPHABET = "abcdefghijklmnopqrst"
+FIRST = np.arange(400) < 100  # the tickets that carry the change
+
+
+# What the reference is, what the current window is, and the detector that sees it; all figures go the other way than
+# where a model gets worse.
+OTHER_WAY: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Window, Window], DetectorResult]]] = {
+    "the model is surer": (
+        {"probability": np.full(400, 0.5)},
+        {"probability": np.where(FIRST, 0.99, 0.6)},
+        lambda a, b: confidence.probability(a.probability, b.probability),
+    ),
+    "tickets lie nearer": (
+        {"out_of_scope": np.full(400, 0.6)},
+        {"out_of_scope": np.where(FIRST, 0.01, 0.5)},
+        lambda a, b: confidence.out_of_scope(a.out_of_scope, b.out_of_scope),
+    ),
+    "the model abstains less": (
+        {"abstained": np.full(400, True)},
+        {"abstained": ~FIRST},
+        lambda a, b: confidence.abstained(a.abstained, b.abstained),
+    ),
+    "an attribute is there more often": (
+        {"attributes": ({"amount": 1.0}, *[{"amount": None}] * 399)},
+        {"attributes": tuple({"amount": 1.0 if first else None} for first in FIRST)},
+        lambda a, b: attribute_drift(a.attributes, b.attributes),
+    ),
+    "fewer words are new": (
+        {"texts": tuple(f"{first}{second}x {first}{second}y my parcel" for first in ALPHABET for second in ALPHABET)},
+        {"texts": tuple("my parcel" if first else "my parcel zzz" for first in FIRST)},
+        lambda a, b: unseen_words(a.texts, b.texts),
+    ),
+}
+
+
+@pytest.mark.parametrize("told", OTHER_WAY)
+def test_examples_lie_on_the_side_that_the_figure_moved_to(told: str, windows: tuple[Window, Window]) -> None:
+    before, now, see = OTHER_WAY[told]
+    reference, current = replace(windows[0], **before), replace(windows[0], **now)
+    examples = explain(see(reference, current), reference, current).examples
+    assert len(examples) == 5
+    assert set(examples) <= set(current.ticket_ids[:100])
+
+
 @pytest.mark.parametrize(
     ("result", "others", "first"),
     [
@@ -89,6 +136,11 @@ def test_feedback_is_explained_by_what_agents_corrected(windows: tuple[Window, W
             "Look at the new themes: a contact type may be missing.",
         ),
         (drifted("attributes", {"moved": [{"name": "amount present"}]}), (), "Check the feed of the attribute amount."),
+        (
+            drifted("attributes", {"vanished": ["plan"], "moved": [{"name": "plan"}]}),
+            (),
+            "Check the feed of the attribute plan.",
+        ),
         (
             drifted("volume", {"tickets": 300, "expected": 100.0}),
             (),
@@ -102,9 +154,22 @@ def test_what_is_recommended_fits_the_alarm(
     assert explain(result, *windows, results=others).recommends[0] == first
 
 
+def distinctive(here: list[str], there: list[str]) -> tuple[str, ...]:
+    own, others = word_counts(here), word_counts(there)
+    return distinctive_words(own, others, together([own, others]))
+
+
 def test_distinctive_words_are_those_one_side_uses_more_and_neither_common_nor_single_ones() -> None:
     here = ["the scooter broke", "my scooter is the one", "the scooter stopped"] * 10 + ["onlyonce"]
     there = ["the parcel broke", "my parcel is the one", "the parcel stopped"] * 100
-    assert distinctive_words(here, there) == ["scooter"]
-    assert distinctive_words(there, here) == ["parcel"]
-    assert distinctive_words([], there) == distinctive_words(here, []) == []
+    assert distinctive(here, there) == ("scooter",)
+    assert distinctive(there, here) == ("parcel",)
+    assert distinctive([], there) == distinctive(here, []) == ()
+
+
+def test_masks_that_cleaning_newly_sets_are_no_words_that_explain_an_alarm(windows: tuple[Window, Window]) -> None:
+    reference, current = windows
+    masked = replace(current, texts=tuple(text.replace("scooter", "<NAME> scooter") for text in current.texts))
+    told = explain(drifted("confidence.abstained"), reference, masked)
+    assert "scooter" in told.words
+    assert "name" not in told.words

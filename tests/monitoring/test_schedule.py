@@ -1,4 +1,4 @@
-"""A fixed schedule of trainings, as the timeline of models tells when the last one was."""
+"""Trainings that only time is a reason for: a fixed schedule, and the age of what the champion was judged on."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from monitoring.night import NightReport, run_night
 from monitoring.policy import Limits, Policy
-from tickets.monitor_log import record_event
+from tickets.monitor_log import EventKind, record_event
 
 FIRST = date(2026, 3, 2)
 WEEKLY = replace(
@@ -45,3 +47,27 @@ def test_a_schedule_counts_from_the_last_training_won_or_lost(world: Any) -> Non
     record_event(world.engine, "rejected", at=evening(7), model_version="challenger", details={"champion": champion})
     assert not night(8).decision.retrain
     assert night(14).decision.retrain
+
+
+@pytest.mark.parametrize("kind", ["rejected", "rolled back"])
+def test_age_counts_anew_when_the_champion_met_a_challenger_and_stays(world: Any, kind: EventKind) -> None:
+    """The champion's own validation ended on March 1; one training a night on the same tickets would change nothing."""
+    champion = world.reader.release.version
+    old = replace(WEEKLY, retrain_every_days=0, retrain_after_days=10)
+
+    def reasons(day: int) -> tuple[str, ...]:
+        night = run_night(
+            world.workspace, world.engine, as_of=FIRST + timedelta(days=day), policy=old, suggester=world.reader
+        )
+        return night.decision.reasons if night.decision.retrain else ()
+
+    assert reasons(8) == ()
+    assert reasons(9) == ("the model was last judged on tickets 10 days old; 10 is the limit.",)
+    if kind == "rejected":
+        loser, details = "challenger", {"champion": champion}
+    else:
+        loser, details = champion, {"from": "challenger"}
+    record_event(world.engine, "trained", at=evening(9), model_version="challenger", details={})
+    record_event(world.engine, kind, at=evening(9), model_version=loser, details=details)
+    assert reasons(10) == reasons(18) == ()
+    assert len(reasons(19)) == 1

@@ -234,7 +234,6 @@ class _Life:
             self.report(f"  {day}: no training: {error}")
             return
         self.report(f"  {day}: {'promoted' if outcome.gate.promote else 'rejected'}: {'; '.join(outcome.gate.reasons)}")
-        self.unlabelled.clear()
 
     def _challenge(self, day: dt.date) -> RetrainOutcome:
         return retrain(

@@ -155,6 +155,21 @@ def test_words_of_texts_dealt_out_at_random_tell_hardly_anything():
     assert told <= 20  # two a pair, of up to twelve
 
 
+def test_a_new_word_is_told_and_chance_is_not_where_a_few_texts_meet_many():
+    deal = random.Random(3)
+    vocabulary = [f"word{chr(97 + one)}{chr(97 + two)}" for one in range(20) for two in range(20)]
+    often = [1 / (1 + place) for place in range(len(vocabulary))]
+    by_chance = 0
+    for _ in range(10):
+        few, many = ([" ".join(deal.choices(vocabulary, often, k=15)) for _ in range(size)] for size in (50, 1000))
+        few = [f"{text} scooter" if place % 4 == 0 else text for place, text in enumerate(few)]
+        first, second = word_counts(few), word_counts(many)
+        told, _ = telling_words(first, second, together([first, second]))
+        assert told[0].word == "scooter"
+        by_chance += len(told) - 1
+    assert by_chance <= 5
+
+
 def test_masked_personal_data_is_no_word():
     assert dict(word_counts(["Dear <NAME> XXXX at <ADDRESS>, refund the refund"]).words) == {"refund": 1}
 
