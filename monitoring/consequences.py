@@ -196,7 +196,8 @@ def _situation(
     but for the days it held out; another one needs new ones. The days that tonight's would hold out teach it nothing.
     """
     held_out = timedelta(days=policy.held_out_days)
-    failed = _last_failed(engine, tonight.release)
+    failures = _failures(engine, tonight.release)
+    failed = max(failures, default=LONG_AGO)
     learned_until = max(_learned_until(tonight.release, evidence), failed - held_out if failed > LONG_AGO else failed)
     held_out_from = period_of(tonight.as_of, policy.held_out_days)[0]
     # An answer is never older than its ticket, and training takes none from after the night.
@@ -213,6 +214,7 @@ def _situation(
         new_labels=len(new),
         judged_until=judged_until.date() if judged_until > LONG_AGO else None,
         trained_on=_trained_on(engine, tonight.release),
+        failed=len(failures),
     )
 
 
@@ -223,13 +225,13 @@ def _learned_until(release: Release, evidence: Evidence) -> datetime:
     return max(newest_ticket(release, *release.windows), evidence.whole_reference.end or LONG_AGO)
 
 
-def _last_failed(engine: sa.Engine, release: Release) -> datetime:
-    """When the last challenger of this champion was rejected, or it came back for one that did worse."""
+def _failures(engine: sa.Engine, release: Release) -> list[datetime]:
+    """When challengers of this champion were rejected, or it came back for one that did worse."""
     timeline = monitor_log.model_timeline(engine, limit=monitor_log.ALL)
     rejected = (event for event in timeline if event.kind == "rejected")
     failed = [event.at for event in rejected if event.details.get("champion") == release.version]
     failed += [event.at for event in timeline if event.kind == "rolled back" and event.model_version == release.version]
-    return max(failed, default=LONG_AGO)
+    return failed
 
 
 def _trained_on(engine: sa.Engine, release: Release) -> date | None:

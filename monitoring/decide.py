@@ -10,6 +10,7 @@ from monitoring.policy import Policy
 from tickets.monitor_log import Alarm
 
 NO_REASON_TO_RETRAIN = frozenset({"volume"})  # more tickets are no different tickets
+_TRIES = 2  # challengers that may fail before the next one waits for more; the gate misses a small gain now and then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class Situation:
     # of the last.
     judged_until: date | None
     trained_on: date | None  # when the last training took place
+    failed: int = 0  # challengers of this champion that were rejected or rolled back
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Decision:
 
 
 def decide(situation: Situation, policy: Policy) -> Decision:
-    """Any one reason suffices; an alarm alone needs enough new labels to learn from."""
+    """Any one reason suffices; an alarm alone needs enough new labels to learn from, and twice as many again with each
+    challenger that fails after the second: an alarm that no training closes would have one every night."""
     reasons = [
         *_by_labels(situation, policy),
         *_by_age(situation, policy),
@@ -44,10 +47,12 @@ def decide(situation: Situation, policy: Policy) -> Decision:
     moved = sorted({alarm.detector for alarm in situation.open_alarms} - NO_REASON_TO_RETRAIN)
     if moved and policy.retrain_on_alarm:
         told = f"alarms are open: {', '.join(moved)}"
-        if situation.new_labels >= policy.labels_to_learn_from:
+        needed = policy.labels_to_learn_from * 2 ** max(0, situation.failed - _TRIES)
+        if situation.new_labels >= needed:
             reasons.insert(0, f"{told}; {situation.new_labels} new labels to learn from.")
         elif not reasons:
-            few = f"only {situation.new_labels} of {policy.labels_to_learn_from} new labels to learn from"
+            few = f"only {situation.new_labels} of {needed} new labels to learn from"
+            few += f", as {situation.failed} challengers have failed" if situation.failed > _TRIES else ""
             return Decision(False, (f"{told}, but {few}.",))
     if reasons:
         return Decision(True, tuple(reasons))

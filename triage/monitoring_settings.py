@@ -37,7 +37,12 @@ class MonitoringSettings(BaseModel):
     suspects_per_night: int = Field(default=5, ge=0, description="Of these labels: past ones that the model doubts.")
     look_for_themes: bool = Field(default=True, description="Look for new themes, each night.")
     retrain_on_alarm: bool = Field(default=True, description="Retrain while an alarm is open.")
-    labels_to_learn_from: int = Field(default=50, ge=0, description="New labels and corrections that an alarm needs.")
+    labels_to_learn_from: int = Field(
+        default=50,
+        ge=0,
+        description="New labels and corrections that an alarm needs; twice as many with each challenger that fails "
+        "after the second.",
+    )
     retrain_after_labels: int = Field(default=500, ge=0, description="New labels and corrections; 0 switches it off.")
     retrain_after_days: int = Field(
         default=90,

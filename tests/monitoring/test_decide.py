@@ -44,6 +44,16 @@ def test_an_alarm_with_nothing_to_learn_from_waits_for_labels() -> None:
     assert "only 10 of 50 new labels" in decision.reasons[0]
 
 
+def test_an_alarm_that_trainings_do_not_close_waits_twice_as_long_for_each_further_one() -> None:
+    def labels_needed(failed: int) -> int:
+        situation = replace(CALM, open_alarms=[alarm("predictions.types")], failed=failed)
+        return next(n for n in range(1000) if decide(replace(situation, new_labels=n), POLICY).retrain)
+
+    assert [labels_needed(failed) for failed in range(6)] == [50, 50, 50, 100, 200, 400]
+    waits = decide(replace(CALM, open_alarms=[alarm("predictions.types")], new_labels=60, failed=3), POLICY)
+    assert "only 60 of 100 new labels to learn from, as 3 challengers have failed" in waits.reasons[0]
+
+
 def test_more_tickets_alone_are_no_reason() -> None:
     decision = decide(replace(CALM, open_alarms=[alarm("volume")], new_labels=60), POLICY)
     assert not decision.retrain
