@@ -13,6 +13,7 @@ from tickets.database import label_queue, labels
 from tickets.errors import InputError
 from tickets.label_answers import STANDS, answer
 from tickets.label_queue import UNFINISHED, LabelRequest, enqueue, request_of
+from tickets.label_studio import Annotation
 
 Outcome = Literal["kept", "known", "answered already", "changed since it was imported"]
 
@@ -38,17 +39,17 @@ def find_item(engine: sa.Engine, *, item_id: str | None, ticket_id: str | None) 
         return found
 
 
-def kept_label(
-    engine: sa.Engine, *, label_id: str, former_id: str, item_id: str | None, ticket_id: str | None
-) -> tuple[str, str] | None:
-    """The item and the id of a label that came before, taken back or not: of this id, or of the former one where it
-    says the same item or ticket."""
-    asked = sa.or_(labels.c.item_id == item_id, labels.c.ticket_id == ticket_id)
-    query = sa.select(labels.c.item_id, labels.c.label_id).where(
-        sa.or_(labels.c.label_id == label_id, sa.and_(labels.c.label_id == former_id, asked))
-    )
+def kept_label(engine: sa.Engine, annotation: Annotation) -> tuple[str, str] | None:
+    """The item and the id of a label that came before, taken back or not: of this id; or of a former one where it is of
+    the same item or ticket, and of the same time or person. A time that lay ahead was kept as that of the import, so it
+    is the person who tells."""
+    asked = sa.or_(labels.c.item_id == annotation.item_id, labels.c.ticket_id == annotation.ticket_id)
+    given = sa.or_(labels.c.at == annotation.at, labels.c.labeler == annotation.annotator)
+    own = labels.c.label_id == annotation.label_id
+    former = sa.and_(labels.c.label_id.in_(annotation.former_ids), asked, given)
+    query = sa.select(labels.c.item_id, labels.c.label_id).where(sa.or_(own, former))
     with engine.connect() as connection:
-        row = connection.execute(query.order_by(labels.c.label_id != label_id).limit(1)).first()
+        row = connection.execute(query.order_by(labels.c.label_id != annotation.label_id).limit(1)).first()
         return None if row is None else (row.item_id, row.label_id)
 
 

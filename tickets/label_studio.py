@@ -44,13 +44,18 @@ class Annotation:
     @property
     def label_id(self) -> str:
         """The same for the same annotation, however often it is imported. Each server counts its annotations from 1,
-        so what was asked is part of it."""
-        return _hashed(f"label-studio:{self.item_id}:{self.ticket_id}:{self.annotation_id}")
+        over the same tasks, so what was asked is part of it and when it was answered."""
+        created = self.at.astimezone(UTC).isoformat() if self.at else ""
+        return _hashed(f"label-studio:{self.item_id}:{self.ticket_id}:{self.annotation_id}:{created}")
 
     @property
-    def former_id(self) -> str:
-        """What `label_id` was before it spoke of the ticket; of tasks without an item several tickets have the same."""
-        return _hashed(f"label-studio:{self.item_id}:{self.annotation_id}")
+    def former_ids(self) -> tuple[str, str]:
+        """What `label_id` was before it spoke of the time, which annotations of several servers share; and before it
+        spoke of the ticket, which of tasks without an item several tickets share."""
+        return (
+            _hashed(f"label-studio:{self.item_id}:{self.ticket_id}:{self.annotation_id}"),
+            _hashed(f"label-studio:{self.item_id}:{self.annotation_id}"),
+        )
 
     @property
     def keepable(self) -> bool:

@@ -103,8 +103,7 @@ def _meant(engine: sa.Engine, tree: ContactTypeTree, annotation: Annotation) -> 
     if not annotation.keepable:
         return _Answer(annotation, refused="a zero byte in a name")
     asked = {"item_id": annotation.item_id, "ticket_id": annotation.ticket_id}
-    before = kept_label(engine, label_id=annotation.label_id, former_id=annotation.former_id, **asked)
-    item_id, label_id = before or (find_item(engine, **asked), annotation.label_id)
+    item_id, label_id = kept_label(engine, annotation) or (find_item(engine, **asked), annotation.label_id)
     if item_id is None:
         return _Answer(annotation, refused="nothing was asked")
     chosen = {contact_type_at(tree, path) for path in annotation.paths}

@@ -345,6 +345,29 @@ def test_annotations_of_one_number_from_two_servers_are_two_labels(
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("former", [False, True])
+def test_people_who_label_the_same_tasks_on_two_servers_are_two(
+    settings: Settings, engine: sa.Engine, tmp_path: Path, former: bool
+) -> None:
+    ask(engine, ("t0", "random", 2), ("t1", "random", 2))
+    file = tmp_path / "export.json"
+    bob = {"id": 7, "email": "bob@example.com"}
+    for by, second, said in ((ANN, 1, (REFUND, REFUND)), (bob, 2, (["Login"], REFUND))):
+        facts = {"created_at": f"2026-03-02T22:16:0{second}.5Z"}
+        done = [by_ticket(f"t{one}", chose(said[one], by=by) | facts | {"id": one + 1}) for one in (0, 1)]
+        file.write_text(json.dumps(done), encoding="utf-8")
+        for kept in (2, 0):
+            found = import_labels(settings, file, now=NOW)
+            assert (found.kept, found.known, found.refused) == (kept, 2 - kept, {})
+            with engine.begin() as connection:
+                for one in (1, 2) if former else ():  # as they were kept when the id did not speak of the time
+                    own = (labels.c.ticket_id == f"t{one - 1}") & (labels.c.labeler == ANN["email"])
+                    name = uuid.uuid5(uuid.NAMESPACE_URL, f"label-studio:None:t{one - 1}:{one}").hex
+                    connection.execute(sa.update(labels).where(own).values(label_id=name))
+    assert counts(engine) == {"disputed": 1, "done": 1}
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_labels_imported_before_their_id_spoke_of_the_ticket_are_known_again(
     settings: Settings, engine: sa.Engine, tmp_path: Path
 ) -> None:
