@@ -61,6 +61,7 @@ def dashboard(request: Request, held: Held, address: Address) -> HTMLResponse:
         newest=newest[0] if newest else None,
         latest=monitor_log.results_of(held.engine, newest[0].run_id) if newest else [],
         runs=board.runs,
+        path=held.choices.path,
         reported=next(
             (run for run in [*newest, *board.runs] if state.report_page(held.workspace, run) is not None), None
         ),
@@ -163,6 +164,7 @@ def one_run(request: Request, held: Held, run_id: str) -> HTMLResponse:
         figures=state.figures(run),
         results=monitor_log.results_of(held.engine, run_id),
         alarms=alarm_groups(monitor_log.alarms_of(held.engine, run_id)),
+        path=held.choices.path,
         metrics=state.report_figures(held.workspace, run),
         has_page=state.report_page(held.workspace, run) is not None,
     )

@@ -280,15 +280,25 @@ def test_what_grew_is_on_the_page_in_the_night_and_in_a_csv(service: Service) ->
     monitor_log.record_run(service.engine, run_of(), [shift_of()], [])
     page = service.client.get("/dashboard").text
     assert 'data-chart="spec-label_shift"' in page
-    assert "refund grew: 12 % before, 19 % now." in " ".join(page.split())
+    assert "Payments › Refund grew: 12 % before, 19 % now." in " ".join(page.split())
     rows = list(csv.DictReader(io.StringIO(service.client.get("/dashboard/charts/label_shift.csv").text)))
     assert [(row["moved"], row["before"], row["change_low"]) for row in rows] == [
         ("grew", "0.12", "0.05"),
         ("shrank", "0.2", "-0.12"),
     ]
     night = service.client.get("/dashboard/runs/2026-03-09-m1").text
-    assert "login shrank: 20 % before, 10 % now." in " ".join(night.split())
+    assert "Account › Login shrank: 20 % before, 10 % now." in " ".join(night.split())
     assert '<td class="number">0</td>' not in night  # a limit of 0 is none
+
+
+@SQLITE
+def test_contact_types_are_written_with_their_path_and_words_as_they_are(service: Service) -> None:
+    moved = {"moved": [{"name": "refund", "reference": 0.1, "current": 0.2}], "new": ["login", "gone"]}
+    results = [result_of(detector, details=moved) for detector in ("predictions.types", "text.words")]
+    monitor_log.record_run(service.engine, run_of(), results, [])
+    night = " ".join(service.client.get("/dashboard/runs/2026-03-09-m1").text.split())
+    assert "Payments › Refund: 10 % before, 20 % now. new: Account › Login, gone." in night
+    assert "<td>refund: 10 % before, 20 % now. new: login, gone." in night.replace("<td> ", "<td>")
 
 
 def test_what_could_not_be_sent_is_told_as_long_as_it_matters() -> None:
