@@ -65,7 +65,7 @@ def _told(newest: Rows) -> str:
     date, note = newest[0]["date"], newest[0]["note"]
     if newest[0]["status"] == "unknown":
         return f"On the night of {date} this is unknown: {note}."
-    return f"The night of {date}: {note or 'grey was before; the bar is the range that the share now lies in'}."
+    return f"The night of {date}: {note or 'grey was before; the bar is the range of the change, drawn from before'}."
 
 
 def _spec(rows: Rows) -> Spec:

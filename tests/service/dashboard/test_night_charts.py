@@ -78,6 +78,7 @@ def test_the_types_that_grew_and_shrank_are_drawn_of_the_newest_night() -> None:
     told = [(one["contact_type"], one["before"], one["now"]) for one in chart.spec["data"]["values"]]
     assert told == [("REFUND", 0.12, 0.19), ("LOGIN", 0.2, 0.1)]
     assert [one["low"] for one in chart.spec["data"]["values"]] == pytest.approx([0.17, 0.08])
+    assert "the bar is the range of the change, drawn from before" in chart.note  # not of the share now: both err
     assert chart.rows[0] | {"status": "unknown", "note": "tickets do not read as they did"} == chart.rows[0]
     assert [row["moved"] for row in chart.rows] == ["", "grew", "shrank"]
     unknown = shown(shift_of(), blind)
