@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tickets.contact_types import ContactTypeTree
 from tickets.database import label_queue, labels
-from tickets.label_answers import COUNTS, STANDS
+from tickets.label_answers import COUNTS, STANDS, counting
 from tickets.label_disputes import settleable
 from tickets.label_queue import UNFINISHED, LabelRequest, claimable, request_of
 
@@ -200,7 +200,7 @@ def known_answers(
     later = labels.alias("later")
     overruled = sa.exists().where(
         later.c.ticket_id == label_queue.c.ticket_id,
-        later.c.withdrawn_at.is_(None),
+        counting(later),
         later.c.final_at > labels.c.final_at,
     )
     second = labels.alias("second")

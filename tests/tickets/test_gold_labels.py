@@ -10,6 +10,7 @@ from tests.tickets.asked import LATER, MINUTE, NOON, TREE, ask, final, say
 from tickets import label_queue, label_work
 from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.database import label_queue as items
+from tickets.database import labels
 from tickets.label_answers import settle
 from tickets.label_disputes import claim_dispute
 from tickets.label_queue import claim, counts, enqueue, skip
@@ -52,6 +53,22 @@ def test_a_dispute_over_gold_that_an_earlier_version_left_is_settled_without_cou
     settle(engine, "i1-gold", contact_type="login", labeler="joe", at=NOON)
     assert counts(engine) == {"done": 1}
     assert final(engine) == {}
+
+
+def test_a_dispute_over_gold_that_an_earlier_version_settled_counts_no_more(engine: sa.Engine) -> None:
+    enqueue(engine, [ask(1, needed=2)], at=NOON)
+    for person in ("ann", "bob"):
+        say(engine, "i1-random", "refund", person)
+    enqueue(engine, [ask(1, share="gold", known_type="refund", needed=2)], at=NOON)
+    say(engine, "i1-gold", "invoice", "joe")
+    with engine.begin() as connection:
+        final_now = {"kind": "adjudication", "final_at": NOON + MINUTE}
+        connection.execute(sa.update(labels).where(labels.c.item_id == "i1-gold").values(final_now))
+        connection.execute(sa.update(items).where(items.c.item_id == "i1-gold").values(status="done"))
+    assert final(engine) == {"i1-random": "refund"}
+    assert [row["share"] for row in label_queue.labels_with_suggestions(engine, NOON, LATER)] == ["random"]
+    ((item, known),) = label_work.known_answers(engine, TREE, until=LATER, limit=9)  # nor does it overrule one
+    assert (item.item_id, known) == ("i1-random", "refund")
 
 
 def test_what_people_agreed_on_becomes_gold_when_they_have_forgotten(engine: sa.Engine) -> None:
