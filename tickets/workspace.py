@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 
 from tickets.errors import LockedError, MachineError, MissingStepError, WorkspaceError
 from tickets.exchange import exchange
+from tickets.run_lock import LOCK
 from tickets.tables import Table
 
 _MARKER = "workspace.json"
@@ -221,7 +222,7 @@ class Workspace:
 
         Raises LockedError, naming the holder; MachineError when the workspace cannot be written.
         """
-        with _opened(self.root / "run.lock") as file:
+        with _opened(self.root / LOCK) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

@@ -22,6 +22,7 @@ from tickets.errors import SourceError, TrainingDataError
 from tickets.manifests import Manifest
 from tickets.night_record import NightRecord, unfinished_nights
 from tickets.progress import Progress, Report
+from tickets.run_lock import NIGHT
 from tickets.workspace import Workspace
 from triage.alerts import told_at_the_end
 from triage.night_options import night_policy, probation_policy
@@ -227,7 +228,7 @@ def run_steps(night: Night, steps: Sequence[NightStep] = STEPS) -> None:
 @contextmanager
 def _opened(settings: Settings) -> Iterator[tuple[Workspace, sa.Engine, Callable[[], SparkSession]]]:
     """The workspace under its lock, the database, and Spark for who asks."""
-    with opened(settings, "nightly") as (workspace, engine), ExitStack() as stack:
+    with opened(settings, NIGHT) as (workspace, engine), ExitStack() as stack:
 
         @cache
         def spark() -> SparkSession:

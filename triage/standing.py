@@ -7,7 +7,6 @@ settings. What it reads is written by tickets/manifests.py, models/release.py an
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import json
 import os
 import socket
@@ -15,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tickets.run_lock import lock_holder, night_state
 
 _NEW = (
     ("triage doctor", "what this machine lacks"),
@@ -38,8 +39,8 @@ def standing(root: Path, *, today: dt.date, host: str, port: int) -> Standing:
     imported, split = _newest_run(root, "import"), _newest_run(root, "split")
     if imported is None and split is None:
         return Standing(found=(f"Workspace {root}: nothing is imported yet.",), next=_NEW)
-    at_work = list(_at_work(root))
-    found = [f"Workspace {root}", *at_work, *_told_runs(imported, split)]
+    holder = lock_holder(root)
+    found = [f"Workspace {root}", *([f"At work     {holder}"] if holder else []), *_told_runs(imported, split)]
     if split is None:
         return _ended(found, ("triage features", "clean, label and split what was imported"))
     models = sorted(path.parent.name for path in (root / "models").glob("*/release.json"))
@@ -54,7 +55,7 @@ def standing(root: Path, *, today: dt.date, host: str, port: int) -> Standing:
     found.append(f"Model       {served} is the champion")
     answers = _answers(host, port)
     found.append(f"Service     {f'something answers at {host}:{port}' if answers else 'not running here'}")
-    steps = list(_night(root, today, found, at_work=bool(at_work)))
+    steps = list(_night(root, today, found))
     if _later(imported, _newest_run(root, "featurise")):
         steps.insert(0, ("triage features", "what was imported since is not in the features yet"))
     if not answers:
@@ -74,21 +75,20 @@ def _told_runs(imported: dict[str, Any] | None, split: dict[str, Any] | None) ->
     yield "Features    none yet" if split is None else f"Features    made as of {split['as_of']}"
 
 
-def _night(root: Path, today: dt.date, found: list[str], *, at_work: bool) -> Iterator[tuple[str, str]]:
-    """Adds a line on the last night to `found`; yields what is to be done about it. One that says `running` goes on
-    where a run is at work, and was killed where none is."""
+def _night(root: Path, today: dt.date, found: list[str]) -> Iterator[tuple[str, str]]:
+    """Adds a line on the last night to `found`; yields what is to be done about it."""
     nights = sorted((root / "nightly").glob("????-??-??.json"))
     last = _json(nights[-1]) if nights else None
     if not nights:
         found.append("Last night  none was run yet")
         yield "triage nightly", "a night's work; let a timer call it (docs/operations.md)"
         return
-    day, state = nights[-1].stem, "unreadable" if last is None else str(last.get("state"))
+    day, state = nights[-1].stem, "unreadable" if last is None else night_state(root, str(last.get("state")))
     steps = (last or {}).get("steps")
     steps = steps if isinstance(steps, dict) else {}
     failed = [name for name, step in steps.items() if not isinstance(step, dict) or step.get("state") != "done"]
     found.append(f"Last night  {day}: {state}{f', in the step {failed[0]}' if state != 'done' and failed else ''}")
-    if state == "running" and at_work:
+    if state == "running":
         return
     if state != "done":
         yield f"triage nightly --as-of {day}", "goes on with the step that it stopped in"
@@ -106,18 +106,6 @@ def _newest_run(root: Path, step: str) -> dict[str, Any] | None:
 def _later(imported: dict[str, Any] | None, featurised: dict[str, Any] | None) -> bool:
     """Whether the last import came after the last features; nightly makes features too."""
     return bool(imported and featurised and str(imported["started_at"]) > str(featurised["started_at"]))
-
-
-def _at_work(root: Path) -> Iterator[str]:
-    """Who holds the workspace's lock; taking it for a moment tells, and leaves no trace."""
-    try:
-        with open(root / "run.lock", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield f"At work     {file.read().strip() or 'a run'}"
-    except OSError:
-        return
 
 
 def _answers(host: str, port: int) -> bool:

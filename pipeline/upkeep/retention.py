@@ -16,10 +16,10 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from pipeline.importing import STEP as IMPORT
-from pipeline.upkeep.status import lock_holder
 from tickets.lineage import Records
 from tickets.manifests import manifests, partition_name, steps_run
 from tickets.progress import Report, silent
+from tickets.run_lock import lock_holder
 from tickets.tables import BACKLOG, FEEDBACK, LABELS, QUARANTINE, RAW, SERVICE, SUGGESTIONS, TICKETS, Table
 from tickets.workspace import Workspace
 
@@ -102,7 +102,7 @@ def _leaving(
     yield from _reports(workspace, _first_kept(as_of, policy.reports))
     if kept_models is not None:
         yield from _models(workspace, _first_kept(as_of, policy.models), kept_models)
-    if lock_holder(workspace) is None:
+    if lock_holder(workspace.root) is None:
         for path in sorted(workspace.aside_root.glob("*")):
             yield _leave("left behind by a killed run", path, "", workspace)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Literal
 from pipeline.upkeep.compaction import LEFT_ALONE, SMALL_BYTES
 from tickets.lineage import Records, stale_inputs
 from tickets.manifests import Manifest, StepState, manifests, step_states, steps_run
+from tickets.run_lock import lock_holder
 from tickets.tables import TABLES, Table
 from tickets.workspace import Workspace
 
@@ -68,7 +68,7 @@ class PipelineStatus:
 def pipeline_status(workspace: Workspace, *, as_of: date) -> PipelineStatus:
     """The state of the workspace, seen with the runs up to `as_of`. Reads manifests and the names and sizes of files;
     takes no lock and changes nothing."""
-    lock = lock_holder(workspace)
+    lock = lock_holder(workspace.root)
     steps = _steps(workspace, as_of, lock)
     tables = tuple(_table(workspace, table) for table in TABLES if workspace.table_path(table).is_dir())
     left = sum(size for _, size in _files(workspace.aside_root))
@@ -82,23 +82,6 @@ def pipeline_status(workspace: Workspace, *, as_of: date) -> PipelineStatus:
         tables=tables,
         left_behind=0 if lock else left,
     )
-
-
-def lock_holder(workspace: Workspace) -> str | None:
-    """Who holds the run lock (its purpose and process); None when nobody does.
-
-    A free lock is not touched, so that a run that starts at this moment gets it.
-    """
-    path = workspace.root / "run.lock"
-    said = path.read_text(encoding="utf-8").strip() if path.exists() else ""
-    if not said:
-        return None
-    with open(path, encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return said
-    return None  # whoever wrote it was killed
 
 
 def _steps(workspace: Workspace, as_of: date, lock: str | None) -> tuple[StepStatus, ...]:

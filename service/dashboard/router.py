@@ -20,7 +20,6 @@ from service.problems import Problem
 from service.serving import Held
 from tickets import alert_log, experiment_log, label_queue, monitor_log, traffic
 from tickets.monitor_log import MonitorRun
-from tickets.night_record import newest_night
 from tickets.ticket_queue import seen_values
 
 Address = Annotated[DashboardAddress, Depends()]
@@ -55,7 +54,7 @@ def dashboard(request: Request, held: Held, address: Address) -> HTMLResponse:
             alarms,
             serving=loaded.version if loaded else None,
             now=held.options.clock(),
-            stopped=state.stopped_night(newest_night(held.workspace)),
+            night=state.last_night(held.workspace),
         ),
         figures=state.figures(newest[0]) if newest else [],
         newest=newest[0] if newest else None,

@@ -13,7 +13,8 @@ from service.dashboard.alarm_cards import importance
 from service.dashboard.nights import unknown_because
 from tickets.alert_log import TRIED_FOR, Alert
 from tickets.monitor_log import Alarm, MonitorRun
-from tickets.night_record import NightRecord
+from tickets.night_record import newest_night
+from tickets.run_lock import night_state
 from tickets.workspace import Workspace
 
 Tone = Literal["good", "bad", "unknown"]
@@ -27,6 +28,14 @@ class StatusLine:
     tone: Tone
     words: str
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastNight:
+    """What is said of the newest night, "" where it is done; `stopped` where it failed or was killed."""
+
+    told: str = ""
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,37 +75,51 @@ _LATE = "`triage nightly` does the night's work; let a timer call it."
 
 
 def status_line(
-    runs: Sequence[MonitorRun], alarms: Sequence[Alarm], *, serving: str | None, now: datetime, stopped: str = ""
+    runs: Sequence[MonitorRun],
+    alarms: Sequence[Alarm],
+    *,
+    serving: str | None,
+    now: datetime,
+    night: LastNight = LastNight(),
 ) -> StatusLine:
-    """`runs` newest first; `alarms` are the open ones; `serving` is the release in service; `stopped` says what became
-    of a last night that did not end. Only after a night that ended and is not late all is well; in simulated time every
-    night is late once the simulation has ended."""
-    if serving is None and not runs:
-        return StatusLine("unknown", "Nothing to watch yet", NOTHING_YET)
+    """`runs` newest first; `alarms` are the open ones; `serving` is the release in service. All is well only where the
+    last night did not stop and none is late; in simulated time every night is late once the simulation has ended."""
     if not runs:
-        told = stopped or f"{serving} is served; run `triage monitor` or `triage nightly` to watch it."
-        return StatusLine("unknown", "Not watched yet", told)
+        return _not_watched(serving, night.told)
     last = runs[0]
     told = f"Last looked at {last.as_of}: {last.windows['current']['tickets']} tickets, model {last.model_version}."
     late = f"No night for {_age(now - last.ended)}" if last.late(now) else ""
     if late:
-        told += f" Tickets that came since are not watched. {stopped or _LATE}"
-    elif stopped:
-        told += f" {stopped}"
+        told += f" Tickets that came since are not watched. {night.told or _LATE}"
+    elif night.told:
+        told += f" {night.told}"
     if alarms:
         return _alarming(alarms, told)
-    if late or stopped:
+    if late or night.stopped:
         return StatusLine("unknown", late or "The last night did not end", told)
     return _seen(last, serving, told)
 
 
-def stopped_night(night: NightRecord | None) -> str:
-    """The step that the newest night failed in, and how it goes on; "" where it did not fail."""
-    if night is None or night.state != "failed":
-        return ""
-    failed = ", ".join(name for name, step in night.steps.items() if step.state == "failed")
+def last_night(workspace: Workspace) -> LastNight:
+    """The step that the newest night failed or was killed in, and how it goes on; or that it is at work."""
+    night = newest_night(workspace)
+    state = night_state(workspace.root, night.state) if night is not None else "done"
+    if night is None or state == "done":
+        return LastNight()
+    if state == "running":
+        return LastNight("A night is at work.")
+    where = next((f" in the step {name}" for name, step in night.steps.items() if step.state != "done"), "")
+    how = "was killed" if state == "killed" else "stopped"
     mends = f"`triage nightly --as-of {night.as_of}` does the rest"
-    return f"The night of {night.as_of} stopped in the step {failed}: {mends}."
+    return LastNight(f"The night of {night.as_of} {how}{where}: {mends}.", stopped=True)
+
+
+def _not_watched(serving: str | None, night: str) -> StatusLine:
+    """What is said before monitoring has run."""
+    if serving is None:
+        return StatusLine("unknown", "Nothing to watch yet", f"{NOTHING_YET} {night}".rstrip())
+    told = night or f"{serving} is served; run `triage monitor` or `triage nightly` to watch it."
+    return StatusLine("unknown", "Not watched yet", told)
 
 
 def _seen(last: MonitorRun, serving: str | None, looked: str) -> StatusLine:

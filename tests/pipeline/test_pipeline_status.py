@@ -16,10 +16,11 @@ import pytest
 from pipeline.importing import import_files
 from pipeline.nightly import run_pipeline
 from pipeline.steps import run_step
-from pipeline.upkeep.status import CORE, StepStatus, _files, lock_holder, pipeline_status
+from pipeline.upkeep.status import CORE, StepStatus, _files, pipeline_status
 from tickets.errors import InputError
 from tickets.manifests import Manifest, record_state, step_states, write_manifest
 from tickets.progress import silent
+from tickets.run_lock import lock_holder
 from tickets.tables import SPLITS
 from tickets.workspace import Workspace
 
@@ -126,11 +127,11 @@ def test_a_run_at_work_and_one_that_was_killed_are_told_apart(workspace: Workspa
         os.kill(running.pid, signal.SIGKILL)
         running.join(60)
 
-    assert lock_holder(workspace) is None
+    assert lock_holder(workspace.root) is None
     found = pipeline_status(workspace, as_of=DAY)
     assert found.verdict.startswith("`clean` killed: the run of 2026-03-02 ended without a word")
     with workspace.lock("status"):
-        assert lock_holder(workspace) == f"status, process {os.getpid()}"
+        assert lock_holder(workspace.root) == f"status, process {os.getpid()}"
 
 
 def test_what_a_run_takes_away_while_we_look_is_passed_over(workspace: Workspace) -> None:

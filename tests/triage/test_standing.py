@@ -88,7 +88,9 @@ def test_a_night_that_goes_on_is_not_to_be_run_again(workspace: Workspace) -> No
         found = where(workspace.root)
     assert "Last night  2026-03-01: running, in the step extract" in found.found
     assert not any(command.startswith("triage nightly") for command in commands(found))
-    assert "triage nightly --as-of 2026-03-01" in commands(where(workspace.root))  # it was killed
+    killed = where(workspace.root)
+    assert "Last night  2026-03-01: killed, in the step extract" in killed.found
+    assert "triage nightly --as-of 2026-03-01" in commands(killed)
 
 
 def test_a_night_that_is_done_asks_for_nothing_until_the_next(workspace: Workspace) -> None:

@@ -14,7 +14,7 @@ import pytest
 from monitoring.night import run_night
 from monitoring.policy import Policy
 from service.dashboard.alarm_cards import alarm_groups, named
-from service.dashboard.state import StatusLine, alerts_told, status_line
+from service.dashboard.state import StatusLine, alerts_told, last_night, status_line
 from tests.service.dashboard.nights import AT, result_of, run_of, shift_of
 from tests.service.dashboard.traffic import suggest
 from tickets import monitor_log
@@ -23,6 +23,7 @@ from tickets.label_queue import LabelRequest, enqueue
 from tickets.monitor_log import Alarm
 from tickets.night_record import NightRecord
 from tickets.records import Ticket
+from tickets.workspace import Workspace
 
 if TYPE_CHECKING:
     from tests.service.conftest import Service
@@ -245,6 +246,32 @@ def test_a_night_that_stopped_is_named_with_its_step(service: Service) -> None:
     assert "in the step retrain: <code>triage nightly --as-of 2026-03-09</code> does the rest." in page
     night.finish()
     assert "All is well" in service.client.get("/dashboard").text
+
+
+@SQLITE
+def test_a_night_that_was_killed_is_told_from_one_at_work(service: Service) -> None:
+    served = service.client.get("/v1/model").json()["version"]
+    monitor_log.record_run(service.engine, run_of(model_version=served, started_at=datetime.now(UTC)), [], [])
+    with service.workspace.lock("nightly"):
+        NightRecord.open(service.workspace, AT.date()).begin("retrain")
+        page = service.client.get("/dashboard").text
+        assert "All is well" in page
+        assert "A night is at work." in page
+    killed = "was killed in the step retrain: <code>triage nightly --as-of 2026-03-09</code> does the rest."
+    with service.workspace.lock("features"):  # another run
+        page = service.client.get("/dashboard").text
+    assert "The last night did not end" in page
+    assert killed in page
+
+
+def test_a_first_night_that_stopped_is_told_before_anything_is_watched(workspace: Workspace) -> None:
+    night = NightRecord.open(workspace, AT.date())
+    night.begin("import")
+    night.fail("import", OSError("away"), 1.0)
+    for serving, words in ((None, "Nothing to watch yet"), ("m1", "Not watched yet")):
+        line = status_line([], [], serving=serving, now=AT, night=last_night(workspace))
+        assert line.words == words
+        assert "stopped in the step import" in line.sentence
 
 
 @SQLITE
