@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from models.config import TrainConfig
-from tickets.errors import MachineError, WorkspaceError
-from tickets.night_record import NightRecord, unfinished_nights
+from tickets.errors import InputError, MachineError, WorkspaceError
+from tickets.night_record import NightRecord, newest_night, unfinished_nights
 from tickets.workspace import Workspace
+from triage.cli import app
 from triage.nightly import STEPS, Did, Night, NightStep, run_steps
 from triage.settings import Settings
 
@@ -99,6 +101,15 @@ def test_nights_that_did_not_end_are_found(workspace: Workspace, night: Callable
     (workspace.root / "nightly" / "2026-03-01.json").write_text("{", encoding="utf-8")
     assert [left.as_of for left in unfinished_nights(workspace, DAY + dt.timedelta(days=1))] == ["2026-03-09"]
     assert unfinished_nights(workspace, DAY) == []
+
+
+def test_a_night_of_a_day_that_has_not_come_is_refused(workspace: Workspace) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    for day in (today + dt.timedelta(days=2), dt.date(2962, 3, 1)):
+        said = CliRunner().invoke(app, ["nightly", "--as-of", day.isoformat(), "-w", str(workspace.root)])
+        assert isinstance(said.exception, InputError)
+        assert f"{day} has not come yet" in str(said.exception)
+    assert newest_night(workspace) is None
 
 
 def test_a_record_that_cannot_be_read_says_what_to_do(workspace: Workspace, night: Callable[..., Night]) -> None:
