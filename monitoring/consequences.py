@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from models.release import Release
 from monitoring.alarms import raise_alarms, recovered
 from monitoring.current import period_of
-from monitoring.decide import Decision, Situation, decide
+from monitoring.decide import NO_REASON_TO_RETRAIN, Decision, Situation, decide
 from monitoring.evidence import Evidence
 from monitoring.explanations import explain
 from monitoring.label_plan import plan_labels, suspects_wanted
@@ -208,13 +208,14 @@ def _situation(
     ]
     new = {row["ticket_id"] for row in answered if learned_until < _opened(row) < held_out_from}
     judged_until = max(evidence.whole_reference.end or LONG_AGO, failed)
+    since = min((alarm.raised_at for alarm in alarms if alarm.detector not in NO_REASON_TO_RETRAIN), default=None)
     return Situation(
         as_of=tonight.as_of,
         open_alarms=alarms,
         new_labels=len(new),
         judged_until=judged_until.date() if judged_until > LONG_AGO else None,
         trained_on=_trained_on(engine, tonight.release),
-        failed=len(failures),
+        failed=sum(since is not None and at >= since for at in failures),
     )
 
 

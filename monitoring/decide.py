@@ -25,7 +25,8 @@ class Situation:
     # of the last.
     judged_until: date | None
     trained_on: date | None  # when the last training took place
-    failed: int = 0  # challengers of this champion that were rejected or rolled back
+    # Challengers of this champion that were rejected or rolled back since the oldest of the open alarms was raised.
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Decision:
 
 def decide(situation: Situation, policy: Policy) -> Decision:
     """Any one reason suffices; an alarm alone needs enough new labels to learn from, and twice as many again with each
-    challenger that fails after the second: an alarm that no training closes would have one every night."""
+    challenger that fails meanwhile after the second: an alarm that no training closes would have one every night."""
     reasons = [
         *_by_labels(situation, policy),
         *_by_age(situation, policy),
@@ -52,7 +53,7 @@ def decide(situation: Situation, policy: Policy) -> Decision:
             reasons.insert(0, f"{told}; {situation.new_labels} new labels to learn from.")
         elif not reasons:
             few = f"only {situation.new_labels} of {needed} new labels to learn from"
-            few += f", as {situation.failed} challengers have failed" if situation.failed > _TRIES else ""
+            few += f", as {situation.failed} challengers have failed since" if situation.failed > _TRIES else ""
             return Decision(False, (f"{told}, but {few}.",))
     if reasons:
         return Decision(True, tuple(reasons))

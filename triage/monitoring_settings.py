@@ -41,7 +41,7 @@ class MonitoringSettings(BaseModel):
         default=50,
         ge=0,
         description="New labels and corrections that an alarm needs; twice as many with each challenger that fails "
-        "after the second.",
+        "after the second while it is open.",
     )
     retrain_after_labels: int = Field(default=500, ge=0, description="New labels and corrections; 0 switches it off.")
     retrain_after_days: int = Field(
