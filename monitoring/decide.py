@@ -22,10 +22,10 @@ class Situation:
     open_alarms: Sequence[Alarm]
     new_labels: int
     # The newest ticket of the champion's validation period, or, when it has met challengers since and stayed, the day
-    # of the last.
-    judged_until: date | None
+    # of the last, even if there were too few tickets to judge it: else age would train another one each night.
+    tried_until: date | None
     trained_on: date | None  # when the last training took place
-    # Challengers of this champion that were rejected or rolled back since the oldest of the open alarms was raised.
+    # Challengers of this champion that were judged and rejected, or rolled back, since the oldest open alarm.
     failed: int = 0
 
 
@@ -68,12 +68,13 @@ def _by_labels(situation: Situation, policy: Policy) -> list[str]:
 
 
 def _by_age(situation: Situation, policy: Policy) -> list[str]:
-    if situation.judged_until is None or policy.retrain_after_days <= 0:
+    if situation.tried_until is None or policy.retrain_after_days <= 0:
         return []
-    age = (situation.as_of - situation.judged_until).days
+    age = (situation.as_of - situation.tried_until).days
     if age < policy.retrain_after_days:
         return []
-    return [f"the model was last judged on tickets {age} days old; {policy.retrain_after_days} is the limit."]
+    told = f"the model was last judged, or met a challenger, on tickets {age} days old"
+    return [f"{told}; {policy.retrain_after_days} is the limit."]
 
 
 def _by_schedule(situation: Situation, policy: Policy) -> list[str]:

@@ -11,7 +11,7 @@ from tickets.monitor_log import Alarm
 
 POLICY = Policy(retrain_after_labels=500, retrain_after_days=90, retrain_every_days=0, labels_to_learn_from=50)
 CALM = Situation(
-    as_of=date(2026, 3, 9), open_alarms=(), new_labels=10, judged_until=date(2026, 3, 1), trained_on=date(2026, 3, 1)
+    as_of=date(2026, 3, 9), open_alarms=(), new_labels=10, tried_until=date(2026, 3, 1), trained_on=date(2026, 3, 1)
 )
 
 
@@ -71,9 +71,9 @@ def test_enough_labels_retrain() -> None:
 
 
 def test_an_old_model_retrains() -> None:
-    assert not decide(replace(CALM, judged_until=date(2025, 12, 10)), POLICY).retrain
-    assert decide(replace(CALM, judged_until=date(2025, 12, 9)), POLICY).retrain
-    assert not decide(replace(CALM, judged_until=None), POLICY).retrain
+    assert not decide(replace(CALM, tried_until=date(2025, 12, 10)), POLICY).retrain
+    assert decide(replace(CALM, tried_until=date(2025, 12, 9)), POLICY).retrain
+    assert not decide(replace(CALM, tried_until=None), POLICY).retrain
 
 
 def test_a_fixed_schedule_retrains() -> None:
@@ -84,5 +84,5 @@ def test_a_fixed_schedule_retrains() -> None:
 
 
 def test_several_reasons_are_all_told() -> None:
-    situation = replace(CALM, open_alarms=[alarm("attributes")], new_labels=600, judged_until=date(2025, 1, 1))
+    situation = replace(CALM, open_alarms=[alarm("attributes")], new_labels=600, tried_until=date(2025, 1, 1))
     assert len(decide(situation, POLICY).reasons) == 3
