@@ -38,8 +38,9 @@ class Decision:
 
 
 def decide(situation: Situation, policy: Policy) -> Decision:
-    """Any one reason suffices; an alarm alone needs enough new labels to learn from, and twice as many again with each
-    challenger that fails meanwhile after the second: an alarm that no training closes would have one every night."""
+    """Any one reason suffices; an alarm alone needs enough new labels to learn from, one at least, and twice as many
+    again with each challenger that fails meanwhile after the second: an alarm that no training closes would have one
+    every night."""
     reasons = [
         *_by_labels(situation, policy),
         *_by_age(situation, policy),
@@ -48,7 +49,7 @@ def decide(situation: Situation, policy: Policy) -> Decision:
     moved = sorted({alarm.detector for alarm in situation.open_alarms} - NO_REASON_TO_RETRAIN)
     if moved and policy.retrain_on_alarm:
         told = f"alarms are open: {', '.join(moved)}"
-        needed = policy.labels_to_learn_from * 2 ** max(0, situation.failed - _TRIES)
+        needed = max(1, policy.labels_to_learn_from) * 2 ** max(0, situation.failed - _TRIES)
         if situation.new_labels >= needed:
             reasons.insert(0, f"{told}; {situation.new_labels} new labels to learn from.")
         elif not reasons:

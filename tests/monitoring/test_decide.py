@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+import pytest
+
 from monitoring.decide import Situation, decide
 from monitoring.policy import Policy
 from tickets.monitor_log import Alarm
@@ -52,6 +54,16 @@ def test_an_alarm_that_trainings_do_not_close_waits_twice_as_long_for_each_furth
     assert [labels_needed(failed) for failed in range(6)] == [50, 50, 50, 100, 200, 400]
     waits = decide(replace(CALM, open_alarms=[alarm("predictions.types")], new_labels=60, failed=3), POLICY)
     assert "only 60 of 100 new labels to learn from, as 3 challengers have failed since" in waits.reasons[0]
+
+
+@pytest.mark.parametrize(("failed", "needed"), [(0, 1), (3, 2), (5, 8)])
+def test_an_alarm_never_retrains_on_nothing_and_waits_longer_each_time_even_if_none_are_asked_for(
+    failed: int, needed: int
+) -> None:
+    none = replace(POLICY, labels_to_learn_from=0)
+    situation = replace(CALM, open_alarms=[alarm("predictions.types")], failed=failed)
+    assert not decide(replace(situation, new_labels=needed - 1), none).retrain
+    assert decide(replace(situation, new_labels=needed), none).retrain
 
 
 def test_more_tickets_alone_are_no_reason() -> None:
