@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from models.release import Release
 from monitoring.alarms import raise_alarms, recovered
 from monitoring.current import period_of
-from monitoring.decide import Decision, Situation, decide
+from monitoring.decide import NO_REASON_TO_RETRAIN, Decision, Situation, decide
 from monitoring.evidence import Evidence
 from monitoring.explanations import explain
 from monitoring.label_plan import plan_labels, suspects_wanted
@@ -192,13 +192,13 @@ def _situation(
 ) -> Situation:
     """What is new is told by when tickets were opened: that holds also where history is replayed in an afternoon.
 
-    A challenger that the champion beat, or a successor that was rolled back to it, has learned from the labels before,
-    but for the days it held out; another one needs new ones. The days that tonight's would hold out teach it nothing.
+    A challenger that did not replace the champion, or not for long, has learned from the labels before, but for the
+    days it held out; another one needs new ones. The days that tonight's would hold out teach it nothing.
     """
     held_out = timedelta(days=policy.held_out_days)
-    failures = _failures(engine, tonight.release)
-    failed = max(failures, default=LONG_AGO)
-    learned_until = max(_learned_until(tonight.release, evidence), failed - held_out if failed > LONG_AGO else failed)
+    met = _met(engine, tonight.release)
+    last = max((meeting.at for meeting in met), default=LONG_AGO)
+    learned_until = max(_learned_until(tonight.release, evidence), last - held_out if met else LONG_AGO)
     held_out_from = period_of(tonight.as_of, policy.held_out_days)[0]
     # An answer is never older than its ticket, and training takes none from after the night.
     given = (learned_until, period_of(tonight.as_of, 1)[1])
@@ -207,14 +207,15 @@ def _situation(
         *(row for row in feedback_log.feedback_with_suggestions(engine, *given) if row["action"] == "corrected"),
     ]
     new = {row["ticket_id"] for row in answered if learned_until < _opened(row) < held_out_from}
-    judged_until = max(evidence.whole_reference.end or LONG_AGO, failed)
+    tried_until = max(evidence.whole_reference.end or LONG_AGO, last)
+    since = min((alarm.raised_at for alarm in alarms if alarm.detector not in NO_REASON_TO_RETRAIN), default=None)
     return Situation(
         as_of=tonight.as_of,
         open_alarms=alarms,
         new_labels=len(new),
-        judged_until=judged_until.date() if judged_until > LONG_AGO else None,
+        tried_until=tried_until.date() if tried_until > LONG_AGO else None,
         trained_on=_trained_on(engine, tonight.release),
-        failed=len(failures),
+        failed=sum(meeting.failed and since is not None and meeting.at >= since for meeting in met),
     )
 
 
@@ -225,13 +226,21 @@ def _learned_until(release: Release, evidence: Evidence) -> datetime:
     return max(newest_ticket(release, *release.windows), evidence.whole_reference.end or LONG_AGO)
 
 
-def _failures(engine: sa.Engine, release: Release) -> list[datetime]:
-    """When challengers of this champion were rejected, or it came back for one that did worse."""
+@dataclass(frozen=True, slots=True)
+class _Meeting:
+    """When the champion met a challenger and stayed. None failed where there were too few tickets to judge."""
+
+    at: datetime
+    failed: bool
+
+
+def _met(engine: sa.Engine, release: Release) -> list[_Meeting]:
+    """The challengers of this champion that were rejected, and successors that did worse, so that it came back."""
     timeline = monitor_log.model_timeline(engine, limit=monitor_log.ALL)
     rejected = (event for event in timeline if event.kind == "rejected")
-    failed = [event.at for event in rejected if event.details.get("champion") == release.version]
-    failed += [event.at for event in timeline if event.kind == "rolled back" and event.model_version == release.version]
-    return failed
+    own = [event for event in rejected if event.details.get("champion") == release.version]
+    back = [event for event in timeline if event.kind == "rolled back" and event.model_version == release.version]
+    return [_Meeting(event.at, event.details.get("judged", True)) for event in (*own, *back)]
 
 
 def _trained_on(engine: sa.Engine, release: Release) -> date | None:

@@ -22,10 +22,11 @@ class Situation:
     open_alarms: Sequence[Alarm]
     new_labels: int
     # The newest ticket of the champion's validation period, or, when it has met challengers since and stayed, the day
-    # of the last.
-    judged_until: date | None
+    # of the last, even if there were too few tickets to judge it: else age would train another one each night.
+    tried_until: date | None
     trained_on: date | None  # when the last training took place
-    failed: int = 0  # challengers of this champion that were rejected or rolled back
+    # Challengers of this champion that were judged and rejected, or rolled back, since the oldest open alarm.
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,9 @@ class Decision:
 
 
 def decide(situation: Situation, policy: Policy) -> Decision:
-    """Any one reason suffices; an alarm alone needs enough new labels to learn from, and twice as many again with each
-    challenger that fails after the second: an alarm that no training closes would have one every night."""
+    """Any one reason suffices; an alarm alone needs enough new labels to learn from, one at least, and twice as many
+    again with each challenger that fails meanwhile after the second: an alarm that no training closes would have one
+    every night."""
     reasons = [
         *_by_labels(situation, policy),
         *_by_age(situation, policy),
@@ -47,12 +49,12 @@ def decide(situation: Situation, policy: Policy) -> Decision:
     moved = sorted({alarm.detector for alarm in situation.open_alarms} - NO_REASON_TO_RETRAIN)
     if moved and policy.retrain_on_alarm:
         told = f"alarms are open: {', '.join(moved)}"
-        needed = policy.labels_to_learn_from * 2 ** max(0, situation.failed - _TRIES)
+        needed = max(1, policy.labels_to_learn_from) * 2 ** max(0, situation.failed - _TRIES)
         if situation.new_labels >= needed:
             reasons.insert(0, f"{told}; {situation.new_labels} new labels to learn from.")
         elif not reasons:
             few = f"only {situation.new_labels} of {needed} new labels to learn from"
-            few += f", as {situation.failed} challengers have failed" if situation.failed > _TRIES else ""
+            few += f", as {situation.failed} challengers have failed since" if situation.failed > _TRIES else ""
             return Decision(False, (f"{told}, but {few}.",))
     if reasons:
         return Decision(True, tuple(reasons))
@@ -67,12 +69,13 @@ def _by_labels(situation: Situation, policy: Policy) -> list[str]:
 
 
 def _by_age(situation: Situation, policy: Policy) -> list[str]:
-    if situation.judged_until is None or policy.retrain_after_days <= 0:
+    if situation.tried_until is None or policy.retrain_after_days <= 0:
         return []
-    age = (situation.as_of - situation.judged_until).days
+    age = (situation.as_of - situation.tried_until).days
     if age < policy.retrain_after_days:
         return []
-    return [f"the model was last judged on tickets {age} days old; {policy.retrain_after_days} is the limit."]
+    told = f"the model was last judged, or met a challenger, on tickets {age} days old"
+    return [f"{told}; {policy.retrain_after_days} is the limit."]
 
 
 def _by_schedule(situation: Situation, policy: Policy) -> list[str]:

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from models.diagnosis.telling_words import WordCounts, telling_words
 
-LEAST_TICKETS = 3  # a word stands in; one that two people share may be a name
-
 
 def distinctive_words(own: WordCounts, others: WordCounts, background: WordCounts) -> tuple[str, ...]:
     """The words that surely more of some tickets use than of the others, most telling first; () where none surely
     does. The background holds both."""
     words, _ = telling_words(own, others, background)
-    return tuple(one.word for one in words if own.words[one.word] >= LEAST_TICKETS)
+    return tuple(one.word for one in words)

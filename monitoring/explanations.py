@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.diagnosis.telling_words import together, word_counts
 from monitoring.alarms import fell
-from monitoring.detectors.attributes import attribute_of, category
+from monitoring.detectors.attributes import category, is_number, is_there
 from monitoring.detectors.text import words_of
 from monitoring.distinctive_words import distinctive_words
 from monitoring.recommendations import recommend
@@ -148,17 +148,15 @@ def _grew(details: Mapping[str, Any], values: Sequence[str]) -> Doubles:
 def _attribute(details: Mapping[str, Any], current: Window) -> Doubles:
     """Tickets whose value of the attribute that moved most belongs to what grew, or lies on the side it moved to."""
     moved: Mapping[str, Any] = next(iter(details.get("moved", ())), {})
-    name = attribute_of(str(moved.get("name", "")))
-    values = [row.get(name) for row in current.attributes]
+    values = [row.get(moved.get("attribute", "")) for row in current.attributes]
     if "categories" in moved:
         grown = {row["name"] for row in moved["categories"] if row["current"] > row["reference"]}
         return np.array([category(value) in grown for value in values], np.float64)
     if "median" in moved:
         sign = 1.0 if moved["median"]["current"] >= moved["median"]["reference"] else -1.0
-        numbers = [float(value) if isinstance(value, int | float) else np.nan for value in values]
-        return np.nan_to_num(sign * np.array(numbers, np.float64), nan=-np.inf, neginf=-np.inf)
+        return np.array([sign * value if is_number(value) else -np.inf for value in values], np.float64)
     more = "current" in moved and moved["current"] > moved["reference"]
-    return np.array([(value is not None) == more for value in values], dtype=np.float64)
+    return np.array([is_there(value) == more for value in values], dtype=np.float64)
 
 
 def _unseen(details: Mapping[str, Any], reference: Window, current: Window) -> Doubles:
@@ -168,7 +166,7 @@ def _unseen(details: Mapping[str, Any], reference: Window, current: Window) -> D
     words = [set(words_of(text)) for text in current.texts]
     known = {word for text in reference.texts for word in words_of(text)}
     if fell(details):
-        return np.array([said <= known for said in words], dtype=np.float64)
+        return np.array([bool(said) and said <= known for said in words], dtype=np.float64)
     if new:
         return np.array([bool(new & said) for said in words], dtype=np.float64)
     return np.array([len(said - known) / max(1, len(said)) for said in words], dtype=np.float64)

@@ -92,7 +92,7 @@ class Policy:
     retrain_after_labels: int = 500  # new labels and corrections since the champion was trained
     retrain_after_days: int = 90  # since the champion was last judged: when it was trained, or by a challenger it beat
     retrain_every_days: int = 0  # a fixed schedule, counted from the last training
-    # An alarm alone teaches nothing: so many new labels and corrections must be there to learn from.
+    # An alarm alone teaches nothing: so many new labels and corrections must be there to learn from, one at least.
     labels_to_learn_from: int = 50
     # Days that a training holds out: those the gate compares on, and those before them that calibrate the challenger.
     # Labels of their tickets teach it nothing, so they are not counted as new until later days take their place.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from monitoring.detectors.attributes import attribute_of
 from monitoring.detectors.confidence import ABSTAINED, OUT_OF_SCOPE
 from monitoring.detectors.text import UNSEEN
 from monitoring.detectors.words import NAME as WORDS
@@ -43,5 +42,5 @@ def recommend(result: DetectorResult, contact_types: Sequence[str], night: Seque
 def _attributes(details: Mapping[str, Any]) -> list[str]:
     """The attributes that vanished, or the one that moved most."""
     vanished = [str(name) for name in details.get("vanished", ())]
-    moved = [attribute_of(str(row["name"])) for row in details.get("moved", ())][:1]
+    moved = [str(row["attribute"]) for row in details.get("moved", ())][:1]
     return [*vanished, *(name for name in moved if name not in vanished)]

@@ -40,8 +40,8 @@ class MonitoringSettings(BaseModel):
     labels_to_learn_from: int = Field(
         default=50,
         ge=0,
-        description="New labels and corrections that an alarm needs; twice as many with each challenger that fails "
-        "after the second.",
+        description="New labels and corrections that an alarm needs, one at least; twice as many with each "
+        "challenger that fails after the second while it is open.",
     )
     retrain_after_labels: int = Field(default=500, ge=0, description="New labels and corrections; 0 switches it off.")
     retrain_after_days: int = Field(

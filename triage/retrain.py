@@ -105,7 +105,7 @@ def retrain(
     result = _meet(workspace, champion, challenger, gate)
     if not begun.ended:
         result = still_holds(workspace, champion, challenger, result)
-        _settle(workspace, engine, champion, challenger, result, at=at, tracking_uri=tracking_uri)
+        settle(workspace, engine, champion, challenger, result, at=at, tracking_uri=tracking_uri)
         unfinished.end(workspace, begun, asked_by=asked_by)
     report(f"gate: {challenger.version} {result.verdict}: {'; '.join(result.reasons)}")
     made = ModelVersion(version=challenger.version, folder=challenger.folder, metrics=challenger.metrics)
@@ -147,7 +147,7 @@ def _told_start(champion: Release, initial: Release | None, config: TrainConfig)
     return f"the challenger starts afresh from {config.encoder}"
 
 
-def _settle(
+def settle(
     workspace: Workspace,
     engine: sa.Engine,
     champion: Release,
@@ -158,8 +158,13 @@ def _settle(
     tracking_uri: str,
 ) -> None:
     """What follows from the gate's word: promoted, or rejected and in quarantine. One that there were too few tickets
-    to judge has not failed: a person may promote it."""
-    verdict = {"reasons": list(gate.reasons), "figures": dict(gate.figures), "champion": champion.version}
+    to judge has not failed: the timeline says so, and a person may promote it."""
+    verdict = {
+        "reasons": list(gate.reasons),
+        "figures": dict(gate.figures),
+        "champion": champion.version,
+        "judged": gate.judged,
+    }
     if gate.promote:
         promote(workspace, engine, challenger.version, details=verdict, tracking_uri=tracking_uri, at=at)
         return

@@ -88,10 +88,13 @@ def learn_rules(texts: Sequence[str], leaf: NDArray[np.int64], leaf_count: int) 
     return tuple(rules)
 
 
-def log_odds_z(one: NDArray[np.float64], other: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log-odds of each word in one group against another, in standard errors: counts (words,), prior (words,)."""
-    here, there = one + prior, other + prior
-    odds = np.log(here / _rest(here)) - np.log(there / _rest(there))
+def log_odds_z(
+    one: NDArray[np.float64], other: NDArray[np.float64], prior: NDArray[np.float64], *, least: float = 0.0
+) -> NDArray[np.float64]:
+    """Log-odds of each word in one group against another, in standard errors: counts (words,), prior (words,). A word
+    that the other group has less often than `least` is judged as if it had it so often."""
+    here, there = one + prior, np.maximum(other, least) + prior
+    odds = np.log(here / _rest(here)) - np.log(there / _rest(other + prior))
     deviations: NDArray[np.float64] = odds / np.sqrt(1 / here + 1 / there)
     return deviations
 

@@ -11,7 +11,7 @@ from models.diagnosis.error_report import ErrorReport
 from models.diagnosis.mistakes import MOST_TYPES, ConfusedPair, Example
 from models.diagnosis.slices import FALSE_ALARMS, LEAST, Slice
 from models.diagnosis.suspects import FEWEST, SuspectLabels, write_suspects
-from models.diagnosis.telling_words import LEAST_SHARE, SURE, TellingWord
+from models.diagnosis.telling_words import LEAST_SHARE, LEAST_TEXTS, SURE, TellingWord
 from models.markdown import plain, table
 from tickets.contact_types import ContactTypeTree
 from tickets.workspace import Workspace, write_text
@@ -120,9 +120,9 @@ def _pairs(found: ErrorReport, name: _Names) -> Iterable[str]:
     yield "## Most confused pairs"
     yield (
         "Both ways together. The words tell tickets of one from tickets of the other (log-odds, at least "
-        f"{SURE} standard errors from zero, in {LEAST_SHARE:.0%} of its tickets or more), with the shares of its own "
-        "tickets and of the other's that they stand in. A pair without such words has too few tickets, is one contact "
-        "type under two names, or needs a rule that agents can follow."
+        f"{SURE} standard errors from zero, in {LEAST_SHARE:.0%} of its tickets or more and in {LEAST_TEXTS} at "
+        "least), with the shares of its own tickets and of the other's that they stand in. A pair without such words "
+        "has too few tickets, is one contact type under two names, or needs a rule that agents can follow."
     )
     for number, pair in enumerate(found.pairs, start=1):
         yield _pair(number, pair, name)

@@ -2,8 +2,8 @@
 
 After Monroe, Colaresi and Quinn (2008), "Fightin' Words" (https://doi.org/10.1093/pan/mpn018): the prior of a word is
 how often it occurs in a background, so that a rare word needs more than one occurrence to stand out. The prior weighs
-as much as all words of the smaller group: a lighter one makes a word that the other group never used look less sure
-than one that it used once.
+as much as all words of the smaller group. Where few texts meet many that is next to nothing, and a word that the other
+group never used would look less sure than one that it used once; it is as sure.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pipeline.text.words import words_in
 
 MOST = 6  # words of each side
 SURE = 2.5  # standard errors from zero
+LEAST_TEXTS = 3  # of its group that a word stands in; one that two people share may be a name
 LEAST_SHARE = 0.1  # of the texts of its group; a rarer word helps nobody, and of many rare ones some look telling
 _MASK = re.compile("|".join([*map(re.escape, MASKS), "X{2,}"]))  # masked personal data, a publisher's redactions
 
@@ -72,16 +73,18 @@ def telling_words(
     ours, theirs = (np.array([group.words.get(word, 0) for word in words], np.float64) for group in (first, second))
     strength = min(ours.sum(), theirs.sum())
     prior = np.array([background.words[word] for word in words]) * strength / sum(background.words.values())
-    z = log_odds_z(ours, theirs, prior)
-    scored = list(zip(z.tolist(), words, strict=True))
-    return _best(first, second, scored), _best(second, first, [(-far, word) for far, word in scored])
+    for_ours, for_theirs = (
+        zip(log_odds_z(*pair, prior, least=1.0).tolist(), words, strict=True)
+        for pair in ((ours, theirs), (theirs, ours))
+    )
+    return _best(first, second, for_ours), _best(second, first, for_theirs)
 
 
-def _best(own: WordCounts, other: WordCounts, scored: Sequence[tuple[float, str]]) -> tuple[TellingWord, ...]:
+def _best(own: WordCounts, other: WordCounts, scored: Iterable[tuple[float, str]]) -> tuple[TellingWord, ...]:
     sure = [
         TellingWord(word, own.words.get(word, 0) / own.texts, other.words.get(word, 0) / other.texts, z)
         for z, word in scored
         if z > SURE
     ]
-    common = [one for one in sure if one.here >= LEAST_SHARE]
+    common = [one for one in sure if one.here >= LEAST_SHARE and own.words[one.word] >= LEAST_TEXTS]
     return tuple(sorted(common, key=lambda one: (-one.z, one.word))[:MOST])

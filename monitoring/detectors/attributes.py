@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ _NUMBERS_NEEDED = 20  # values in both windows; with fewer, only whether the val
 
 @dataclass(frozen=True, slots=True)
 class _Change:
+    name: str
     attribute: str
     effect: float
     p_value: float
@@ -62,12 +64,16 @@ def attribute_drift(
     sure = [change for change in ranked if change.p_value * len(changes) <= SURE]
     ranked = sorted(sure, key=lambda change: -change.effect) + ranked[len(sure) :]
     gone = before - after
-    details["vanished"] = sorted(
-        attribute_of(change.attribute) for change in sure if attribute_of(change.attribute) in gone
-    )
+    details["vanished"] = sorted({change.attribute for change in sure} & gone)
     details["tests"] = len(changes)
     details["moved"] = [
-        {"name": change.attribute, "effect": change.effect, "p_value": change.p_value, **change.what}
+        {
+            "name": change.name,
+            "attribute": change.attribute,
+            "effect": change.effect,
+            "p_value": change.p_value,
+            **change.what,
+        }
         for change in ranked
     ]
     return seen(NAME, ranked[0].effect, min(1.0, ranked[0].p_value * len(changes)), details)
@@ -75,38 +81,41 @@ def attribute_drift(
 
 def _present(rows: Sequence[Mapping[str, AttributeValue]]) -> set[str]:
     """Attributes that have a value somewhere."""
-    return {name for row in rows for name, value in row.items() if value is not None}
+    return {name for row in rows for name, value in row.items() if is_there(value)}
 
 
 def _compare(attribute: str, before: list[AttributeValue], after: list[AttributeValue]) -> list[_Change]:
     """A category gives one test; a number two: whether it is there, and its values where it is."""
-    if not any(isinstance(value, str) for value in (*before, *after)) and any(_is_number(v) for v in (*before, *after)):
-        there = compare_shares([str(_is_number(v)) for v in before], [str(_is_number(v)) for v in after])
-        shares = {"reference": len(_numbers(before)) / len(before), "current": len(_numbers(after)) / len(after)}
-        changes = [_Change(f"{attribute}{_PRESENT}", there.effect, there.p_value, {**shares})]
+    if not any(isinstance(value, str) for value in (*before, *after)) and any(is_number(v) for v in (*before, *after)):
+        had, has = ([is_there(value) for value in values] for values in (before, after))
+        there = compare_shares([str(one) for one in had], [str(one) for one in has])
+        shares = {"reference": float(np.mean(had)), "current": float(np.mean(has))}
+        changes = [_Change(f"{attribute}{_PRESENT}", attribute, there.effect, there.p_value, {**shares})]
         left, right = _numbers(before), _numbers(after)
         if min(len(left), len(right)) >= _NUMBERS_NEEDED:
             distance, p_value = ks_distance(left, right)
             medians = {"reference": float(np.median(left)), "current": float(np.median(right))}
-            changes.append(_Change(attribute, distance, p_value, {"median": medians}))
+            changes.append(_Change(attribute, attribute, distance, p_value, {"median": medians}))
         return changes
     test = compare_shares([category(value) for value in before], [category(value) for value in after])
-    return [_Change(attribute, test.effect, test.p_value, {"categories": test.moved[:3], "new": test.new})]
+    what: dict[str, object] = {"categories": test.moved[:3], "new": test.new}
+    return [_Change(attribute, attribute, test.effect, test.p_value, what)]
 
 
-def _is_number(value: AttributeValue) -> bool:
+def is_there(value: AttributeValue) -> bool:
+    """Whether there is a value at all: a NaN or an infinity is what a broken feed sends for none."""
+    return value is not None and (not isinstance(value, float) or bool(np.isfinite(value)))
+
+
+def is_number(value: AttributeValue) -> TypeGuard[float]:
+    """A finite number, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def _numbers(values: Sequence[AttributeValue]) -> NDArray[np.float64]:
-    return np.array([value for value in values if _is_number(value)], dtype=np.float64)
-
-
-def attribute_of(name: str) -> str:
-    """The attribute that a row of `moved` is about."""
-    return name.removesuffix(_PRESENT)
+    return np.array([value for value in values if is_number(value)], dtype=np.float64)
 
 
 def category(value: AttributeValue) -> str:
     """What a value is counted as: a missing one is a category of its own."""
-    return MISSING if value is None else str(value)
+    return str(value) if is_there(value) else MISSING

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import date
 
 import numpy as np
+from scipy.stats import poisson
 from scipy.stats import t as student
 
 from monitoring.detectors.sample import seen, unknown
@@ -20,6 +21,7 @@ NAME = "volume"
 LEAST_DAYS = 14  # of history, so that each weekday was seen twice
 _QUIET = 0.5  # of what its weekday foretells: a holiday, where most days of a week are as usual
 _SILENT = 0.02  # and less than this is none either: people write on holidays, and nothing comes through a broken intake
+_CHANCE = 0.001  # of so few tickets on a holiday
 _SURELY = 4.0  # Poisson standard deviations, too: with three tickets a day, one ticket is no holiday
 _WEEK = 7  # days among which holidays are few, however short the window
 
@@ -29,7 +31,7 @@ def volume(history: Mapping[date, int], current: Mapping[date, int], *, least_da
 
     A quasi-Poisson model: a mean for each weekday, and the spread of history around those means as the noise. A few
     days of hardly any tickets among the usual ones of a week are holidays: they are named under `quiet_days` and left
-    out. A window of holidays alone is `unknown`.
+    out. A window that ends with one is `unknown`: the days left do not tell a holiday from a broken intake.
     """
     details: dict[str, object] = {"history_days": len(history), "tickets": sum(current.values())}
     middles = {weekday: float(np.median(counts)) for weekday, counts in _by_weekday(history).items()}
@@ -41,10 +43,11 @@ def volume(history: Mapping[date, int], current: Mapping[date, int], *, least_da
         return unknown(NAME, f"needs {least_days} earlier days with every weekday among them", details)
     means = {weekday: float(np.mean(counts)) for weekday, counts in past.items()}
     if quiet := _holidays(history, current, means):
+        newest = max(current)
         current = {day: count for day, count in current.items() if day not in quiet}
         details |= {"quiet_days": [day.isoformat() for day in quiet], "tickets": sum(current.values())}
-        if not current:
-            return unknown(NAME, "all its days look like holidays, few in their week", details)
+        if newest in quiet:
+            return unknown(NAME, "its newest day is a holiday, or the intake broke", details)
     days = {weekday: sum(day.weekday() == weekday for day in current) for weekday in weekdays}
     expected = sum(means[weekday] * count for weekday, count in days.items())
     if expected == 0:
@@ -66,14 +69,14 @@ def _by_weekday(days: Mapping[date, int]) -> dict[int, list[int]]:
 
 
 def _holidays(history: Mapping[date, int], current: Mapping[date, int], usual: Mapping[int, float]) -> list[date]:
-    """Days of the window that are holidays. The week up to its end tells: of a window of one or two days, a holiday is
-    easily half."""
+    """Days of the window that are holidays. The week up to its end tells, or a longer window itself: of a window of one
+    or two days, a holiday is easily half."""
     known = {day: count for day, count in {**history, **current}.items() if day.weekday() in usual}
-    week = {day: known[day] for day in sorted(known)[-_WEEK:]}
+    week = {day: known[day] for day in sorted(known)[-max(_WEEK, len(current)) :]}
     return [
         day
         for day in _few_low(week, usual)
-        if day in current and not _surely_below(known[day], _SILENT * usual[day.weekday()])
+        if day in current and poisson.cdf(known[day], _SILENT * usual[day.weekday()]) > _CHANCE
     ]
 
 

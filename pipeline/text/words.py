@@ -1,4 +1,5 @@
-"""The words of a text in any script, for all that counts words: detectors, themes, what tells two groups apart.
+"""The words of a text in any script, as detectors, the words and snippets of themes, explanations and the error report
+count them. Topics, COTA, the keyword rules and the networks of words count otherwise (pipeline/topics/words.py).
 
 Thai, Lao, Khmer, Japanese and Chinese put no spaces between words; a sentence would be one word that nobody else ever
 writes. Their runs are read by pairs of neighbouring letters, as search engines do where no dictionary is at hand.

@@ -1,7 +1,8 @@
 """Which contact types grew and which shrank, corrected for the model's mistakes: what `label_shift` found each night.
 
-A night's row tells a type whose share surely changed: its share before, its share now, and the 95 % interval of the
-difference, in shares. The newest night is drawn; table and CSV have every night of the period.
+A night's row tells a type whose share surely changed: its share before, its share now, and the interval of the
+difference, in shares, which holds for all types together on 95 % of nights. The newest night is drawn; table and CSV
+have every night of the period.
 """
 
 from __future__ import annotations

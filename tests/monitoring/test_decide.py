@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+import pytest
+
 from monitoring.decide import Situation, decide
 from monitoring.policy import Policy
 from tickets.monitor_log import Alarm
 
 POLICY = Policy(retrain_after_labels=500, retrain_after_days=90, retrain_every_days=0, labels_to_learn_from=50)
 CALM = Situation(
-    as_of=date(2026, 3, 9), open_alarms=(), new_labels=10, judged_until=date(2026, 3, 1), trained_on=date(2026, 3, 1)
+    as_of=date(2026, 3, 9), open_alarms=(), new_labels=10, tried_until=date(2026, 3, 1), trained_on=date(2026, 3, 1)
 )
 
 
@@ -51,7 +53,17 @@ def test_an_alarm_that_trainings_do_not_close_waits_twice_as_long_for_each_furth
 
     assert [labels_needed(failed) for failed in range(6)] == [50, 50, 50, 100, 200, 400]
     waits = decide(replace(CALM, open_alarms=[alarm("predictions.types")], new_labels=60, failed=3), POLICY)
-    assert "only 60 of 100 new labels to learn from, as 3 challengers have failed" in waits.reasons[0]
+    assert "only 60 of 100 new labels to learn from, as 3 challengers have failed since" in waits.reasons[0]
+
+
+@pytest.mark.parametrize(("failed", "needed"), [(0, 1), (3, 2), (5, 8)])
+def test_an_alarm_never_retrains_on_nothing_and_waits_longer_each_time_even_if_none_are_asked_for(
+    failed: int, needed: int
+) -> None:
+    none = replace(POLICY, labels_to_learn_from=0)
+    situation = replace(CALM, open_alarms=[alarm("predictions.types")], failed=failed)
+    assert not decide(replace(situation, new_labels=needed - 1), none).retrain
+    assert decide(replace(situation, new_labels=needed), none).retrain
 
 
 def test_more_tickets_alone_are_no_reason() -> None:
@@ -71,9 +83,9 @@ def test_enough_labels_retrain() -> None:
 
 
 def test_an_old_model_retrains() -> None:
-    assert not decide(replace(CALM, judged_until=date(2025, 12, 10)), POLICY).retrain
-    assert decide(replace(CALM, judged_until=date(2025, 12, 9)), POLICY).retrain
-    assert not decide(replace(CALM, judged_until=None), POLICY).retrain
+    assert not decide(replace(CALM, tried_until=date(2025, 12, 10)), POLICY).retrain
+    assert decide(replace(CALM, tried_until=date(2025, 12, 9)), POLICY).retrain
+    assert not decide(replace(CALM, tried_until=None), POLICY).retrain
 
 
 def test_a_fixed_schedule_retrains() -> None:
@@ -84,5 +96,5 @@ def test_a_fixed_schedule_retrains() -> None:
 
 
 def test_several_reasons_are_all_told() -> None:
-    situation = replace(CALM, open_alarms=[alarm("attributes")], new_labels=600, judged_until=date(2025, 1, 1))
+    situation = replace(CALM, open_alarms=[alarm("attributes")], new_labels=600, tried_until=date(2025, 1, 1))
     assert len(decide(situation, POLICY).reasons) == 3

@@ -283,9 +283,24 @@ def test_an_attribute_that_vanishes_is_the_largest_change(name: str) -> None:
     now = [{key: value for key, value in row.items() if key != name} for row in ticket_attributes(rng, 200)]
     result = attributes.attribute_drift(ticket_attributes(rng, 200), now)
     assert result.details["vanished"] == [name]
-    assert attributes.attribute_of(result.details["moved"][0]["name"]) == name
+    assert result.details["moved"][0]["attribute"] == name
     assert result.statistic is not None and result.statistic > 0.6
     assert result.p_value is not None and result.p_value < 1e-6
+
+
+def test_a_number_whose_feed_turns_to_nan_vanishes() -> None:
+    rng = np.random.default_rng(6)
+    now = [{**row, "amount": float("nan")} for row in ticket_attributes(rng, 200)]
+    result = attributes.attribute_drift(ticket_attributes(rng, 200), now)
+    assert result.details["vanished"] == ["amount"]
+    assert result.details["moved"][0]["name"] == "amount present"
+
+
+def test_a_text_attribute_that_vanishes_keeps_its_name_whatever_it_ends_with() -> None:
+    before = [{"gift present": "yes" if n % 3 else "no"} for n in range(200)]
+    result = attributes.attribute_drift(before, [{}] * 200)
+    assert result.details["vanished"] == ["gift present"]
+    assert result.details["moved"][0]["attribute"] == "gift present"
 
 
 def test_all_attributes_that_vanish_together_are_a_change() -> None:

@@ -108,6 +108,26 @@ OTHER_WAY: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Window, Win
         {"attributes": tuple({"amount": 1.0 if first else None} for first in FIRST)},
         lambda a, b: attribute_drift(a.attributes, b.attributes),
     ),
+    "a number is there less often, and comes as NaN": (
+        {"attributes": ({"amount": 1.0},) * 400},
+        {"attributes": tuple({"amount": float("nan") if first else 1.0} for first in FIRST)},
+        lambda a, b: attribute_drift(a.attributes, b.attributes),
+    ),
+    "a number grew, and some are infinite": (
+        {"attributes": tuple({"amount": float(row % 10)} for row in range(400))},
+        {
+            "attributes": tuple(
+                {"amount": 50.0 if first else float("inf") if row % 50 == 0 else float(row % 10)}
+                for row, first in enumerate(FIRST)
+            )
+        },
+        lambda a, b: attribute_drift(a.attributes, b.attributes),
+    ),
+    "a text attribute is named as the presence of a number is": (
+        {"attributes": ({"gift present": "yes"},) * 400},
+        {"attributes": tuple({"gift present": "no" if first else "yes"} for first in FIRST)},
+        lambda a, b: attribute_drift(a.attributes, b.attributes),
+    ),
     "fewer words are new": (
         {"texts": tuple(f"{first}{second}x {first}{second}y my parcel" for first in ALPHABET for second in ALPHABET)},
         {"texts": tuple("my parcel" if first else "my parcel zzz" for first in FIRST)},
@@ -125,6 +145,15 @@ def test_examples_lie_on_the_side_that_the_figure_moved_to(told: str, windows: t
     assert set(examples) <= set(current.ticket_ids[:100])
 
 
+def test_fewer_new_words_are_not_shown_by_tickets_without_any_word(windows: tuple[Window, Window]) -> None:
+    before, now, see = OTHER_WAY["fewer words are new"]
+    reference = replace(windows[0], **before)
+    current = replace(windows[0], texts=("12345",) * 5 + now["texts"][5:])
+    examples = explain(see(reference, current), reference, current).examples
+    assert len(examples) == 5
+    assert set(examples) <= set(current.ticket_ids[5:100])
+
+
 @pytest.mark.parametrize(
     ("result", "others", "first"),
     [
@@ -135,9 +164,13 @@ def test_examples_lie_on_the_side_that_the_figure_moved_to(told: str, windows: t
             (drifted("text.unseen_words"),),
             "Look at the new themes: a contact type may be missing.",
         ),
-        (drifted("attributes", {"moved": [{"name": "amount present"}]}), (), "Check the feed of the attribute amount."),
         (
-            drifted("attributes", {"vanished": ["plan"], "moved": [{"name": "plan"}]}),
+            drifted("attributes", {"moved": [{"name": "amount present", "attribute": "amount"}]}),
+            (),
+            "Check the feed of the attribute amount.",
+        ),
+        (
+            drifted("attributes", {"vanished": ["plan"], "moved": [{"name": "plan", "attribute": "plan"}]}),
             (),
             "Check the feed of the attribute plan.",
         ),

@@ -49,8 +49,39 @@ def test_a_schedule_counts_from_the_last_training_won_or_lost(world: Any) -> Non
     assert night(14).decision.retrain
 
 
-@pytest.mark.parametrize("kind", ["rejected", "rolled back"])
-def test_age_counts_anew_when_the_champion_met_a_challenger_and_stays(world: Any, kind: EventKind) -> None:
+@pytest.mark.parametrize(
+    ("failed_after", "judged", "needed"), [(-3, True, 50), (0, True, 100), (1, True, 100), (1, False, 50)]
+)
+def test_an_alarm_waits_for_more_labels_only_for_challengers_that_failed_while_it_was_open(
+    world: Any, failed_after: int, judged: bool, needed: int
+) -> None:
+    """It is raised on the second night of a new topic, which earlier trainings on a schedule say nothing of."""
+    world.arrive(300, day=FIRST, days=5, seed=3, accepted=0.9)
+    world.arrive(300, day=FIRST + timedelta(days=5), days=3, seed=4, new_topic=0.5)
+    champion = world.reader.release.version
+    raised = 6
+
+    def night(day: int) -> NightReport:
+        as_of, now = FIRST + timedelta(days=day), evening(day)
+        policy = replace(WEEKLY, retrain_on_alarm=True, retrain_every_days=0, validation_days=1, gate_days=1)
+        return run_night(world.workspace, world.engine, as_of=as_of, policy=policy, suggester=world.reader, now=now)
+
+    night(raised - 1)
+    assert night(raised).raised
+    for number in range(3):
+        at, details = evening(raised + failed_after), {"champion": champion, "judged": judged}
+        record_event(world.engine, "rejected", at=at, model_version=f"challenger-{number}", details=details)
+    assert f" of {needed} new labels to learn from" in night(raised + 1).decision.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "judged"),
+    [("rejected", True), ("rejected", False), ("rolled back", True)],
+    ids=["rejected", "too few tickets to judge", "rolled back"],
+)
+def test_age_counts_anew_when_the_champion_met_a_challenger_and_stays(
+    world: Any, kind: EventKind, judged: bool
+) -> None:
     """The champion's own validation ended on March 1; one training a night on the same tickets would change nothing."""
     champion = world.reader.release.version
     old = replace(WEEKLY, retrain_every_days=0, retrain_after_days=10)
@@ -62,9 +93,9 @@ def test_age_counts_anew_when_the_champion_met_a_challenger_and_stays(world: Any
         return night.decision.reasons if night.decision.retrain else ()
 
     assert reasons(8) == ()
-    assert reasons(9) == ("the model was last judged on tickets 10 days old; 10 is the limit.",)
+    assert reasons(9) == ("the model was last judged, or met a challenger, on tickets 10 days old; 10 is the limit.",)
     if kind == "rejected":
-        loser, details = "challenger", {"champion": champion}
+        loser, details = "challenger", {"champion": champion, "judged": judged}
     else:
         loser, details = champion, {"from": "challenger"}
     record_event(world.engine, "trained", at=evening(9), model_version="challenger", details={})

@@ -9,6 +9,7 @@ import pytest
 
 from monitoring.current import days_needed
 from monitoring.detectors import volume
+from tickets.monitor_log import DetectorResult
 
 RUNS = 100
 NOMINAL = 0.05
@@ -58,25 +59,47 @@ def test_a_feed_that_is_broken_for_most_of_a_week_is_no_holiday() -> None:
     assert result.p_value < 1e-6
 
 
-def _nights_of_change(changed: dict[date, int], nights: int) -> list[int]:
-    """Nights on which volume moved by 30 % or more and not by chance, where a thousand tickets a day (fewer on
-    Sundays) make windows of a day or two. Night 1 is that of December 24."""
+@pytest.mark.parametrize("first", range(8))
+def test_holidays_are_left_out_wherever_they_lie_in_a_window_of_ten_days(first: int) -> None:
+    monday = date(2026, 3, 2)
+    start = monday + timedelta(days=28)
+    holidays = [start + timedelta(days=first + place) for place in range(2)]
+    result = volume.volume(_usual(monday, 28), _usual(start, 10) | dict.fromkeys(holidays, 4))
+    assert result.details["quiet_days"] == [day.isoformat() for day in holidays]
+    assert result.statistic == pytest.approx(0.0, abs=0.01)
+
+
+def _nights(changed: dict[date, int], nights: int, *, a_day: int = 1000) -> list[DetectorResult]:
+    """What volume says night by night, where a thousand tickets a day (fewer on Sundays) make windows of a day or two.
+    The first night is that of December 24."""
     first = date(2026, 11, 23)
-    daily = {first + timedelta(days=n): 400 if n % 7 == 6 else 1000 + 7 * (n % 5) for n in range(31)}
+    daily = {first + timedelta(days=n): round(a_day * (0.4 if n % 7 == 6 else 1 + 0.007 * (n % 5))) for n in range(31)}
     for night in range(nights):
         day = date(2026, 12, 24) + timedelta(days=night)
-        daily[day] = changed.get(day, 400 if day.weekday() == 6 else 1000)
-    moved = []
+        daily[day] = changed.get(day, round(a_day * (0.4 if day.weekday() == 6 else 1)))
+    results = []
     for night in range(nights):
         as_of = date(2026, 12, 24) + timedelta(days=night)
         start = as_of - timedelta(days=days_needed(daily, as_of, tickets=500, most=7) - 1)
-        result = volume.volume(
-            {day: count for day, count in daily.items() if day < start},
-            {day: count for day, count in daily.items() if start <= day <= as_of},
+        results.append(
+            volume.volume(
+                {day: count for day, count in daily.items() if day < start},
+                {day: count for day, count in daily.items() if start <= day <= as_of},
+            )
         )
-        if result.statistic is not None and result.p_value is not None:
-            moved += [night + 1] if result.statistic >= 0.3 and result.p_value <= 0.0005 else []
-    return moved
+    return results
+
+
+def _moved(result: DetectorResult) -> bool:
+    """By 30 % or more, and not by chance."""
+    if result.statistic is None or result.p_value is None:
+        return False
+    return result.statistic >= 0.3 and result.p_value <= 0.0005
+
+
+def _nights_of_change(changed: dict[date, int], nights: int, *, a_day: int = 1000) -> list[int]:
+    """Of those nights the ones on which volume moved; night 1 is that of December 24."""
+    return [number for number, night in enumerate(_nights(changed, nights, a_day=a_day), start=1) if _moved(night)]
 
 
 def test_holidays_are_no_drift_where_a_day_brings_tickets_enough() -> None:
@@ -94,6 +117,22 @@ def test_a_change_that_lasts_is_seen_on_two_nights_running(tickets: int, nights:
     """A dead intake, a flood and a moderate fall at once; a deep one when it has outlasted holidays."""
     lasting = {date(2026, 12, 24) + timedelta(days=n): tickets for n in range(5)}
     assert _nights_of_change(lasting, 5)[:2] == nights
+
+
+def _silence(nights: int) -> dict[date, int]:
+    return {date(2026, 12, 24) + timedelta(days=night): 0 for night in range(nights)}
+
+
+@pytest.mark.parametrize("a_day", [360, 700, 790])
+def test_a_dead_intake_is_seen_at_once_where_some_hundred_tickets_come_a_day(a_day: int) -> None:
+    assert _nights_of_change(_silence(3), 3, a_day=a_day)[:2] == [1, 2]
+
+
+def test_a_dead_intake_is_never_called_usual_where_fewer_tickets_come() -> None:
+    nights = _nights(_silence(6), 6, a_day=300)
+    assert [night.status for night in nights[:3]] == ["unknown"] * 3  # it may be a holiday yet
+    assert all("quiet_days" in night.details for night in nights[:3])
+    assert _nights_of_change(_silence(6), 6, a_day=300)[:2] == [4, 5]
 
 
 def test_a_window_of_one_holiday_alone_is_unknown() -> None:

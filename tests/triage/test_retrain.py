@@ -4,19 +4,21 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from models.calibrate import Calibration
 from models.confidence.limits import NEVER
 from models.config import TrainConfig
-from models.quarantine import quarantine
+from models.quarantine import quarantine, quarantined
 from models.release import Release, promote, roll_back
 from monitoring.gate import GateResult
 from monitoring.windows import newest_ticket
 from tests.monitoring.conftest import make_release
 from tickets.errors import InputError
+from tickets.monitor_log import ALL, model_timeline
 from tickets.workspace import Workspace
 from triage import unfinished
-from triage.retrain import starting_point, still_holds
+from triage.retrain import settle, starting_point, still_holds
 
 
 @pytest.fixture
@@ -81,6 +83,18 @@ def test_a_challenger_is_not_promoted_over_a_champion_that_it_has_not_met(worksp
     assert still_holds(workspace, met, challenger, won) == won
     lost = GateResult(False, ("it lost.",), {"tickets": 500, "difference": -0.1})
     assert still_holds(workspace, first, met, lost) == lost
+
+
+@pytest.mark.parametrize("judged", [True, False], ids=["judged", "too few tickets to judge"])
+def test_only_a_challenger_that_was_judged_has_failed(workspace: Workspace, engine: sa.Engine, judged: bool) -> None:
+    champion, challenger = (make_release(workspace, f"2026030{day}-000000-aaaaaa") for day in (1, 2))
+    promote(workspace, champion.version)
+    lost = GateResult(False, ("not now.",), {"tickets": 50} | ({"difference": -0.1} if judged else {}))
+    at = datetime(2026, 3, 20, tzinfo=UTC)
+    settle(workspace, engine, champion, challenger, lost, at=at, tracking_uri="")
+    (event,) = model_timeline(engine, limit=ALL)
+    assert (event.kind, event.details["judged"]) == ("rejected", judged)
+    assert (challenger.version in quarantined(workspace)) is judged
 
 
 def test_a_retraining_that_ended_is_told_again_to_the_night_that_asked_for_it_alone(workspace: Workspace) -> None:

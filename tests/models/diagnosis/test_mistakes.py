@@ -6,6 +6,7 @@ import json
 import random
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,7 @@ from models.diagnosis.mistakes import (
     worst_types,
 )
 from models.diagnosis.slices import compare_slices, slicings_of
-from models.diagnosis.telling_words import telling_words, together, word_counts
+from models.diagnosis.telling_words import WordCounts, telling_words, together, word_counts
 from models.intervals import share_of
 from models.tree_index import index_tree
 from tickets.contact_types import ContactType, ContactTypeTree
@@ -168,6 +169,44 @@ def test_a_new_word_is_told_and_chance_is_not_where_a_few_texts_meet_many():
         assert told[0].word == "scooter"
         by_chance += len(told) - 1
     assert by_chance <= 5
+
+
+@pytest.mark.parametrize(
+    ("own", "of", "other", "others"), [(8, 8, 0, 2000), (8, 8, 1, 2000), (10, 20, 0, 4000), (3, 8, 0, 2000)]
+)
+def test_a_word_of_one_small_group_alone_is_told_as_one_that_a_single_other_text_shares(own, of, other, others):
+    usual = {f"word{place}": 1 + of // (2 + place) for place in range(70)}
+    many = {f"word{place}": max(1, others // (2 + place)) for place in range(900)}
+    first = WordCounts(of, {**usual, "scooter": own})
+    second = WordCounts(others, {**many, **({"scooter": other} if other else {})})
+    told, _ = telling_words(first, second, together([first, second]))
+    assert told[0].word == "scooter"
+    _, mirrored = telling_words(second, first, together([first, second]))
+    assert mirrored == told
+
+
+def test_a_word_that_one_of_two_types_never_uses_is_told_before_a_background_of_fifty():
+    usual = {f"word{place}": 50 // (2 + place % 20) for place in range(120)}
+    rest = WordCounts(2400, {word: 48 * count for word, count in usual.items()})
+    first, never, once = (WordCounts(50, {**usual, **own}) for own in ({"key": 20}, {}, {"key": 1}))
+    for second in (never, once):
+        told, other_way = telling_words(first, second, together([first, second, rest]))
+        assert [one.word for one in told] == ["key"]
+        assert other_way == ()
+
+
+def test_a_word_that_two_texts_of_a_few_share_by_chance_is_not_told():
+    deal = random.Random(5)
+    vocabulary = [
+        f"word{chr(97 + place // 400)}{chr(97 + place // 20 % 20)}{chr(97 + place % 20)}" for place in range(4800)
+    ]
+    often = list(accumulate(1 / (1 + place) for place in range(len(vocabulary))))
+    many = word_counts([" ".join(deal.choices(vocabulary, cum_weights=often, k=25)) for _ in range(2000)])
+    told = 0
+    for _ in range(10):
+        few = word_counts([" ".join(deal.choices(vocabulary, cum_weights=often, k=25)) for _ in range(8)])
+        told += sum(map(len, telling_words(few, many, together([few, many]))))
+    assert told <= 5
 
 
 def test_masked_personal_data_is_no_word():
