@@ -6,7 +6,7 @@ Clones this repository as it is committed and runs the shell blocks of the page 
 of its own, so that packages are fetched anew. Own tickets are the public complaints (docs/experiments.md), or those of
 a file and a dataset.toml of yours. It ends with the answer to the page's own request. --quick leaves the demonstration
 out, as the page allows. Reading is counted at 200 words a minute. Not run: the installation of Java and Python as root,
-and what the page tells about nights.
+and what the page tells about nights. What was typed and said goes to bench/out/first_hour.log.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
-from bench_record import record
+from bench_record import OUT, record
 from public_data import COMPLAINTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,9 +52,12 @@ def main() -> None:
         (clone / OWN_TICKETS).write_bytes(asked.tickets.read_bytes() if asked.tickets else _complaints())
         (clone / OWN_DATASET).write_bytes(asked.dataset.read_bytes())
         with Terminal(clone, home=Path(folder) / "home") as terminal:
-            for block in _blocks(page, demonstration=not asked.quick):
-                took[_name(block)] = _timed(lambda block=block: terminal.type(block))
-                print(f"{took[_name(block)]:8.1f} s  {_name(block)}", flush=True)
+            OUT.mkdir(exist_ok=True)
+            with (OUT / "first_hour.log").open("w", encoding="utf-8") as log:
+                for block in _blocks(page, demonstration=not asked.quick):
+                    took[_name(block)] = _timed(lambda block=block: terminal.type(block))
+                    print(f"{took[_name(block)]:8.1f} s  {_name(block)}", flush=True)
+                    log.write(f"$ {block}{terminal.said}\n({took[_name(block)]:.1f} s)\n\n")
             answer = json.loads(terminal.said.strip().splitlines()[-1])
     machine, reading = sum(took.values()), len(page.split()) / WORDS_A_MINUTE
     figures: dict[str, float | int | str | bool] = {
