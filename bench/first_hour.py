@@ -89,8 +89,8 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the shell and what it left running, as closing the window does."""
-        os.killpg(self._shell.pid, signal.SIGHUP)
+        """End the shell and what it left running."""
+        os.killpg(self._shell.pid, signal.SIGTERM)
         with self._shell:  # closes its pipes
             self._shell.wait()
 
