@@ -1,6 +1,6 @@
 """Monitoring: how often it is wrong, what it notices and how soon, how well it guesses accuracy, what a night costs.
 
-    python bench/monitoring.py [--quick] [--only false_alarms,power,accuracy,night]
+    python bench/monitoring.py [--quick] [--only false_alarms,power,power_elsewhere,accuracy,night]
 
 Needs public data (bench/public_data.py). Two histories are watched (bench/watched.py): the simulated
 company with 500 tickets a day, and CFPB complaints. Nights are those of `run_night` with its default windows: the
@@ -158,17 +158,31 @@ def _watch_month(
 
 
 def power(histories: list[Watched], effort: Effort) -> Figures:
-    watched = [(one, Watch(reference, effort.policy), pool) for one, reference, pool in _halves(histories)]
-    injected = [(one, watch, pool, one.shifts) for one, watch, pool in watched]
-    changes = [(one, watch, pool, one.changes) for one, watch, pool in watched]
-    figures = _power_of(Cell(500, 0.10, effort.draws, effort.evidently_draws), injected, whole=changes)
-    figures |= _power_of(Cell(500, 0.10, effort.draws, 0, "_mixed_in"), changes)
+    """A tenth of 500 tickets a night, beside Evidently, and the nights on which nothing was mixed in."""
+    watches = _watches(histories, effort)
+    injected = [(one, watch, pool, one.shifts) for one, watch, pool in watches]
+    changes = [(one, watch, pool, one.changes) for one, watch, pool in watches]
+    nothing = [(one, watch, pool, {"nothing": pool}) for one, watch, pool in watches]
+    return (
+        _power_of(Cell(500, 0.10, effort.draws, effort.evidently_draws), injected, whole=changes)
+        | _power_of(Cell(500, 0.10, effort.draws, 0, "_mixed_in"), changes)
+        | _power_of(Cell(500, 0.0, effort.draws, 0), nothing)
+    )
+
+
+def power_elsewhere(histories: list[Watched], effort: Effort) -> Figures:
+    """The other sizes and shares."""
+    injected = [(one, watch, pool, one.shifts) for one, watch, pool in _watches(histories, effort)]
+    figures: Figures = {}
     for size in SIZES:
         for share in SHARES:
             if effort.draws_elsewhere and (size, share) != (500, 0.10):
                 figures |= _power_of(Cell(size, share, effort.draws_elsewhere, 0), injected)
-    nothing = [(one, watch, pool, {"nothing": pool}) for one, watch, pool in watched]
-    return figures | _power_of(Cell(500, 0.0, effort.draws, 0), nothing)
+    return figures
+
+
+def _watches(histories: list[Watched], effort: Effort) -> list[tuple[Watched, Watch, Window]]:
+    return [(one, Watch(reference, effort.policy), pool) for one, reference, pool in _halves(histories)]
 
 
 def _power_of(cell: Cell, mixed: Sequence[Mixing], *, whole: Sequence[Mixing] = ()) -> Figures:
@@ -252,6 +266,7 @@ def _interval(took: list[int | None]) -> str:
 PARTS: dict[str, Callable[[list[Watched], Effort], Figures]] = {
     "false_alarms": false_alarms,
     "power": power,
+    "power_elsewhere": power_elsewhere,
     "accuracy": accuracy,
     "night": night,
 }
