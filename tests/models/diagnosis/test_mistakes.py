@@ -144,13 +144,18 @@ def test_the_words_that_tell_a_pair_apart_come_from_past_tickets_too():
     assert (words["double"][0].here, words["double"][0].there) == (1.0, 0.0)
 
 
-def test_words_of_texts_dealt_out_at_random_tell_hardly_anything():
-    deal = random.Random(3)
+def dealt_texts(deal, count, *, words):
+    """Texts of made-up words dealt out at random, a few of them often, as in a language."""
     vocabulary = [f"word{chr(97 + one)}{chr(97 + two)}" for one in range(20) for two in range(20)]
     often = [1 / (1 + place) for place in range(len(vocabulary))]
+    return [" ".join(deal.choices(vocabulary, often, k=words)) for _ in range(count)]
+
+
+def test_words_of_texts_dealt_out_at_random_tell_hardly_anything():
+    deal = random.Random(3)
     told = 0
     for _ in range(10):
-        texts = [" ".join(deal.choices(vocabulary, often, k=30)) for _ in range(300)]
+        texts = dealt_texts(deal, 300, words=30)
         first, second = word_counts(texts[:150]), word_counts(texts[150:])
         told += sum(map(len, telling_words(first, second, together([first, second]))))
     assert told <= 20  # two a pair, of up to twelve
@@ -158,11 +163,9 @@ def test_words_of_texts_dealt_out_at_random_tell_hardly_anything():
 
 def test_a_new_word_is_told_and_chance_is_not_where_a_few_texts_meet_many():
     deal = random.Random(3)
-    vocabulary = [f"word{chr(97 + one)}{chr(97 + two)}" for one in range(20) for two in range(20)]
-    often = [1 / (1 + place) for place in range(len(vocabulary))]
     by_chance = 0
     for _ in range(10):
-        few, many = ([" ".join(deal.choices(vocabulary, often, k=15)) for _ in range(size)] for size in (50, 1000))
+        few, many = (dealt_texts(deal, size, words=15) for size in (50, 1000))
         few = [f"{text} scooter" if place % 4 == 0 else text for place, text in enumerate(few)]
         first, second = word_counts(few), word_counts(many)
         told, _ = telling_words(first, second, together([first, second]))
