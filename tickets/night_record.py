@@ -66,6 +66,12 @@ class NightRecord:
         began = ((dt.datetime.fromisoformat(step.began), step.seconds) for step in self.steps.values() if step.began)
         return max((at + dt.timedelta(seconds=seconds) for at, seconds in began), default=None)
 
+    def began_early(self, now: dt.datetime) -> bool:
+        """Whether a step began before the night's day was over, which it is by `now`: it missed what came since."""
+        over = dt.datetime.combine(dt.date.fromisoformat(self.as_of) + dt.timedelta(days=1), dt.time(), dt.UTC)
+        began = (dt.datetime.fromisoformat(step.began) for step in self.steps.values() if step.began)
+        return now >= over and any(at < over for at in began)
+
     def done(self, step: str) -> bool:
         return step in self.steps and self.steps[step].state == "done"
 
@@ -112,11 +118,6 @@ def unfinished_nights(workspace: Workspace, before: dt.date) -> list[NightRecord
     """Nights before a day that began and did not end, oldest first; unreadable records are passed over."""
     nights = (night for night in _newest_first(workspace) if night.as_of < before.isoformat())
     return [night for night in nights if night.state != "done"][::-1]
-
-
-def newest_night(workspace: Workspace) -> NightRecord | None:
-    """The night of the newest day, however it went."""
-    return next(_newest_first(workspace), None)
 
 
 def last_whole_night(workspace: Workspace) -> NightRecord | None:

@@ -223,12 +223,8 @@ class Workspace:
         Raises LockedError, naming the holder; MachineError when the workspace cannot be written.
         """
         with _opened(self.root / LOCK) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise LockedError(
-                    f"another run holds this workspace: {_holder(file)}.", hint="Wait for it to end."
-                ) from error
+            if not _taken(file):
+                raise LockedError(f"another run holds this workspace: {_holder(file)}.", hint="Wait for it to end.")
             file.truncate(0)
             file.write(f"{purpose}, process {os.getpid()}")
             file.flush()
@@ -276,6 +272,20 @@ def _opened(lock: Path) -> TextIO:
         return open(lock, "a+", encoding="utf-8")
     except OSError as error:
         raise MachineError(f"cannot write to {lock.parent}: {error.strerror}.", hint=_RIGHTS) from error
+
+
+def _taken(file: TextIO) -> bool:
+    """Whether the lock could be taken. Who only asks who holds it has it for a moment (`lock_holder`), so it is tried
+    for a tenth of a second."""
+    for patience in (0.02, 0.03, 0.05, None):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if patience is not None:
+                time.sleep(patience)
+        else:
+            return True
+    return False
 
 
 def _holder(file: TextIO) -> str:

@@ -19,10 +19,10 @@ import sqlalchemy as sa
 
 from models.config import TrainConfig
 from tickets.errors import SourceError, TrainingDataError
+from tickets.last_night import lock_purpose
 from tickets.manifests import Manifest
 from tickets.night_record import NightRecord, unfinished_nights
 from tickets.progress import Progress, Report
-from tickets.run_lock import NIGHT
 from tickets.workspace import Workspace
 from triage.alerts import told_at_the_end
 from triage.night_options import night_policy, probation_policy
@@ -184,13 +184,18 @@ def run_nightly(
     again: bool = False,
     steps: Sequence[NightStep] = STEPS,
 ) -> Night:
-    """The night of a day, or what is left of it: steps that are done already are passed over, unless `again`.
+    """The night of a day, or what is left of it: steps that are done already are passed over, unless `again`, or unless
+    the night was begun before its day was over and now it is.
 
     Raises LockedError when another run holds the workspace, and what the steps raise; the record then says which.
     """
-    with _opened(settings) as (workspace, engine, spark):
+    with _opened(settings, as_of) as (workspace, engine, spark):
         for left in unfinished_nights(workspace, as_of):
             report(f"the night of {left.as_of} was not finished; `triage nightly --as-of {left.as_of}` does the rest")
+        record = NightRecord.open(workspace, as_of, again=again)
+        if record.began_early(dt.datetime.now(dt.UTC)):
+            report(f"the night of {as_of} was begun before that day was over; it is done from the start")
+            record = NightRecord.open(workspace, as_of, again=True)
         night = Night(
             settings=settings,
             workspace=workspace,
@@ -198,7 +203,7 @@ def run_nightly(
             spark=spark,
             config=config,
             as_of=as_of,
-            record=NightRecord.open(workspace, as_of, again=again),
+            record=record,
             report=report,
             progress=progress,
         )
@@ -226,9 +231,9 @@ def run_steps(night: Night, steps: Sequence[NightStep] = STEPS) -> None:
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[tuple[Workspace, sa.Engine, Callable[[], SparkSession]]]:
+def _opened(settings: Settings, as_of: dt.date) -> Iterator[tuple[Workspace, sa.Engine, Callable[[], SparkSession]]]:
     """The workspace under its lock, the database, and Spark for who asks."""
-    with opened(settings, NIGHT) as (workspace, engine), ExitStack() as stack:
+    with opened(settings, lock_purpose(as_of.isoformat())) as (workspace, engine), ExitStack() as stack:
 
         @cache
         def spark() -> SparkSession:

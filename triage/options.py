@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tickets.errors import InputError
 from triage.completion import SINKS, devices, one_of, presets
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ def settings_of(workspace: Path | None) -> Settings:
     return settings if workspace is None else settings.model_copy(update={"workspace": workspace})
 
 
-def day_of(as_of: dt.datetime | None) -> dt.date:
-    """The day that was named; today (UTC) when none was."""
-    return (as_of or dt.datetime.now(dt.UTC)).date()
+def day_of(as_of: dt.datetime | None, *, ahead: bool = False) -> dt.date:
+    """The day that was named; today (UTC) when none was. Raises InputError for a day that has not come, unless `ahead`:
+    what is done for it would stay the newest for all that follows."""
+    today = dt.datetime.now(dt.UTC).date()
+    day = as_of.date() if as_of else today
+    if day > today and not ahead:
+        raise InputError(f"{day} has not come yet; today is {today} (UTC).", hint="--as-of names a day until today.")
+    return day

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tickets.run_lock import lock_holder, night_state
+from tickets.last_night import last_night, night_at_work
+from tickets.run_lock import lock_holder
 
 _NEW = (
     ("triage doctor", "what this machine lacks"),
@@ -77,22 +78,20 @@ def _told_runs(imported: dict[str, Any] | None, split: dict[str, Any] | None) ->
 
 def _night(root: Path, today: dt.date, found: list[str]) -> Iterator[tuple[str, str]]:
     """Adds a line on the last night to `found`; yields what is to be done about it."""
-    nights = sorted((root / "nightly").glob("????-??-??.json"))
-    last = _json(nights[-1]) if nights else None
-    if not nights:
+    night = last_night(root)
+    if night is None:
         found.append("Last night  none was run yet")
         yield "triage nightly", "a night's work; let a timer call it (docs/operations.md)"
         return
-    day, state = nights[-1].stem, "unreadable" if last is None else night_state(root, str(last.get("state")))
-    steps = (last or {}).get("steps")
-    steps = steps if isinstance(steps, dict) else {}
-    failed = [name for name, step in steps.items() if not isinstance(step, dict) or step.get("state") != "done"]
-    found.append(f"Last night  {day}: {state}{f', in the step {failed[0]}' if state != 'done' and failed else ''}")
-    if state == "running":
+    where = f", in the step {night.step}" if night.step and night.state != "done" else ""
+    found.append(f"Last night  {night.day}: {night.state}{where}")
+    if night_at_work(root):
         return
-    if state != "done":
-        yield f"triage nightly --as-of {day}", "goes on with the step that it stopped in"
-    elif day < (today - dt.timedelta(days=1)).isoformat():
+    if night.state == "unreadable":
+        yield f"triage nightly --as-of {night.day} --again", "does that night from the start"
+    elif night.state != "done":
+        yield f"triage nightly --as-of {night.day}", "goes on with the step that it stopped in"
+    elif night.day < (today - dt.timedelta(days=1)).isoformat():
         yield "triage nightly", "the night's work of yesterday is not done"
 
 

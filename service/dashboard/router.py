@@ -54,7 +54,7 @@ def dashboard(request: Request, held: Held, address: Address) -> HTMLResponse:
             alarms,
             serving=loaded.version if loaded else None,
             now=held.options.clock(),
-            night=state.last_night(held.workspace),
+            night=state.night_note(held.workspace),
         ),
         figures=state.figures(newest[0]) if newest else [],
         newest=newest[0] if newest else None,

@@ -12,9 +12,8 @@ from typing import Any, Literal
 from service.dashboard.alarm_cards import importance
 from service.dashboard.nights import unknown_because
 from tickets.alert_log import TRIED_FOR, Alert
+from tickets.last_night import last_night, night_at_work
 from tickets.monitor_log import Alarm, MonitorRun
-from tickets.night_record import newest_night
-from tickets.run_lock import night_state
 from tickets.workspace import Workspace
 
 Tone = Literal["good", "bad", "unknown"]
@@ -31,8 +30,9 @@ class StatusLine:
 
 
 @dataclass(frozen=True, slots=True)
-class LastNight:
-    """What is said of the newest night, "" where it is done; `stopped` where it failed or was killed."""
+class NightNote:
+    """What is said of the newest night, "" where it is done and none is at work; `stopped` where it failed, was killed
+    or left a record that cannot be read."""
 
     told: str = ""
     stopped: bool = False
@@ -80,7 +80,7 @@ def status_line(
     *,
     serving: str | None,
     now: datetime,
-    night: LastNight = LastNight(),
+    night: NightNote = NightNote(),
 ) -> StatusLine:
     """`runs` newest first; `alarms` are the open ones; `serving` is the release in service. All is well only where the
     last night did not stop and none is late; in simulated time every night is late once the simulation has ended."""
@@ -100,18 +100,19 @@ def status_line(
     return _seen(last, serving, told)
 
 
-def last_night(workspace: Workspace) -> LastNight:
-    """The step that the newest night failed or was killed in, and how it goes on; or that it is at work."""
-    night = newest_night(workspace)
-    state = night_state(workspace.root, night.state) if night is not None else "done"
-    if night is None or state == "done":
-        return LastNight()
-    if state == "running":
-        return LastNight("A night is at work.")
-    where = next((f" in the step {name}" for name, step in night.steps.items() if step.state != "done"), "")
-    how = "was killed" if state == "killed" else "stopped"
-    mends = f"`triage nightly --as-of {night.as_of}` does the rest"
-    return LastNight(f"The night of {night.as_of} {how}{where}: {mends}.", stopped=True)
+def night_note(workspace: Workspace) -> NightNote:
+    """The step that the newest night failed or was killed in and how it goes on, and which night is at work."""
+    night, day = last_night(workspace.root), night_at_work(workspace.root)
+    working = f"The night of {day} is at work." if day else ""
+    if night is None or night.state in ("done", "running"):
+        return NightNote(working)
+    mends = f"`triage nightly --as-of {night.day}"
+    if night.state == "unreadable":
+        told = f"The record of the night of {night.day} cannot be read: {mends} --again` does it from the start."
+    else:
+        how, where = "was killed" if night.state == "killed" else "stopped", f" in the step {night.step}"
+        told = f"The night of {night.day} {how}{where if night.step else ''}: {mends}` does the rest."
+    return NightNote(f"{told} {working}".rstrip(), stopped=True)
 
 
 def _not_watched(serving: str | None, night: str) -> StatusLine:

@@ -1,5 +1,6 @@
 """Workspaces: atomic publication, the run lock, reading with the declared schema, manifests."""
 
+import fcntl
 import multiprocessing
 import os
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from tickets.errors import LockedError, MachineError, MissingStepError, WorkspaceError
 from tickets.manifests import Manifest, file_hash, manifests, read_manifest, write_manifest
+from tickets.run_lock import lock_holder
 from tickets.tables import QUARANTINE
 from tickets.workspace import Workspace, write_text
 
@@ -91,6 +93,17 @@ def test_the_lock_keeps_other_processes_out_and_names_the_holder(workspace: Work
     holder.join()
     with workspace.lock("import"):
         pass
+
+
+def test_who_only_asks_who_holds_the_lock_keeps_no_run_out(workspace: Workspace) -> None:
+    (workspace.root / "run.lock").write_text("nightly 2026-03-09, process 1", encoding="utf-8")  # it was killed
+    with open(workspace.root / "run.lock", encoding="utf-8") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        answered = threading.Timer(0.01, asking.close)
+        answered.start()
+        with workspace.lock("import"):
+            assert lock_holder(workspace.root) == f"import, process {os.getpid()}"
+        answered.join()
 
 
 def test_a_lock_that_cannot_be_written_says_where(workspace: Workspace) -> None:

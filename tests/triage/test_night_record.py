@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import sqlalchemy as sa
@@ -13,10 +14,12 @@ from typer.testing import CliRunner
 
 from models.config import TrainConfig
 from tickets.errors import InputError, MachineError, WorkspaceError
-from tickets.night_record import NightRecord, newest_night, unfinished_nights
+from tickets.last_night import last_night
+from tickets.night_record import NightRecord, unfinished_nights
 from tickets.workspace import Workspace
 from triage.cli import app
 from triage.nightly import STEPS, Did, Night, NightStep, run_steps
+from triage.options import day_of
 from triage.settings import Settings
 
 DAY = dt.date(2026, 3, 9)
@@ -105,11 +108,29 @@ def test_nights_that_did_not_end_are_found(workspace: Workspace, night: Callable
 
 def test_a_night_of_a_day_that_has_not_come_is_refused(workspace: Workspace) -> None:
     today = dt.datetime.now(dt.UTC).date()
-    for day in (today + dt.timedelta(days=2), dt.date(2962, 3, 1)):
-        said = CliRunner().invoke(app, ["nightly", "--as-of", day.isoformat(), "-w", str(workspace.root)])
+    # Two days ahead: this test may run over midnight.
+    for command, day in product(("nightly", "monitor", "score"), (today + dt.timedelta(days=2), dt.date(2962, 3, 1))):
+        said = CliRunner().invoke(app, [command, "--as-of", day.isoformat(), "-w", str(workspace.root)])
         assert isinstance(said.exception, InputError)
         assert f"{day} has not come yet" in str(said.exception)
-    assert newest_night(workspace) is None
+    assert last_night(workspace.root) is None
+    assert day_of(dt.datetime(2962, 3, 1, tzinfo=dt.UTC), ahead=True) == dt.date(2962, 3, 1)
+
+
+def test_a_night_begun_before_its_day_was_over_is_done_from_the_start_once_it_is(workspace: Workspace) -> None:
+    record = NightRecord.open(workspace, DAY)
+    record.begin("monitor")
+    record.end("monitor", "quiet", 1.0, {})
+    record.finish()
+    over = dt.datetime(2026, 3, 10, tzinfo=dt.UTC)
+    assert not record.began_early(over)  # it began long after that day
+    moment = dt.timedelta(seconds=1)
+    early = replace(record.steps["monitor"], began=(over - moment).isoformat())
+    record.steps |= {"monitor": early, "retrain": replace(early, began=over.isoformat())}
+    assert record.began_early(over)
+    assert not record.began_early(over - moment)  # the day goes on: what is done is done
+    record.steps["monitor"] = replace(early, began=over.isoformat())
+    assert not record.began_early(over)
 
 
 def test_a_record_that_cannot_be_read_says_what_to_do(workspace: Workspace, night: Callable[..., Night]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from models.release import FACTS
+from tickets.last_night import lock_purpose
 from tickets.manifests import Manifest, write_manifest
 from tickets.night_record import NightRecord
 from tickets.workspace import Workspace, write_text
@@ -83,7 +84,7 @@ def test_a_night_that_stopped_is_named_with_its_step(workspace: Workspace) -> No
 
 def test_a_night_that_goes_on_is_not_to_be_run_again(workspace: Workspace) -> None:
     served(workspace)
-    with workspace.lock("nightly"):
+    with workspace.lock(lock_purpose("2026-03-01")):
         NightRecord.open(workspace, dt.date(2026, 3, 1)).begin("extract")
         found = where(workspace.root)
     assert "Last night  2026-03-01: running, in the step extract" in found.found
@@ -114,7 +115,9 @@ def test_damaged_files_are_no_reason_to_stop(workspace: Workspace) -> None:
     served(workspace)
     write_text(workspace.manifests / "import" / "2026-03-02.json", "{ not JSON")
     write_text(workspace.root / "nightly" / "2026-03-01.json", "[]")
-    assert any("unreadable" in line for line in where(workspace.root).found)
+    found = where(workspace.root)
+    assert "Last night  2026-03-01: unreadable" in found.found
+    assert "triage nightly --as-of 2026-03-01 --again" in commands(found)
 
 
 def test_triage_alone_prints_it_beside_the_commands(workspace: Workspace) -> None:

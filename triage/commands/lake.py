@@ -92,7 +92,7 @@ def retain(
     from triage import upkeep
     from triage.screen import screen
 
-    settings, day = settings_of(workspace), day_of(as_of)
+    settings, day = settings_of(workspace), day_of(as_of, ahead=True)
     with screen(as_json=as_json):
         leaving = upkeep.retain(settings, as_of=day, apply=apply, needed_too=needed_too)
         old = upkeep.retain_rows(settings, as_of=day, apply=apply)

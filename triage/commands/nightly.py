@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tickets.errors import InputError
 from triage.options import Device, Folder, Knobs, Preset, day_of, settings_of
 from triage.printed_json import AsJson, print_json
 
@@ -91,10 +90,5 @@ def _run_as_json(workspace: Path, day: dt.date, night: Callable[..., Night]) -> 
 
 
 def _last_whole_day(as_of: dt.datetime | None) -> dt.date:
-    """A night's work after midnight is about the day that has just ended. Raises InputError for a day that has not
-    come: its night would stay the newest for every one that follows."""
-    today = day_of(None)
-    day = as_of.date() if as_of else today - dt.timedelta(days=1)
-    if day > today:
-        raise InputError(f"{day} has not come yet; today is {today} (UTC).", hint="--as-of names a day until today.")
-    return day
+    """A night's work after midnight is about the day that has just ended. Raises InputError for a day to come."""
+    return day_of(as_of) if as_of else day_of(None) - dt.timedelta(days=1)

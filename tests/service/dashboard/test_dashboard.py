@@ -14,12 +14,13 @@ import pytest
 from monitoring.night import run_night
 from monitoring.policy import Policy
 from service.dashboard.alarm_cards import alarm_groups, named
-from service.dashboard.state import StatusLine, alerts_told, last_night, status_line
+from service.dashboard.state import StatusLine, alerts_told, night_note, status_line
 from tests.service.dashboard.nights import AT, result_of, run_of, shift_of
 from tests.service.dashboard.traffic import suggest
 from tickets import monitor_log
 from tickets.alert_log import Alert, record_attempt
 from tickets.label_queue import LabelRequest, enqueue
+from tickets.last_night import lock_purpose
 from tickets.monitor_log import Alarm
 from tickets.night_record import NightRecord
 from tickets.records import Ticket
@@ -252,16 +253,42 @@ def test_a_night_that_stopped_is_named_with_its_step(service: Service) -> None:
 def test_a_night_that_was_killed_is_told_from_one_at_work(service: Service) -> None:
     served = service.client.get("/v1/model").json()["version"]
     monitor_log.record_run(service.engine, run_of(model_version=served, started_at=datetime.now(UTC)), [], [])
-    with service.workspace.lock("nightly"):
+    with service.workspace.lock(lock_purpose("2026-03-09")):
         NightRecord.open(service.workspace, AT.date()).begin("retrain")
         page = service.client.get("/dashboard").text
         assert "All is well" in page
-        assert "A night is at work." in page
+        assert "The night of 2026-03-09 is at work." in page
     killed = "was killed in the step retrain: <code>triage nightly --as-of 2026-03-09</code> does the rest."
     with service.workspace.lock("features"):  # another run
         page = service.client.get("/dashboard").text
     assert "The last night did not end" in page
     assert killed in page
+    with service.workspace.lock(lock_purpose("2026-03-07")):  # an earlier one, done again, hides nothing
+        page = service.client.get("/dashboard").text
+    assert f"{killed} The night of 2026-03-07 is at work." in page
+    NightRecord.open(service.workspace, AT.date()).finish()
+    with service.workspace.lock(lock_purpose("2026-03-07")):
+        page = service.client.get("/dashboard").text
+    assert "All is well" in page
+    assert "The night of 2026-03-07 is at work." in page
+
+
+def test_a_record_that_cannot_be_read_is_no_reason_to_call_all_well(workspace: Workspace) -> None:
+    NightRecord.open(workspace, AT.date()).finish()
+    assert not night_note(workspace).stopped
+    for text in (
+        "{",
+        "[]",
+        '{"as_of": "2026-03-10", "state": "done?", "steps": {}}',
+        '{"state": "done", "steps": [1]}',
+    ):
+        (workspace.root / "nightly" / "2026-03-10.json").write_text(text, encoding="utf-8")
+        note = night_note(workspace)
+        assert note.stopped
+        assert note.told == (
+            "The record of the night of 2026-03-10 cannot be read: `triage nightly --as-of 2026-03-10 --again` does it "
+            "from the start."
+        )
 
 
 def test_a_first_night_that_stopped_is_told_before_anything_is_watched(workspace: Workspace) -> None:
@@ -269,7 +296,7 @@ def test_a_first_night_that_stopped_is_told_before_anything_is_watched(workspace
     night.begin("import")
     night.fail("import", OSError("away"), 1.0)
     for serving, words in ((None, "Nothing to watch yet"), ("m1", "Not watched yet")):
-        line = status_line([], [], serving=serving, now=AT, night=last_night(workspace))
+        line = status_line([], [], serving=serving, now=AT, night=night_note(workspace))
         assert line.words == words
         assert "stopped in the step import" in line.sentence
 
