@@ -190,7 +190,8 @@ def _fresh(engine: sa.Engine, tonight: Tonight, evidence: Evidence) -> set[str]:
 def _situation(
     engine: sa.Engine, tonight: Tonight, evidence: Evidence, alarms: Sequence[Alarm], policy: Policy
 ) -> Situation:
-    """What is new is told by when tickets were opened: that holds also where history is replayed in an afternoon.
+    """What is new is told by when tickets were opened: that holds also where `triage replay` lives through history in
+    an afternoon, on its own clock. A night that is caught up later takes a challenger for one of the day it ran on.
 
     A challenger that did not replace the champion, or not for long, has learned from the labels before, but for the
     days it held out; another one needs new ones. The days that tonight's would hold out teach it nothing.
@@ -215,7 +216,7 @@ def _situation(
         new_labels=len(new),
         tried_until=tried_until.date() if tried_until > LONG_AGO else None,
         trained_on=_trained_on(engine, tonight.release),
-        failed=sum(meeting.failed and since is not None and meeting.at >= since for meeting in met),
+        failed=sum(meeting.failed_since(since) for meeting in met),
     )
 
 
@@ -232,15 +233,24 @@ class _Meeting:
 
     at: datetime
     failed: bool
+    rolled_back: bool
+
+    def failed_since(self, alarm: datetime | None) -> bool:
+        """Whether it failed while an alarm was open. A successor's promotion closed the alarms that it was trained for,
+        and they are raised anew after it: a rollback counts whenever it was."""
+        return self.failed and (self.rolled_back or (alarm is not None and self.at >= alarm))
 
 
 def _met(engine: sa.Engine, release: Release) -> list[_Meeting]:
     """The challengers of this champion that were rejected, and successors that did worse, so that it came back."""
     timeline = monitor_log.model_timeline(engine, limit=monitor_log.ALL)
     rejected = (event for event in timeline if event.kind == "rejected")
-    own = [event for event in rejected if event.details.get("champion") == release.version]
-    back = [event for event in timeline if event.kind == "rolled back" and event.model_version == release.version]
-    return [_Meeting(event.at, event.details.get("judged", True)) for event in (*own, *back)]
+    own = (event for event in rejected if event.details.get("champion") == release.version)
+    back = (event for event in timeline if event.kind == "rolled back" and event.model_version == release.version)
+    return [
+        *(_Meeting(event.at, event.details.get("judged", True), rolled_back=False) for event in own),
+        *(_Meeting(event.at, failed=True, rolled_back=True) for event in back),
+    ]
 
 
 def _trained_on(engine: sa.Engine, release: Release) -> date | None:

@@ -25,7 +25,7 @@ class Situation:
     # of the last, even if there were too few tickets to judge it: else age would train another one each night.
     tried_until: date | None
     trained_on: date | None  # when the last training took place
-    # Challengers of this champion that were judged and rejected, or rolled back, since the oldest open alarm.
+    # Challengers of this champion that were judged and rejected since the oldest open alarm, or rolled back ever.
     failed: int = 0
 
 
@@ -53,7 +53,8 @@ def decide(situation: Situation, policy: Policy) -> Decision:
         if situation.new_labels >= needed:
             reasons.insert(0, f"{told}; {situation.new_labels} new labels to learn from.")
         elif not reasons:
-            few = f"only {situation.new_labels} of {needed} new labels to learn from"
+            enough = min(needed, policy.retrain_after_labels or needed)  # so many are a reason of their own
+            few = f"only {situation.new_labels} of {enough} new labels to learn from"
             few += f", as {situation.failed} challengers have failed since" if situation.failed > _TRIES else ""
             return Decision(False, (f"{told}, but {few}.",))
     if reasons:

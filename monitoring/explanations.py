@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.diagnosis.telling_words import together, word_counts
+from models.diagnosis.telling_words import own_words, together, word_counts
 from monitoring.alarms import fell
 from monitoring.detectors.attributes import category, is_number, is_there
 from monitoring.detectors.text import words_of
-from monitoring.distinctive_words import distinctive_words
 from monitoring.recommendations import recommend
 from monitoring.windows import Window
 from tickets.monitor_log import DetectorResult
@@ -64,7 +63,7 @@ def explain(
     rows = np.zeros(0, np.int64) if scores is None else _telling(scores)
     types = _contact_types(rows, reference, current)
     told, before = word_counts([current.texts[row] for row in rows.tolist()]), word_counts(reference.texts)
-    words = distinctive_words(told, before, together([told, before]))
+    words = own_words(told, before, together([told, before]))
     new = _words_of(result)
     examples = [current.ticket_ids[row] for row in rows[:EXAMPLES].tolist()]
     return Explanation(

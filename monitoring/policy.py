@@ -90,7 +90,8 @@ class Policy:
     # Retraining: reasons for it, any one suffices; 0 switches one off
     retrain_on_alarm: bool = True
     retrain_after_labels: int = 500  # new labels and corrections since the champion was trained
-    retrain_after_days: int = 90  # since the champion was last judged: when it was trained, or by a challenger it beat
+    # Since the newest ticket the champion was judged on, counted anew when it meets a challenger and stays.
+    retrain_after_days: int = 90
     retrain_every_days: int = 0  # a fixed schedule, counted from the last training
     # An alarm alone teaches nothing: so many new labels and corrections must be there to learn from, one at least.
     labels_to_learn_from: int = 50

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.diagnosis.telling_words import WordCounts, together, word_counts
-from monitoring.distinctive_words import distinctive_words
+from models.diagnosis.telling_words import WordCounts, own_words, together, word_counts
 from pipeline.text.words import words_in
 
 UNNAMED = "Theme without telling words"
@@ -36,7 +35,7 @@ def theme_words(
     for rows in themes:
         own = word_counts([current[row] for row in rows.tolist()])
         others = WordCounts(whole.texts - own.texts, Counter(whole.words) - Counter(own.words))
-        told.append(distinctive_words(own, others, whole))
+        told.append(own_words(own, others, whole))
     return told
 
 
@@ -49,7 +48,7 @@ def theme_name(words: Sequence[str]) -> str:
 def snippet(text: str, words: Sequence[str] = ()) -> str:
     """A short piece of a text on one line, from the sentence that holds most of the words: greetings tell nothing."""
     sentences = [" ".join(sentence.split()) for sentence in _SENTENCE_ENDS.split(text) if sentence.strip()]
-    held = [len(set(words) & set(words_in(sentence.lower()))) for sentence in sentences]
+    held = [len(set(words) & set(words_in(sentence))) for sentence in sentences]
     first = held.index(max(held)) if held else 0
     line = ("… " if first else "") + " ".join(sentences[first:])
     return line if len(line) <= _SNIPPET else line[: _SNIPPET - 1].rstrip() + "…"

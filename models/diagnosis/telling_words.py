@@ -8,7 +8,6 @@ group never used would look less sure than one that it used once; it is as sure.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +16,12 @@ import numpy as np
 
 from models.baselines.keywords import log_odds_z
 from models.words import STOP_WORDS
-from pipeline.text.redact import MASKS
 from pipeline.text.words import words_in
 
 MOST = 6  # words of each side
 SURE = 2.5  # standard errors from zero
 LEAST_TEXTS = 3  # of its group that a word stands in; one that two people share may be a name
 LEAST_SHARE = 0.1  # of the texts of its group; a rarer word helps nobody, and of many rare ones some look telling
-_MASK = re.compile("|".join([*map(re.escape, MASKS), "X{2,}"]))  # masked personal data, a publisher's redactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +44,10 @@ class WordCounts:
 
 
 def word_counts(texts: Sequence[str]) -> WordCounts:
-    """A word counts once a text, so that a long one does not shout the others down."""
+    """A word counts once a text, so that a long one does not shout the others down; words without meaning are none."""
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(set(words_in(_MASK.sub(" ", text).lower())) - STOP_WORDS)
+        counts.update(set(words_in(text)) - STOP_WORDS)
     return WordCounts(len(texts), counts)
 
 
@@ -78,6 +75,12 @@ def telling_words(
         for pair in ((ours, theirs), (theirs, ours))
     )
     return _best(first, second, for_ours), _best(second, first, for_theirs)
+
+
+def own_words(own: WordCounts, others: WordCounts, background: WordCounts) -> tuple[str, ...]:
+    """The words that speak for one group of texts alone, as `telling_words` tells them."""
+    words, _ = telling_words(own, others, background)
+    return tuple(one.word for one in words)
 
 
 def _best(own: WordCounts, other: WordCounts, scored: Iterable[tuple[float, str]]) -> tuple[TellingWord, ...]:

@@ -111,10 +111,17 @@ class _Coded:
         predicted = np.bincount(self.now, minlength=types) / len(self.now)
         return before, _mix(_confusion(self.true, self.said, types), predicted, before)
 
-    def drawn(self, rng: np.random.Generator) -> _Coded:
-        """Both windows drawn anew with replacement."""
-        rows, now = rng.integers(len(self.true), size=len(self.true)), rng.integers(len(self.now), size=len(self.now))
-        return _Coded(self.names, self.true[rows], self.said[rows], self.now[now])
+    def unchanged(self) -> Doubles:
+        """(types,) how often each type would be predicted, had both windows the mix that they have together."""
+        both = np.average(self.mixes(), axis=0, weights=(len(self.true), len(self.now)))
+        told = _confusion(self.true, self.said, len(self.names)) @ both
+        return np.asarray(told / told.sum())
+
+    def drawn(self, rng: np.random.Generator, told: Doubles | None = None) -> _Coded:
+        """Both windows drawn anew with replacement; the current one from the shares `told`, where they are given."""
+        rows = rng.integers(len(self.true), size=len(self.true))
+        now = rng.choice(self.now if told is None else len(told), size=len(self.now), p=told)
+        return _Coded(self.names, self.true[rows], self.said[rows], now)
 
 
 def _told(
@@ -173,18 +180,14 @@ def _mix(confusion: Doubles, predicted: Doubles, start: Doubles) -> Doubles:
 
 
 def _margin(coded: _Coded, rng: np.random.Generator) -> Doubles:
-    """(types,) half the width of the intervals of all types' changes, which hold together 95 times in 100."""
-    drawn = [coded.drawn(rng).mixes() for _ in range(_RESAMPLES)]
-    spread = np.std([after - before for before, after in drawn], axis=0, ddof=1)
-    margin: Doubles = NormalDist().inv_cdf(1 - 0.025 / len(coded.names)) * np.maximum(spread, _counting(coded))
-    return margin
+    """(types,) half the width of the intervals of all types' changes, which hold together 95 times in 100.
 
+    The wider of two spreads counts: that of both windows drawn anew, and that of windows between which nothing changed.
+    Where a share comes out as zero the first one collapses, for resamples seldom leave it.
+    """
 
-def _counting(coded: _Coded) -> Doubles:
-    """(types,) how far a share would move by chance if the model made no mistakes: what it does make adds to that, and
-    resamples of a window without a single ticket of a type know nothing of it."""
-    before, after = coded.mixes()
-    sizes = len(coded.true), len(coded.now)
-    share = np.average([before, after], axis=0, weights=sizes)
-    chance: Doubles = np.sqrt(share * (1 - share) * (1 / sizes[0] + 1 / sizes[1]))
-    return chance
+    def spread(told: Doubles | None) -> Doubles:
+        mixes = [coded.drawn(rng, told).mixes() for _ in range(_RESAMPLES)]
+        return np.std([after - before for before, after in mixes], axis=0, ddof=1)
+
+    return NormalDist().inv_cdf(1 - 0.025 / len(coded.names)) * np.maximum(spread(None), spread(coded.unchanged()))

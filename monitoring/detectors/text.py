@@ -26,8 +26,8 @@ _OFTEN = 3  # tickets; a word that one person typed wrongly says nothing
 
 @lru_cache(maxsize=_REMEMBERED)
 def words_of(text: str) -> tuple[str, ...]:
-    """The words of a text in small letters; of scripts without spaces, pairs of letters."""
-    return tuple(words_in(text.casefold()))
+    """The words of a text, remembered."""
+    return tuple(words_in(text))
 
 
 def tickets_using(texts: Iterable[str]) -> Counter[str]:

@@ -30,8 +30,9 @@ def volume(history: Mapping[date, int], current: Mapping[date, int], *, least_da
     """Tickets a day -> the change against what the weekdays foretell, as a share (0.2: a fifth more or less).
 
     A quasi-Poisson model: a mean for each weekday, and the spread of history around those means as the noise. A few
-    days of hardly any tickets among the usual ones of a week are holidays: they are named under `quiet_days` and left
-    out. A window that ends with one is `unknown`: the days left do not tell a holiday from a broken intake.
+    days of surely less than half the usual tickets among the usual ones of a week are holidays: they are named under
+    `quiet_days` and left out. A window that ends with one, or with one and a weekend on which hardly anything comes, is
+    `unknown`: the days left do not tell a holiday from a broken intake.
     """
     details: dict[str, object] = {"history_days": len(history), "tickets": sum(current.values())}
     middles = {weekday: float(np.median(counts)) for weekday, counts in _by_weekday(history).items()}
@@ -43,7 +44,8 @@ def volume(history: Mapping[date, int], current: Mapping[date, int], *, least_da
         return unknown(NAME, f"needs {least_days} earlier days with every weekday among them", details)
     means = {weekday: float(np.mean(counts)) for weekday, counts in past.items()}
     if quiet := _holidays(history, current, means):
-        newest = max(current)
+        # Of a weekday on which hardly anything comes, nobody can say whether it is quiet.
+        newest = max((day for day in current if _surely_below(0, means[day.weekday()])), default=max(current))
         current = {day: count for day, count in current.items() if day not in quiet}
         details |= {"quiet_days": [day.isoformat() for day in quiet], "tickets": sum(current.values())}
         if newest in quiet:

@@ -251,10 +251,15 @@ def test_longer_tickets_are_seen_where_no_spaces_are_written() -> None:
     ("text_", "expected"),
     [
         ("I can't pay 12 EUR, order A4711_b", ["can", "pay", "eur", "order"]),
-        ("Grüße aus STRASSE, ça déjà?", ["grüsse", "aus", "strasse", "ça", "déjà"]),
+        ("Grüße aus STRASSE, ça déjà?", ["grüße", "aus", "strasse", "ça", "déjà"]),
         ("환불 부탁드립니다", ["환불", "부탁드립니다"]),
         ("верните деньги", ["верните", "деньги"]),
         ("iPhoneの電池が2個", ["iphone", "の電", "電池", "池が"]),
+        ("Votre pre\u0301fe\u0301re\u0301", ["votre", "préféré"]),
+        ("मेरी स्कूटी खो गई।", ["मेरी", "स्कूटी", "खो", "गई"]),
+        ("பணம் வேண்டும் 12", ["பணம்", "வேண்டும்"]),
+        ("ငွေပြန်", ["ငပ", "ပန"]),
+        ("Mr XXXX of <ADDRESS> wants an XXL shirt", ["mr", "of", "wants", "an", "xxl", "shirt"]),
         ("ขอคืนเงิน", ["ขอ", "อค", "คน", "นเ", "เง", "งน"]),
     ],
 )

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.diagnosis.telling_words import together, word_counts
+from models.diagnosis.telling_words import own_words, together, word_counts
 from models.release import Release
 from monitoring.detectors import confidence
 from monitoring.detectors.attributes import attribute_drift
 from monitoring.detectors.predictions import one_type, predicted_types
 from monitoring.detectors.text import language, unseen_words
 from monitoring.detectors.words import word_shares
-from monitoring.distinctive_words import distinctive_words
 from monitoring.explanations import explain
 from monitoring.windows import Window, read_reference
 from tickets.monitor_log import DetectorResult
@@ -189,10 +188,10 @@ def test_what_is_recommended_fits_the_alarm(
 
 def distinctive(here: list[str], there: list[str]) -> tuple[str, ...]:
     own, others = word_counts(here), word_counts(there)
-    return distinctive_words(own, others, together([own, others]))
+    return own_words(own, others, together([own, others]))
 
 
-def test_distinctive_words_are_those_one_side_uses_more_and_neither_common_nor_single_ones() -> None:
+def test_own_words_are_those_one_side_uses_more_and_neither_common_nor_single_ones() -> None:
     here = ["the scooter broke", "my scooter is the one", "the scooter stopped"] * 10 + ["onlyonce"]
     there = ["the parcel broke", "my parcel is the one", "the parcel stopped"] * 100
     assert distinctive(here, there) == ("scooter",)
@@ -200,9 +199,13 @@ def test_distinctive_words_are_those_one_side_uses_more_and_neither_common_nor_s
     assert distinctive([], there) == distinctive(here, []) == ()
 
 
-def test_masks_that_cleaning_newly_sets_are_no_words_that_explain_an_alarm(windows: tuple[Window, Window]) -> None:
+def test_masks_that_cleaning_newly_sets_are_no_words_that_raise_or_explain_an_alarm(
+    windows: tuple[Window, Window],
+) -> None:
     reference, current = windows
     masked = replace(current, texts=tuple(text.replace("scooter", "<NAME> scooter") for text in current.texts))
-    told = explain(drifted("confidence.abstained"), reference, masked)
-    assert "scooter" in told.words
-    assert "name" not in told.words
+    texts = reference.texts, masked.texts
+    for result in (drifted("confidence.abstained"), word_shares(*texts), unseen_words(*texts)):
+        told = explain(result, reference, masked)
+        assert "scooter" in told.words
+        assert "name" not in told.words

@@ -50,10 +50,19 @@ def test_a_schedule_counts_from_the_last_training_won_or_lost(world: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    ("failed_after", "judged", "needed"), [(-3, True, 50), (0, True, 100), (1, True, 100), (1, False, 50)]
+    ("kind", "failed_after", "judged", "needed"),
+    [
+        *[
+            ("rejected", -3, True, 50),
+            ("rejected", 0, True, 100),
+            ("rejected", 1, True, 100),
+            ("rejected", 1, False, 50),
+        ],
+        ("rolled back", -3, True, 100),  # its promotion closed the alarm that it was trained for
+    ],
 )
 def test_an_alarm_waits_for_more_labels_only_for_challengers_that_failed_while_it_was_open(
-    world: Any, failed_after: int, judged: bool, needed: int
+    world: Any, kind: EventKind, failed_after: int, judged: bool, needed: int
 ) -> None:
     """It is raised on the second night of a new topic, which earlier trainings on a schedule say nothing of."""
     world.arrive(300, day=FIRST, days=5, seed=3, accepted=0.9)
@@ -70,7 +79,8 @@ def test_an_alarm_waits_for_more_labels_only_for_challengers_that_failed_while_i
     assert night(raised).raised
     for number in range(3):
         at, details = evening(raised + failed_after), {"champion": champion, "judged": judged}
-        record_event(world.engine, "rejected", at=at, model_version=f"challenger-{number}", details=details)
+        version = champion if kind == "rolled back" else f"challenger-{number}"
+        record_event(world.engine, kind, at=at, model_version=version, details=details)
     assert f" of {needed} new labels to learn from" in night(raised + 1).decision.reasons[0]
 
 

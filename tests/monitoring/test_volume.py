@@ -135,6 +135,25 @@ def test_a_dead_intake_is_never_called_usual_where_fewer_tickets_come() -> None:
     assert _nights_of_change(_silence(6), 6, a_day=300)[:2] == [4, 5]
 
 
+@pytest.mark.parametrize("on_weekends", [0, 10])
+def test_a_dead_intake_is_never_called_usual_on_weekends_on_which_hardly_anything_comes(on_weekends: int) -> None:
+    def workdays(first: date, count: int, a_day: int) -> dict[date, int]:
+        days = [first + timedelta(days=n) for n in range(count)]
+        return {day: a_day and (on_weekends if day.weekday() >= 5 else a_day) for day in days}
+
+    monday = date(2026, 3, 2)
+    dead_from = monday + timedelta(days=31)  # a Thursday
+    daily = workdays(monday, 31, 200) | workdays(dead_from, 7, 0)
+    said = []
+    for night in (dead_from + timedelta(days=n) for n in range(7)):
+        start = night - timedelta(days=6)
+        history = {day: count for day, count in daily.items() if day < start}
+        said.append(volume.volume(history, {day: count for day, count in daily.items() if start <= day <= night}))
+    assert [result.status for result in said[:4]] == ["unknown"] * 4  # Thursday to Sunday: a holiday and a weekend
+    assert _moved(said[5])
+    assert all(result.status == "unknown" or _moved(result) for result in said)
+
+
 def test_a_window_of_one_holiday_alone_is_unknown() -> None:
     monday = date(2026, 3, 2)
     history = {monday + timedelta(days=n): 5000 for n in range(28)}
