@@ -31,7 +31,6 @@ RARE = "(rare types)"
 WORST_CONDITION = 50.0  # of the confusion matrix; beyond, types are told apart too badly for a mix to be read from it
 _ROUNDS = 200
 _RESAMPLES = 100
-_SHOWN = 5
 
 Doubles = NDArray[np.float64]
 
@@ -132,8 +131,8 @@ def _told(
 
     details |= {
         "mix": {names[place]: float(after[place]) for place in order},
-        "grew": [row(int(place)) for place in order if low[place] > 0][:_SHOWN],
-        "shrank": [row(int(place)) for place in order if high[place] < 0][:_SHOWN],
+        "grew": [row(int(place)) for place in order if low[place] > 0],
+        "shrank": [row(int(place)) for place in order if high[place] < 0],
     }
     return DetectorResult(detector=NAME, statistic=distance, limit=None, p_value=None, status="ok", details=details)
 
