@@ -1,7 +1,7 @@
 """How far people agree who labelled the same tickets without seeing each other's labels.
 
 Raw agreement is what one reads at once; kappa and alpha take out what chance would give. Each has an interval, and is
-None where too little is known or everybody always said the same, when chance explains all.
+None where too little is known or everybody always said one and the same, when chance explains all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.intervals import share_of
 
-LEAST = 10  # items; of fewer a coefficient says nothing
+LEAST = 10  # items, of a pair of labelers those that both labelled; of fewer a coefficient says nothing
 _DRAWS = 500
 _TINY = 1e-9
 Numbers = NDArray[np.float64]
@@ -35,9 +35,8 @@ class Coefficient:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Over all items with two labels or more; `kappa` over pairs of labelers, by how many items they share."""
+    """Over all items with two labels or more; `kappa` over the pairs of labelers who share enough, and their items."""
 
-    items: int
     raw: Coefficient | None
     kappa: Coefficient | None
     alpha: Coefficient | None
@@ -46,10 +45,10 @@ class Agreement:
 def agreement(ratings: Ratings, *, seed: int = 0) -> Agreement:
     """Everything at once; items with one label say nothing and are left out."""
     several = [item for item in ratings if len(item) > 1]
+    compared = sorted({row for rows in _pairs(several).values() for row in rows})
     return Agreement(
-        items=len(several),
         raw=raw_agreement(several),
-        kappa=_with_interval(_kappas, several, seed),
+        kappa=_with_interval(_kappas, [several[row] for row in compared], seed),
         alpha=_with_interval(_alphas, several, seed),
     )
 
@@ -62,17 +61,27 @@ def raw_agreement(ratings: Ratings) -> Coefficient | None:
     return Coefficient(share.hits / share.tickets, share.low, share.high, len(ratings))
 
 
+def _pairs(ratings: Ratings) -> dict[tuple[str, str], list[int]]:
+    """Pairs of labelers who share `LEAST` items, and the places of those. Of pairs that share an item or two only those
+    that differ have a kappa, and would speak for all; of pairs that always said one and the same none has."""
+    shared: dict[tuple[str, str], list[int]] = {}
+    for row, item in enumerate(ratings):
+        for pair in combinations(sorted(item), 2):
+            shared.setdefault(pair, []).append(row)
+    return {
+        pair: rows
+        for pair, rows in shared.items()
+        if len(rows) >= LEAST and len({ratings[row][name] for row in rows for name in pair}) > 1
+    }
+
+
 def _kappas(ratings: Ratings, weights: Numbers) -> Numbers:
     """(d,) Cohen's kappa of every pair of labelers (1960, "A Coefficient of Agreement for Nominal Scales"), weighed by
     the items they share, where the items count as often as `weights` (d, n) say; NaN where there is none."""
     place = _places(ratings)
-    shared: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
-    for row, item in enumerate(ratings):
-        for one, other in combinations(sorted(item), 2):
-            shared.setdefault((one, other), []).append((row, place[item[one]], place[item[other]]))
     total, weight = np.zeros(len(weights)), np.zeros(len(weights))
-    for pairs in shared.values():
-        rows, first, second = np.array(pairs, np.int64).T
+    for pair, rows in _pairs(ratings).items():
+        first, second = (np.array([place[ratings[row][name]] for row in rows]) for name in pair)
         own, kinds = weights[:, rows], np.eye(len(place))
         items = own.sum(axis=1)
         observed = own @ (first == second)

@@ -25,17 +25,17 @@ def label_quality(
     gold = gold_hits(engine, tree, since=at - LOOKED_AT, until=at - UNDO_WITHIN).values()
     right, given = sum(each.hits for each in gold), sum(each.compared for each in gold)
     return {
-        **_flat("label_agreement", found.raw, found.items),
-        **_flat("label_kappa", found.kappa, found.items),
-        **_flat("label_alpha", found.alpha, found.items),
+        **_flat("label_agreement", found.raw),
+        **_flat("label_kappa", found.kappa),
+        **_flat("label_alpha", found.alpha),
         **flat({"gold_accuracy": proportion([True] * right + [False] * (given - right))}),
     }
 
 
-def _flat(name: str, found: Coefficient | None, items: int) -> dict[str, float | int | None]:
+def _flat(name: str, found: Coefficient | None) -> dict[str, float | int | None]:
     return {
         name: found.value if found else None,
         f"{name}_low": found.low if found else None,
         f"{name}_high": found.high if found else None,
-        f"{name}_tickets": items,
+        f"{name}_tickets": found.items if found else 0,
     }

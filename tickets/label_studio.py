@@ -7,6 +7,7 @@ https://labelstud.io/tags/taxonomy. What is read is the export called JSON: http
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tickets.taxonomy_changes import Place
 
 CONTROL, TEXT = "contact_type", "ticket"  # the names of the two tags; a result names both
 _LONGEST_SECONDS = 4 * 3600.0
+_UNKEPT = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class Annotation:
     ticket_id: str | None
     annotator: str
     paths: tuple[Place, ...]
-    at: datetime | None
+    at: datetime | None  # UTC
     seconds: float | None
     cancelled: bool
     ground_truth: bool  # marked by a reviewer as the right answer
@@ -45,7 +47,7 @@ class Annotation:
     def label_id(self) -> str:
         """The same for the same annotation, however often it is imported. Each server counts its annotations from 1,
         over the same tasks, so what was asked is part of it and when it was answered."""
-        created = self.at.astimezone(UTC).isoformat() if self.at else ""
+        created = self.at.isoformat() if self.at else ""
         return _hashed(f"label-studio:{self.item_id}:{self.ticket_id}:{self.annotation_id}:{created}")
 
     @property
@@ -59,8 +61,9 @@ class Annotation:
 
     @property
     def keepable(self) -> bool:
-        """Whether a database takes its names: PostgreSQL refuses a text with a zero byte."""
-        return not any("\x00" in name for name in (self.item_id or "", self.ticket_id or "", self.annotator))
+        """Whether a database takes its names: half a character is no UTF-8, and PostgreSQL refuses a zero byte."""
+        names = (self.item_id or "", self.ticket_id or "", self.annotator, self.annotation_id)
+        return not any(_UNKEPT.search(name) for name in names)
 
 
 def interface(tree: ContactTypeTree) -> str:
@@ -202,8 +205,9 @@ def _listed(value: object) -> list[Any]:
 
 
 def _time(written: object) -> datetime | None:
+    """In UTC, which a time without a zone is taken for; None of what is no time, or none in UTC."""
     try:
         at = datetime.fromisoformat(str(written))
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -47,15 +47,18 @@ class NightRecord:
     @classmethod
     def open(cls, workspace: Workspace, as_of: dt.date, *, again: bool = False) -> NightRecord:
         """What was recorded of this night, or an empty record; with `again` what was is forgotten. Raises
-        WorkspaceError when the file cannot be read."""
+        WorkspaceError when the file, or a time in it, cannot be read."""
         path = _path(workspace, as_of.isoformat())
         if again or not path.exists():
             return cls(path, as_of.isoformat())
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
             steps = {name: StepRecord(**step) for name, step in told["steps"].items()}
-            return cls(path, str(told["as_of"]), told["state"], steps)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            night = cls(path, str(told["as_of"]), told["state"], steps)
+            if night.ended is not None and night.ended.tzinfo is None:
+                raise ValueError("the times of its steps have no time zone")
+            return night
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise WorkspaceError(
                 f"cannot read {path}: {error!r}.", hint="`triage nightly --again` does that night from the start."
             ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from pipeline.lake import replace_parts
+from pipeline.sources.tabular import source_row
 from tickets.catalogue import read_tree
 from tickets.contact_types import ContactTypeTree
 from tickets.errors import SourceError
@@ -28,7 +28,8 @@ from triage.steps import opened
 
 _STEP = "labels"
 _DETAILS: Mapping[str, str] = {
-    "a zero byte in a name": "the item, the ticket or the annotator is named so that no database takes it",
+    "a name that cannot be kept": "the item, the ticket, the annotator or the annotation has a zero byte or half a "
+    "character in its name, which no database takes",
     "nothing was asked": "no item or ticket of this task is in the queue; export it again",
     "no contact type was chosen": "the annotation holds no <Taxonomy> or <Choices> result",
     "several contact types were chosen": "one is wanted; set maxUsages to 1",
@@ -101,7 +102,7 @@ def _meant(engine: sa.Engine, tree: ContactTypeTree, annotation: Annotation) -> 
     if annotation.cancelled:
         return _Answer(annotation, refused="cancelled")
     if not annotation.keepable:
-        return _Answer(annotation, refused="a zero byte in a name")
+        return _Answer(annotation, refused="a name that cannot be kept")
     asked = {"item_id": annotation.item_id, "ticket_id": annotation.ticket_id}
     item_id, label_id = kept_label(engine, annotation) or (find_item(engine, **asked), annotation.label_id)
     if item_id is None:
@@ -162,7 +163,7 @@ def _quarantine(workspace: Workspace, path: Path, refused: Sequence[tuple[Annota
         {
             "source": f"{path.name} {key[:16]}",
             "row": one.number,
-            "fields": json.dumps(one.whole, ensure_ascii=False),
+            "fields": source_row(dict(one.whole), None).fields,
             "step": _STEP,
             "reason": reason,
             "detail": _DETAILS[reason],

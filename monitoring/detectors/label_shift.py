@@ -31,7 +31,6 @@ RARE = "(rare types)"
 WORST_CONDITION = 50.0  # of the confusion matrix; beyond, types are told apart too badly for a mix to be read from it
 _ROUNDS = 200
 _RESAMPLES = 100
-_SHOWN = 5
 
 Doubles = NDArray[np.float64]
 
@@ -139,8 +138,8 @@ def _told(
 
     details |= {
         "mix": {names[place]: float(after[place]) for place in order},
-        "grew": [row(int(place)) for place in order if low[place] > 0][:_SHOWN],
-        "shrank": [row(int(place)) for place in order if high[place] < 0][:_SHOWN],
+        "grew": [row(int(place)) for place in order if low[place] > 0],
+        "shrank": [row(int(place)) for place in order if high[place] < 0],
     }
     return DetectorResult(detector=NAME, statistic=distance, limit=None, p_value=None, status="ok", details=details)
 
@@ -186,8 +185,9 @@ def _margin(coded: _Coded, rng: np.random.Generator) -> Doubles:
     Where a share comes out as zero the first one collapses, for resamples seldom leave it.
     """
 
-    def spread(told: Doubles | None) -> Doubles:
+    def spread(told: Doubles | None = None) -> Doubles:
         mixes = [coded.drawn(rng, told).mixes() for _ in range(_RESAMPLES)]
-        return np.std([after - before for before, after in mixes], axis=0, ddof=1)
+        return np.asarray(np.std([after - before for before, after in mixes], axis=0, ddof=1))
 
-    return NormalDist().inv_cdf(1 - 0.025 / len(coded.names)) * np.maximum(spread(None), spread(coded.unchanged()))
+    widest: Doubles = np.maximum(spread(), spread(coded.unchanged()))
+    return widest * NormalDist().inv_cdf(1 - 0.025 / len(coded.names))

@@ -17,8 +17,8 @@ Spec = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One of several small charts: its title, a word on how it stands (a detector's status, or ""), and what is
-    drawn."""
+    """One of several small charts: its title, how its detector stands on the newest night ("" where that night did not
+    ask it), and what is drawn."""
 
     title: str
     status: str

@@ -55,7 +55,8 @@ def unknown_because(run: MonitorRun) -> str:
 
 def drift(runs: Sequence[MonitorRun], results: Mapping[str, Sequence[DetectorResult]], *, split: bool = False) -> Chart:
     """What each detector saw, in units of its limit: 1 is the least change that matters. A small chart a detector,
-    those that changed on the newest night first, those it could tell nothing of last; such nights are marked."""
+    those that changed on the newest night first, last those that it could tell nothing of or did not ask. Nights that
+    could tell nothing are marked."""
     rows: list[dict[str, Any]] = [
         {
             "date": run.as_of,
@@ -70,23 +71,27 @@ def drift(runs: Sequence[MonitorRun], results: Mapping[str, Sequence[DetectorRes
         for result in results.get(run.run_id, ())
         if result.detector != LABEL_SHIFT and (result.status == "unknown" or over_limit(result) is not None)
     ]
-    newest = {row["detector"]: row for row in rows}
-    ordered = sorted(newest.values(), key=_changed_first)
+    newest = {result.detector: result for run in runs[:1] for result in results.get(run.run_id, ())}
+    detectors = sorted(
+        dict.fromkeys(row["detector"] for row in rows), key=lambda name: _changed_first(newest.get(name))
+    )
     panels = [
         Panel(
-            words.detector(last["detector"]),
-            last["status"],
-            _panel_spec([row for row in rows if row["detector"] == last["detector"]]),
+            words.detector(name),
+            newest[name].status if name in newest else "",
+            _panel_spec([row for row in rows if row["detector"] == name]),
         )
-        for last in ordered
+        for name in detectors
     ]
     columns = ("date", "detector", "over_limit", "statistic", "limit", "status", "note")
     return Chart(columns, rows, panels=panels, note=NOT_SPLIT if split else "")
 
 
-def _changed_first(row: Mapping[str, Any]) -> tuple[int, float]:
-    """Where the panel of a detector stands, by its newest night."""
-    return ("drifted", "ok", "unknown").index(row["status"]), -(row["over_limit"] or 0.0)
+def _changed_first(result: DetectorResult | None) -> tuple[int, float]:
+    """Where the panel of a detector stands, by what it found on the newest night."""
+    if result is None or result.status == "unknown":
+        return 2, 0.0
+    return ("drifted", "ok").index(result.status), -(over_limit(result) or 0.0)
 
 
 def over_limit(result: DetectorResult) -> float | None:

@@ -1,7 +1,8 @@
 """Which contact types grew and which shrank, corrected for the model's mistakes: what `label_shift` found each night.
 
 A night's row tells a type whose share surely changed: its share before, its share now, and the interval of the
-difference, in shares, which holds for all types together on 95 % of nights. The newest night is drawn; table and CSV
+difference, in shares, which holds for all types together on 95 % of nights. `(rare types)` are those too rare in the
+reference to be told apart, counted together. The newest of these nights is drawn, and the note names it; table and CSV
 have every night of the period.
 """
 

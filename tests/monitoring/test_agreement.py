@@ -25,7 +25,8 @@ def test_krippendorffs_own_example() -> None:
     ]
     found = agreement(units)
     assert value(found.alpha) == pytest.approx(0.743, abs=0.0005)
-    assert found.items == 11  # the twelfth has one label
+    assert found.raw is not None
+    assert found.raw.items == 11  # the twelfth has one label
 
 
 def test_kappa_is_scikit_learns_and_the_textbooks() -> None:
@@ -48,6 +49,32 @@ def test_kappa_of_several_labelers_is_that_of_their_pairs_weighed_by_the_tickets
     assert value(agreement(agreed + 10 * chance).kappa) == pytest.approx(20 / 60)
 
 
+def test_pairs_that_share_too_few_tickets_have_no_say_in_kappa() -> None:
+    """Of such pairs only those that differ have a kappa, and it is 0."""
+    of_their_own = [
+        {f"one {number}": "xy"[number % 2], f"other {number}": "xyz"[number % 2 if number < 36 else 2]}
+        for number in range(40)
+    ]
+    found = agreement(of_their_own)
+    assert (value(found.raw), found.kappa) == (0.9, None)
+    assert value(found.alpha) == pytest.approx(0.8, abs=0.1)
+    same = [{"ann": "x", "bob": "x"}] * 12
+    assert agreement([*same, {"ann": "x", "cat": "y"}]).kappa is None
+    over_two_types = [{"ann": name, "bob": name} for name in "xy" * 6]
+    assert agreement([*over_two_types, {"ann": "x", "bob": "x", "cat": "y"}, {"ann": "x", "cat": "y"}]).kappa == (
+        Coefficient(1.0, 1.0, 1.0, items=13)
+    )
+
+
+def test_a_pair_that_always_says_one_type_leaves_kappa_and_its_tickets_to_the_others() -> None:
+    same, others = [{"ann": "x", "bob": "x"}] * 30, [{"bob": b, "cat": c} for b in "xy" for c in "xy"] * 5
+    found = agreement([*same, *others])
+    assert found.kappa is not None
+    assert (found.kappa.value, found.kappa.items) == (0.0, 20)
+    assert found.raw is not None
+    assert found.raw.items == 50
+
+
 def test_the_interval_holds_the_truth() -> None:
     """Two people who each err in a tenth of the labels, 200 tickets: the interval of alpha holds its long-run value
     about as often as it says. They agree by 0.9 squared beyond chance."""
@@ -65,7 +92,7 @@ def test_the_interval_holds_the_truth() -> None:
 
 def test_what_cannot_be_known_is_none() -> None:
     assert agreement([]).raw is None
-    assert agreement([{"a": "x"}] * 30).items == 0
+    assert agreement([{"a": "x"}] * 30).raw is None
     same = agreement([{"a": "x", "b": "x"}] * 30)
     assert (same.raw and same.raw.value, same.kappa, same.alpha) == (1.0, None, None)
     few = agreement([{"a": "x", "b": "y"}] * 3)

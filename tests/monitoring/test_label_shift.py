@@ -63,6 +63,14 @@ def test_of_types_that_stayed_as_they_were_hardly_a_night_names_one(
     assert named <= 3  # one night in twenty: more than three has a chance of one in sixty
 
 
+def test_all_types_that_surely_grew_or_shrank_are_named_the_largest_change_first() -> None:
+    before = [f"type {row:02}" for row in range(14) for _ in range(300)]
+    now = [f"type {row:02}" for row in range(14) for _ in range(500 + 10 * row if row < 7 else 30)]
+    details = label_shift(before, now, truth=before).details
+    assert [row["name"] for row in details["grew"]] == [f"type {row:02}" for row in reversed(range(7))]
+    assert {row["name"] for row in details["shrank"]} == {f"type {row:02}" for row in range(7, 14)}
+
+
 def test_a_model_that_cannot_tell_types_apart_makes_it_unknown() -> None:
     rng = np.random.default_rng(3)
     truth, before = drawn(rng, 1000, EVEN, accuracy=0.25)

@@ -285,13 +285,18 @@ def test_names_that_no_database_takes_are_refused_with_a_reason(
     settings: Settings, engine: sa.Engine, workspace: Workspace, tmp_path: Path
 ) -> None:
     ask(engine, ("t1", "unsure", 1))
-    names: list[dict[str, str]] = [{"item_id": "i\x00t1"}, {"ticket_id": "t\x001"}]
-    done = [{"data": data, "annotations": [chose(REFUND)]} for data in names]
-    done.append({"data": {"item_id": "i-t1"}, "annotations": [chose(REFUND, by={"email": "ann\x00"})]})
+    asked = {"item_id": "i-t1", "text": "half \ud83d"}
+    done = [{"data": asked, "annotations": [chose(["Nothing like it"])]}]
+    for odd in ("\x00", "\ud800"):
+        done += [{"data": data, "annotations": [chose(REFUND)]} for data in ({"item_id": odd}, {"ticket_id": odd})]
+        for one in (chose(REFUND, by={"email": odd}), chose(REFUND) | {"id": odd}):
+            done.append({"data": asked, "annotations": [one]})
     file = tmp_path / "export.json"
     file.write_text(json.dumps(done), encoding="utf-8")
-    assert import_labels(settings, file, now=NOW).refused == {"a zero byte in a name": 3}
-    assert len(list(refused(workspace, Chosen(step="labels")))) == 3
+    found = import_labels(settings, file, now=NOW)
+    assert found.refused == {"a name that cannot be kept": 8, "unknown contact type": 1}
+    rows = list(refused(workspace, Chosen(step="labels")))
+    assert (len(rows), rows[0]["fields"]["data"]["text"]) == (9, r"half \ud83d")
     assert final(engine) == {}
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from models.config import TrainConfig
 from tickets.errors import InputError, MachineError, WorkspaceError
 from tickets.last_night import last_night
-from tickets.night_record import NightRecord, unfinished_nights
+from tickets.night_record import NightRecord, last_whole_night, unfinished_nights
 from tickets.workspace import Workspace
 from triage.cli import app
 from triage.nightly import STEPS, Did, Night, NightStep, run_steps
@@ -141,6 +141,30 @@ def test_a_record_that_cannot_be_read_says_what_to_do(workspace: Workspace, nigh
         night()
     run_steps(night(again=True), steps([], "one"))
     assert NightRecord.open(workspace, DAY).state == "done"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"began": "yesterday"}, {}),
+        ({"began": 5}, {}),
+        ({"began": "2026-03-10T02:00:00"}, {}),
+        ({"began": "2026-03-10T02:00:00"}, {"began": "2026-03-10T02:00:00+00:00"}),
+        ({"began": "2026-03-10T02:00:00+00:00", "seconds": "many"}, {}),
+        ({"began": "2026-03-10T02:00:00+00:00", "seconds": 1e300}, {}),
+    ],
+    ids=["no time", "a number", "no zone", "a zone in one alone", "seconds that are no number", "too many seconds"],
+)
+def test_a_record_whose_times_say_nothing_is_passed_over_like_any_that_cannot_be_read(
+    workspace: Workspace, first: dict[str, object], second: dict[str, object]
+) -> None:
+    path = workspace.root / "nightly" / f"{DAY}.json"
+    path.parent.mkdir()
+    steps = {"one": {"state": "done", **first}, "two": {"state": "done", **second}}
+    path.write_text(json.dumps({"as_of": str(DAY), "state": "done", "steps": steps}), encoding="utf-8")
+    with pytest.raises(WorkspaceError, match="--again"):
+        NightRecord.open(workspace, DAY)
+    assert last_whole_night(workspace) is None
 
 
 def test_a_step_that_is_tried_again_tells_when_it_was_begun_first(workspace: Workspace) -> None:

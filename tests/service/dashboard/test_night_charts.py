@@ -65,6 +65,18 @@ def test_the_newest_night_decides_how_a_detector_stands_also_when_it_knows_nothi
     assert drawn.panels[2].spec["data"]["values"][1]["over_limit"] is None
 
 
+def test_a_detector_that_the_newest_night_did_not_ask_stands_among_the_unknown() -> None:
+    runs = [run_of("2026-03-09-m1"), run_of("2026-03-08-m1")]
+    before = [result_of("volume"), result_of("text.words", status="ok")]
+    drawn = drift(runs, {"2026-03-08-m1": before, "2026-03-09-m1": [result_of("text.words", status="ok")]})
+    assert [(panel.title, panel.status) for panel in drawn.panels] == [
+        ("Words in use", "ok"),
+        ("Number of tickets", ""),
+    ]
+    nothing = drift(runs, {"2026-03-08-m1": before})
+    assert [panel.status for panel in nothing.panels] == ["", ""]
+
+
 def test_the_types_that_grew_and_shrank_are_drawn_of_the_newest_night() -> None:
     runs = [run_of("2026-03-09-m1"), run_of("2026-03-08-m1")]
     blind = shift_of(statistic=None, status="unknown", details={"why": "tickets do not read as they did"})

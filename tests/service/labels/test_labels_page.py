@@ -179,8 +179,8 @@ def test_how_good_all_labels_are_is_told_as_the_night_found_it(service: Service)
     labelled(service, "random", 12, ann="login", bob="refund")
     labelled(service, "gold", 4, ann="login", bob="refund")
     told = told_by_night(service)
-    assert told["Agreement of all"].startswith("50 % of 24 tickets (31 % to 69 %); Cohen's kappa 0.00 (")
-    assert "; Krippendorff's alpha -0.31 (" in told["Agreement of all"]
+    assert told["Agreement of all"].startswith("50 % of 24 tickets (31 % to 69 %); Cohen's kappa 0.00 on 24 tickets (")
+    assert "; Krippendorff's alpha -0.31 on 24 tickets (" in told["Agreement of all"]
     assert told["Known answers, all people"] == "50 % of 8 labels (22 % to 78 %)"
 
 

@@ -101,7 +101,9 @@ def test_a_night_counts_when_all_its_steps_are_done(sqlite_engine: sa.Engine, tm
     assert told() is None
     night(1, NIGHT).finish()
     night(2, NIGHT + timedelta(days=1)).fail("retrain", OSError("away"), 1.0)
-    (workspace.root / "nightly" / "2026-11-03.json").write_text("{", encoding="utf-8")
+    broken, began = workspace.root / "nightly" / "2026-11-03.json", NIGHT + timedelta(days=2)
+    night(3, began).finish()
+    broken.write_text(broken.read_text(encoding="utf-8").replace(began.isoformat(), "today", 1), encoding="utf-8")
     assert told() == NIGHT.timestamp() + 30
     NightRecord.open(workspace, date(2026, 11, 1)).finish()  # done already: nothing was done again
     assert told() == NIGHT.timestamp() + 30
