@@ -18,7 +18,7 @@ from tickets.last_night import last_night
 from tickets.night_record import NightRecord, last_whole_night, unfinished_nights
 from tickets.workspace import Workspace
 from triage.cli import app
-from triage.nightly import STEPS, Did, Night, NightStep, run_steps
+from triage.nightly import STEPS, Did, Night, NightStep, run_nightly, run_steps
 from triage.options import day_of
 from triage.settings import Settings
 
@@ -117,7 +117,32 @@ def test_a_night_of_a_day_that_has_not_come_is_refused(workspace: Workspace) -> 
     assert day_of(dt.datetime(2962, 3, 1, tzinfo=dt.UTC), ahead=True) == dt.date(2962, 3, 1)
 
 
-def test_a_night_begun_before_its_day_was_over_is_done_from_the_start_once_it_is(workspace: Workspace) -> None:
+def test_a_night_begun_before_its_day_was_over_is_done_once_more_by_the_next_run(workspace: Workspace) -> None:
+    did: list[str] = []
+    said: list[str] = []
+
+    def run() -> NightRecord:
+        run_nightly(
+            Settings(workspace=workspace.root),
+            TrainConfig(),
+            as_of=DAY,
+            report=said.append,
+            progress=lambda *_: None,
+            steps=steps(did, "one"),
+        )
+        return NightRecord.open(workspace, DAY)
+
+    record = run()
+    early = json.dumps(record.to_json()).replace(record.steps["one"].began, f"{DAY}T20:00:00+00:00")
+    record.path.write_text(early, encoding="utf-8")
+    run()
+    assert did == ["one", "one"]
+    assert f"the night of {DAY} was begun before that day was over; it is done from the start" in said
+    run()
+    assert did == ["one", "one"]
+
+
+def test_whether_a_night_was_begun_early_is_asked_once_its_day_is_over(workspace: Workspace) -> None:
     record = NightRecord.open(workspace, DAY)
     record.begin("monitor")
     record.end("monitor", "quiet", 1.0, {})
