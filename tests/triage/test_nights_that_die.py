@@ -291,7 +291,7 @@ def test_a_night_that_dies_in_every_step_ends_as_one_that_nobody_touched(
     both = [started(dying), started(dying)]
     locked = _first_to_end(both)
     assert locked.wait(240) == LockedError.exit_code
-    assert "another run holds this workspace: nightly, process" in locked.communicate()[1]
+    assert f"another run holds this workspace: nightly {TONIGHT}, process" in locked.communicate()[1]
     (running,) = [process for process in both if process is not locked]
     _until(lambda: "take up" in NightRecord.open(dying.workspace, TONIGHT).steps)
     time.sleep(1)
