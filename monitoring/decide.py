@@ -10,7 +10,7 @@ from monitoring.policy import Policy
 from tickets.monitor_log import Alarm
 
 NO_REASON_TO_RETRAIN = frozenset({"volume"})  # more tickets are no different tickets
-_TRIES = 2  # challengers that may fail before the next one waits for more; the gate misses a small gain now and then
+_TRIES = 2  # challengers that may fail at no cost: the gate misses a small gain now and then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
