@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeGuard
+from typing import Literal
 
+from tickets.night_file import parse_night
 from tickets.run_lock import lock_holder
 
 _PURPOSE = "nightly "
@@ -38,17 +38,16 @@ def last_night(root: Path) -> LastNight | None:
     path = max((root / "nightly").glob("????-??-??.json"), default=None)
     if path is None:
         return None
+    night = _read(path)
+    if night.state == "running" and night_at_work(root) != night.day:
+        night = _read(path)  # it may have ended meanwhile: that is written before the lock is free
+        return replace(night, state="killed") if night.state == "running" else night
+    return night
+
+
+def _read(path: Path) -> LastNight:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        steps = {str(name): step["state"] for name, step in told["steps"].items()}
-        state = told["state"]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        state, steps = "unreadable", {}
-    if state == "running" and night_at_work(root) != path.stem:
-        state = "killed"
-    step = next((name for name, reached in steps.items() if reached != "done"), "")
-    return LastNight(path.stem, state if _known(state) else "unreadable", step)
-
-
-def _known(state: object) -> TypeGuard[Literal["done", "failed", "running", "killed"]]:
-    return state in ("done", "failed", "running", "killed")
+        state, steps = parse_night(path.read_text(encoding="utf-8"), path.stem)
+    except (OSError, ValueError):
+        return LastNight(path.stem, "unreadable")
+    return LastNight(path.stem, state, next((name for name, step in steps.items() if step.state != "done"), ""))

@@ -17,22 +17,8 @@ from typing import Any
 
 from tickets.errors import TriageError, WorkspaceError
 from tickets.manifests import State
+from tickets.night_file import StepRecord, parse_night
 from tickets.workspace import Workspace, write_text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepRecord:
-    """How a step went. One that says `running` while nobody holds the lock was killed. `facts` are for the steps after
-    it; `attempts` counts the times it was begun, `first` says when that was for the first time."""
-
-    state: State
-    attempts: int = 1
-    first: str = ""  # UTC, ISO 8601, as is `began`
-    began: str = ""
-    seconds: float = 0.0
-    summary: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    error: str = ""  # the kind, and of errors that were raised on purpose what they say
 
 
 @dataclass(slots=True)
@@ -47,18 +33,13 @@ class NightRecord:
     @classmethod
     def open(cls, workspace: Workspace, as_of: dt.date, *, again: bool = False) -> NightRecord:
         """What was recorded of this night, or an empty record; with `again` what was is forgotten. Raises
-        WorkspaceError when the file, or a time in it, cannot be read."""
+        WorkspaceError when it is no such record."""
         path = _path(workspace, as_of.isoformat())
         if again or not path.exists():
             return cls(path, as_of.isoformat())
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            steps = {name: StepRecord(**step) for name, step in told["steps"].items()}
-            night = cls(path, str(told["as_of"]), told["state"], steps)
-            if night.ended is not None and night.ended.tzinfo is None:
-                raise ValueError("the times of its steps have no time zone")
-            return night
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            return cls(path, as_of.isoformat(), *parse_night(path.read_text(encoding="utf-8"), as_of.isoformat()))
+        except (OSError, ValueError) as error:
             raise WorkspaceError(
                 f"cannot read {path}: {error!r}.", hint="`triage nightly --again` does that night from the start."
             ) from error
@@ -66,14 +47,12 @@ class NightRecord:
     @property
     def ended(self) -> dt.datetime | None:
         """When the last of its steps ended; None while none has. Running it again when it is done changes nothing."""
-        began = ((dt.datetime.fromisoformat(step.began), step.seconds) for step in self.steps.values() if step.began)
-        return max((at + dt.timedelta(seconds=seconds) for at, seconds in began), default=None)
+        return max((step.ended_at for step in self.steps.values() if step.ended_at), default=None)
 
     def began_early(self, now: dt.datetime) -> bool:
         """Whether a step began before the night's day was over, which it is by `now`: it missed what came since."""
         over = dt.datetime.combine(dt.date.fromisoformat(self.as_of) + dt.timedelta(days=1), dt.time(), dt.UTC)
-        began = (dt.datetime.fromisoformat(step.began) for step in self.steps.values() if step.began)
-        return now >= over and any(at < over for at in began)
+        return now >= over and any(step.began_at < over for step in self.steps.values() if step.began_at)
 
     def done(self, step: str) -> bool:
         return step in self.steps and self.steps[step].state == "done"

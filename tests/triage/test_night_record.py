@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from models.config import TrainConfig
 from tickets.errors import InputError, MachineError, WorkspaceError
-from tickets.last_night import last_night
+from tickets.last_night import LastNight, last_night
 from tickets.night_record import NightRecord, last_whole_night, unfinished_nights
 from tickets.workspace import Workspace
 from triage.cli import app
@@ -190,6 +190,23 @@ def test_a_record_whose_times_say_nothing_is_passed_over_like_any_that_cannot_be
     with pytest.raises(WorkspaceError, match="--again"):
         NightRecord.open(workspace, DAY)
     assert last_whole_night(workspace) is None
+    assert last_night(workspace.root) == LastNight(str(DAY), "unreadable")
+
+
+@pytest.mark.parametrize(
+    "strange", [{"as_of": "x"}, {"as_of": None}, {"state": "done?"}, {"steps": {"one": {"new": 1}}}]
+)
+def test_a_record_of_another_night_or_make_is_read_by_nobody(workspace: Workspace, strange: dict[str, object]) -> None:
+    path = workspace.root / "nightly" / f"{DAY}.json"
+    path.parent.mkdir()
+    sound = {"as_of": str(DAY), "state": "done", "steps": {"one": {"state": "done"}}}
+    path.write_text(json.dumps(sound), encoding="utf-8")
+    assert NightRecord.open(workspace, DAY).done("one")
+    assert last_night(workspace.root) == LastNight(str(DAY), "done")
+    path.write_text(json.dumps(sound | strange), encoding="utf-8")
+    with pytest.raises(WorkspaceError, match="--again"):
+        NightRecord.open(workspace, DAY)
+    assert last_night(workspace.root) == LastNight(str(DAY), "unreadable")
 
 
 def test_a_step_that_is_tried_again_tells_when_it_was_begun_first(workspace: Workspace) -> None:
