@@ -179,11 +179,13 @@ def _ask_labels(engine: sa.Engine, tonight: Tonight, evidence: Evidence, policy:
 
 
 def _fresh(engine: sa.Engine, tonight: Tonight, evidence: Evidence) -> set[str]:
-    """Tickets that no earlier night could have chosen: those since the newest one looked, or since its day ended."""
+    """Tickets that no earlier night could have chosen: those since the newest one asked, or since its day ended. Done
+    again, a night asks for nothing more, so it is the first time that counts."""
     earlier = _earlier(engine, tonight)
     seen_until = LONG_AGO
     if earlier:
-        seen_until = min(earlier[0].started_at, period_of(date.fromisoformat(earlier[0].as_of), 1)[1])
+        looked = label_queue.first_asked(engine, earlier[0].run_id) or earlier[0].started_at
+        seen_until = min(looked, period_of(date.fromisoformat(earlier[0].as_of), 1)[1])
     return {item.ticket.ticket_id for item in evidence.logged if item.suggestion.created_at >= seen_until}
 
 

@@ -178,6 +178,14 @@ def asked_by(engine: sa.Engine, run_id: str) -> int:
         return int(connection.execute(query).scalar_one())
 
 
+def first_asked(engine: sa.Engine, run_id: str) -> datetime | None:
+    """When a run queued its items; None where it queued none."""
+    query = sa.select(sa.func.min(label_queue.c.asked_at)).where(label_queue.c.run_id == run_id)
+    with engine.connect() as connection:
+        first: datetime | None = connection.execute(query).scalar_one()
+    return first
+
+
 def request_of(row: sa.Row[Any]) -> LabelRequest:
     """A row of the queue as it was asked."""
     return LabelRequest(

@@ -175,6 +175,23 @@ def test_the_random_labels_of_many_nights_are_as_sure_as_all_tickets(world: Any)
     assert sum(random) / len(random) == pytest.approx(0.29, abs=0.07)
 
 
+def test_what_came_after_a_night_that_was_begun_early_is_drawn_by_the_next_also_when_it_is_done_again(
+    world: Any,
+) -> None:
+    world.arrive(400, day=FIRST, days=2, seed=9)
+    early = datetime(FIRST.year, FIRST.month, FIRST.day, 15, tzinfo=UTC)
+    policy = replace(POLICY, label_budget=40, unsure_share=0.0, diverse_share=0.0)
+    for day, now in ((0, early), (0, early + timedelta(hours=11)), (1, early + timedelta(days=1, hours=11))):
+        queued = label_queue.queued_tickets(world.engine).keys()
+        as_of = FIRST + timedelta(days=day)
+        run_night(world.workspace, world.engine, as_of=as_of, policy=policy, suggester=world.reader, now=now)
+    asked = label_queue.claim(world.engine, "ada", at=datetime.now(UTC), count=999)
+    drawn = [one.ticket for one in asked if one.share == "random" and one.ticket.ticket_id not in queued]
+    midnight = early + timedelta(hours=9)
+    assert any(early <= ticket.created_at < midnight for ticket in drawn)
+    assert all(ticket.created_at >= early for ticket in drawn)
+
+
 def test_labels_tell_of_the_model_and_the_days_of_their_tickets(world: Any) -> None:
     world.arrive(400, day=FIRST, days=14, seed=5)
     tonight = period_of(FIRST + timedelta(days=6), 7)[1]
