@@ -55,7 +55,7 @@ def decide(situation: Situation, policy: Policy) -> Decision:
         elif not reasons:
             enough = min(needed, policy.retrain_after_labels or needed)  # so many are a reason of their own
             few = f"only {situation.new_labels} of {enough} new labels to learn from"
-            few += f", as {situation.failed} challengers have failed since" if situation.failed > _TRIES else ""
+            few += f", as {situation.failed} challengers have failed" if situation.failed > _TRIES else ""
             return Decision(False, (f"{told}, but {few}.",))
     if reasons:
         return Decision(True, tuple(reasons))

@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("workspace", type=Path, help="the workspace; every executor sees it under this path")
     parser.add_argument(
         "--as-of",
-        type=date.fromisoformat,
+        type=_past,
         default=datetime.now(UTC).date(),
         help="the night to run; today when not given",
     )
@@ -52,6 +52,14 @@ def _parser() -> argparse.ArgumentParser:
     ):
         parser.add_argument(name, type=date.fromisoformat, help=what)
     return parser
+
+
+def _past(written: str) -> date:
+    """A day until today (UTC): what is done for a later one would stay the newest for all that follows."""
+    day, today = date.fromisoformat(written), datetime.now(UTC).date()
+    if day > today:
+        raise argparse.ArgumentTypeError(f"{day} has not come yet; today is {today} (UTC)")
+    return day
 
 
 def _say(line: str) -> None:

@@ -276,8 +276,8 @@ def _opened(lock: Path) -> TextIO:
 
 def _taken(file: TextIO) -> bool:
     """Whether the lock could be taken. Who only asks who holds it has it for a moment (`lock_holder`), so it is tried
-    for a tenth of a second."""
-    for patience in (0.02, 0.03, 0.05, None):
+    for a third of a second."""
+    for patience in (0.02, 0.03, 0.05, 0.2, None):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

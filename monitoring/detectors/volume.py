@@ -45,7 +45,7 @@ def volume(history: Mapping[date, int], current: Mapping[date, int], *, least_da
     means = {weekday: float(np.mean(counts)) for weekday, counts in past.items()}
     if quiet := _holidays(history, current, means):
         # Of a weekday on which hardly anything comes, nobody can say whether it is quiet.
-        newest = max((day for day in current if _surely_below(0, means[day.weekday()])), default=max(current))
+        newest = max(day for day in current if _surely_below(0, means[day.weekday()]))
         current = {day: count for day, count in current.items() if day not in quiet}
         details |= {"quiet_days": [day.isoformat() for day in quiet], "tickets": sum(current.values())}
         if newest in quiet:

@@ -23,7 +23,7 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3
 def words_in(text: str) -> list[str]:
     """Words of two letters or more, in order and in small letters. Numbers, which are new every day, are none, nor are
     the masks that cleaning puts in place of personal data."""
-    plain = unicodedata.normalize("NFC", _MASK.sub(" ", text)).lower()
+    plain = unicodedata.normalize("NFC", _MASK.sub(" ", text)).lower().replace("i\u0307", "i")  # of a Turkish capital
     found: list[str] = _WORD.findall(_UNSPACED.sub(_pairs, plain))
     return [word for word in found if len(word) > 1]
 

@@ -53,7 +53,7 @@ def test_an_alarm_that_trainings_do_not_close_waits_twice_as_long_for_each_furth
 
     assert [labels_needed(failed) for failed in range(6)] == [50, 50, 50, 100, 200, 400]
     waits = decide(replace(CALM, open_alarms=[alarm("predictions.types")], new_labels=60, failed=3), POLICY)
-    assert "only 60 of 100 new labels to learn from, as 3 challengers have failed since" in waits.reasons[0]
+    assert "only 60 of 100 new labels to learn from, as 3 challengers have failed." in waits.reasons[0]
 
 
 @pytest.mark.parametrize(("failed", "needed"), [(0, 1), (3, 2), (5, 8)])

@@ -252,6 +252,7 @@ def test_longer_tickets_are_seen_where_no_spaces_are_written() -> None:
     [
         ("I can't pay 12 EUR, order A4711_b", ["can", "pay", "eur", "order"]),
         ("Grüße aus STRASSE, ça déjà?", ["grüße", "aus", "strasse", "ça", "déjà"]),
+        ("İade iade", ["iade", "iade"]),
         ("환불 부탁드립니다", ["환불", "부탁드립니다"]),
         ("верните деньги", ["верните", "деньги"]),
         ("iPhoneの電池が2個", ["iphone", "の電", "電池", "池が"]),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipeline.__main__ import main
 from pipeline.cleaning import clean, ticket_values
 from pipeline.importing import import_files
 from pipeline.nightly import run_pipeline
@@ -387,3 +388,10 @@ def _contents(workspace: Workspace) -> dict[str, list[Any]]:
 
 def _sorted(rows: list[Any]) -> list[Any]:
     return sorted(rows, key=lambda found: json.dumps(found, sort_keys=True, default=str))
+
+
+def test_a_day_that_has_not_come_is_refused(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([str(workspace.root), "--as-of", "2962-03-01"])
+    assert "2962-03-01 has not come yet" in capsys.readouterr().err
+    assert not any(workspace.manifests.glob("*/*"))
