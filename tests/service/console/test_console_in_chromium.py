@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tickets.database import feedback
 
@@ -200,6 +200,26 @@ def test_the_list_refreshes_without_losing_the_focus_and_the_address_is_a_bookma
         page.keyboard.press("Tab")
     page.go_back()
     expect(page).to_have_url(re.compile("/console$"))
+
+
+@SQLITE
+def test_two_steps_back_at_once_show_the_list_of_the_address(service: Service, page: Page) -> None:
+    send(service, "First", REFUND)
+    send(service, "Second", LOGIN)
+    page.goto("/console")
+    page.get_by_label("Contact type").select_option("payments")
+    expect(page).to_have_url(re.compile(r"type=payments$"))
+    page.get_by_label("Order").select_option("oldest")
+    expect(page).to_have_url(re.compile(r"order=oldest"))
+    held: list[Route] = []
+    page.route("**/htmx.min.js", lambda route: held.append(route))  # the page of the first step is still loading when the second one comes
+    page.go_back(wait_until="commit")
+    expect(page.get_by_label("Order")).to_have_value("newest")
+    page.go_back(wait_until="commit")
+    expect(page).to_have_url(re.compile("/console$"))
+    assert held
+    page.unroute("**/htmx.min.js")  # lets go what was held
+    expect(page.locator("#queue a.open")).to_have_text(["Second", "First"])
 
 
 @SQLITE
