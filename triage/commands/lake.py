@@ -26,6 +26,14 @@ quarantine_app = typer.Typer(help="Rows that were refused: look at them, try the
 Reason = Annotated[str | None, typer.Option(help="Only rows refused for this reason.")]
 Step = Annotated[str | None, typer.Option(help="Only rows refused by this step.")]
 Day = Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only rows that arrived on this day.")]
+AsOfRetain = Annotated[
+    dt.datetime | None,
+    typer.Option(
+        "--as-of",
+        formats=["%Y-%m-%d"],
+        help="The day to run for; today when not given. It may be one to come: what will be too old by then.",
+    ),
+]
 
 
 @pipeline_app.command()
@@ -83,7 +91,7 @@ def compact(workspace: Folder = None, as_json: AsJson = False) -> None:
 @pipeline_app.command()
 def retain(
     workspace: Folder = None,
-    as_of: AsOf = None,
+    as_of: AsOfRetain = None,
     apply: Annotated[bool, typer.Option(help="Remove it; otherwise only show what would go.")] = False,
     needed_too: Annotated[bool, typer.Option(help="Also what a current table is made from.")] = False,
     as_json: AsJson = False,
