@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 import torch
 from fastapi import FastAPI
-from playwright.sync_api import Page, Request, sync_playwright
+from playwright.sync_api import Page, Request, expect, sync_playwright
 
 from models.config import TrainConfig
 from models.release import FACTS, promote
@@ -247,6 +247,7 @@ CHROMIUM_ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--no-first-run"),
 )
+expect.set_options(timeout=20_000)  # on a busy machine a first suggestion takes longer than Playwright's five seconds
 
 
 @pytest.fixture
