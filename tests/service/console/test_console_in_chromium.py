@@ -212,7 +212,11 @@ def test_two_steps_back_at_once_show_the_list_of_the_address(service: Service, p
     page.get_by_label("Order").select_option("oldest")
     expect(page).to_have_url(re.compile(r"order=oldest"))
     held: list[Route] = []
-    page.route("**/htmx.min.js", lambda route: held.append(route))  # the page of the first step is still loading when the second one comes
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/htmx.min.js", hold)  # so the page of the first step is still loading when the second one comes
     page.go_back(wait_until="commit")
     expect(page.get_by_label("Order")).to_have_value("newest")
     page.go_back(wait_until="commit")
