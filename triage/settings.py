@@ -81,7 +81,7 @@ NIGHTS_LOOK_BACK = 60  # days, with room: quiet history takes 28 and its window,
 
 
 class RetentionSettings(BaseModel):
-    """TRIAGE_RETENTION__*: days that `triage pipeline retain` keeps things; 0 keeps for ever. `in_lake` are those that
+    """TRIAGE_RETENTION__*: days that the night's last step keeps things; 0 keeps for ever. `in_lake` are those that
     the lake and the models lie under, the others rows of the operational database."""
 
     raw: int = Field(default=0, ge=0, description="Source rows as they came, personal data included.")

@@ -1,43 +1,27 @@
-"""Looking after the lake and the database: what `triage pipeline retain` and `triage quarantine replay` do, as plain
-functions."""
+"""Looking after the lake and the database: what `triage pipeline retain`, the night's last step and `triage
+quarantine replay` do, as plain functions."""
 
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
 
 from tickets import audit, feedback_log
 from tickets import webhook_deliveries as deliveries
 from tickets.manifests import manifests
 from tickets.progress import Report
 from tickets.workspace import Workspace
-from triage.settings import Settings
+from triage.settings import RetentionSettings, Settings
 from triage.steps import opened, spark_for
 
 if TYPE_CHECKING:
     from pipeline.upkeep.quarantine import Chosen, Replayed
     from pipeline.upkeep.retention import Leaving
-
-
-def retain(settings: Settings, *, as_of: dt.date, apply: bool, needed_too: bool) -> list[Leaving]:
-    """What is older than the settings' policy; removed with `apply`. Raises WorkspaceError, LockedError."""
-    from pipeline.upkeep import retention
-
-    policy = retention.RetentionPolicy(
-        **{name: count or None for name, count in settings.retention.in_lake().items()},  # 0 keeps for ever
-        releases_kept=settings.retention.releases_kept,
-    )
-    if not apply:
-        workspace = Workspace.open(settings.workspace)
-        return retention.retain(
-            workspace, policy, as_of=as_of, kept_models=_kept_models(workspace, policy.releases_kept)
-        )
-    # Nobody may promote or roll back to a model while old ones are taken away.
-    with opened(settings, "retain") as (workspace, _), workspace.releases_lock():
-        kept = _kept_models(workspace, policy.releases_kept)
-        return retention.retain(workspace, policy, as_of=as_of, kept_models=kept, apply=True, needed_too=needed_too)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,33 +34,74 @@ class OldRows:
     gone: bool
 
 
-def retain_rows(settings: Settings, *, as_of: dt.date, apply: bool) -> list[OldRows]:
-    """Suggestions, done webhook deliveries and audit entries older than the policy; removed with `apply`. Raises
-    WorkspaceError, LockedError, MachineError.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Old:
+    """What is older than the policy: in the lake, of models and reports, and rows of the database."""
 
-    A delivery stays for as long as its signature might be taken again, and a suggestion until a night has brought it
-    into the lake, whatever the policy.
-    """
+    files: list[Leaving]
+    rows: list[OldRows]
+
+
+def retain(settings: Settings, *, as_of: dt.date, apply: bool, needed_too: bool) -> Old:
+    """What is older than the settings' policy; removed with `apply`. Raises WorkspaceError, LockedError,
+    MachineError."""
+    with opened(settings, "retain", locked=apply) as (workspace, engine):
+        return retain_here(settings, workspace, engine, as_of=as_of, apply=apply, needed_too=needed_too)
+
+
+def retain_here(
+    settings: Settings,
+    workspace: Workspace,
+    engine: sa.Engine,
+    *,
+    as_of: dt.date,
+    apply: bool = True,
+    needed_too: bool = False,
+) -> Old:
+    """The same for who has opened the workspace and, to apply it, holds its lock."""
+    files = _old_files(settings.retention, workspace, as_of, apply=apply, needed_too=needed_too)
+    return Old(files=files, rows=_old_rows(settings, workspace, engine, as_of, apply=apply))
+
+
+def _old_files(
+    asked: RetentionSettings, workspace: Workspace, as_of: dt.date, *, apply: bool, needed_too: bool
+) -> list[Leaving]:
+    from pipeline.upkeep import retention
+
+    policy = retention.RetentionPolicy(
+        **{name: count or None for name, count in asked.in_lake().items()},  # 0 keeps for ever
+        releases_kept=asked.releases_kept,
+    )
+    # Nobody may promote or roll back to a model while old ones are taken away.
+    with workspace.releases_lock() if apply else nullcontext():
+        kept = _kept_models(workspace, policy.releases_kept)
+        return retention.retain(workspace, policy, as_of=as_of, kept_models=kept, apply=apply, needed_too=needed_too)
+
+
+def _old_rows(
+    settings: Settings, workspace: Workspace, engine: sa.Engine, as_of: dt.date, *, apply: bool
+) -> list[OldRows]:
+    """Suggestions, done webhook deliveries and audit entries. A delivery stays for as long as its signature might be
+    taken again, and a suggestion until a night has brought it into the lake, whatever the policy."""
     policy, now = settings.retention, dt.datetime.now(dt.UTC)
     helpdesks = (settings.zendesk, settings.zammad, settings.chatwoot, settings.freshdesk)
     signed = now - dt.timedelta(seconds=2 * max(one.max_age_seconds for one in helpdesks))  # as far ahead as ago
-    with opened(settings, "retain", locked=apply) as (workspace, engine):
-        found = []
-        if policy.suggestions and (extracted := _extracted(workspace, as_of)):
-            before = min(_first_kept(as_of, policy.suggestions), extracted)
-            count = feedback_log.prune if apply else feedback_log.count_older
-            found.append(_old("suggestions", count(engine, before=before), before, gone=apply))
-        if policy.deliveries:
-            before = min(_first_kept(as_of, policy.deliveries), signed)
-            count = deliveries.prune if apply else deliveries.count_done
-            found.append(_old("webhook_deliveries", count(engine, before=before), before, gone=apply))
-        if policy.audit:
-            before = _first_kept(as_of, policy.audit)
-            rows = audit.prune(engine, before=before) if apply else audit.count_older(engine, before=before)
-            found.append(_old("audit_log", rows, before, gone=apply))
-        removed = {one.table: one.rows for one in found if one.gone and one.rows}
-        if removed:
-            audit.record(engine, at=now, actor=audit.machine_user(), action="old rows removed", details=removed)
+    found = []
+    if policy.suggestions and (extracted := _extracted(workspace, as_of)):
+        before = min(_first_kept(as_of, policy.suggestions), extracted)
+        count = feedback_log.prune if apply else feedback_log.count_older
+        found.append(_old("suggestions", count(engine, before=before), before, gone=apply))
+    if policy.deliveries:
+        before = min(_first_kept(as_of, policy.deliveries), signed)
+        count = deliveries.prune if apply else deliveries.count_done
+        found.append(_old("webhook_deliveries", count(engine, before=before), before, gone=apply))
+    if policy.audit:
+        before = _first_kept(as_of, policy.audit)
+        rows = audit.prune(engine, before=before) if apply else audit.count_older(engine, before=before)
+        found.append(_old("audit_log", rows, before, gone=apply))
+    removed = {one.table: one.rows for one in found if one.gone and one.rows}
+    if removed:
+        audit.record(engine, at=now, actor=audit.machine_user(), action="old rows removed", details=removed)
     return [one for one in found if one.rows]
 
 
@@ -114,12 +139,16 @@ def replay(settings: Settings, chosen: Chosen, corrected: Path | None, *, as_of:
 
 
 def _kept_models(workspace: Workspace, earlier: int) -> set[str]:
-    """The champion, so many champions before it, and the model trained last, which may be a challenger."""
+    """The champion, so many champions before it, the challenger that answers beside it, and the model trained last,
+    which may be one soon."""
+    from models.challenger import current_challenge
     from models.release import current_version, history, versions
 
     served: list[str] = []
     for entry in reversed(history(workspace)):
         if entry["version"] not in served:
             served.append(entry["version"])
-    kept = {current_version(workspace), *served[: earlier + 1], *versions(workspace)[-1:]}
+    challenge = current_challenge(workspace)
+    beside = challenge.version if challenge else None
+    kept = {current_version(workspace), beside, *served[: earlier + 1], *versions(workspace)[-1:]}
     return kept - {None}  # type: ignore[return-value]  # mypy does not narrow a set's elements

@@ -102,17 +102,17 @@ def retain(
 
     settings, day = settings_of(workspace), day_of(as_of, ahead=True)
     with screen(as_json=as_json):
-        leaving = upkeep.retain(settings, as_of=day, apply=apply, needed_too=needed_too)
-        old = upkeep.retain_rows(settings, as_of=day, apply=apply)
+        old = upkeep.retain(settings, as_of=day, apply=apply, needed_too=needed_too)
     if as_json:
-        print_json([*leaving, *old])
+        print_json([*old.files, *old.rows])
         return
     rows = [
         (item.name, item.day, _size(item.bytes), item.needed_by, "gone" if item.gone else "kept" if apply else "")
-        for item in leaving
+        for item in old.files
     ]
     rows += [
-        (f"{one.table}, {one.rows:,} rows", f"before {one.before}", "", "", "gone" if one.gone else "") for one in old
+        (f"{one.table}, {one.rows:,} rows", f"before {one.before}", "", "", "gone" if one.gone else "")
+        for one in old.rows
     ]
     title = "Older than the policy allows" if apply else "Would go with --apply, unless something needs it"
     _show_table(title, ("what", "day", "size", "needed by", ""), rows, empty="Nothing is older than the policy allows.")

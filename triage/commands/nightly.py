@@ -41,7 +41,8 @@ def nightly(
     again: Annotated[bool, typer.Option("--again", help="Do every step, also those that are done.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """The night's work in order: import, extract, take up, probation, score, monitor, retrain if there is reason."""
+    """The night's work in order: import, extract, take up, probation, score, monitor, retrain if there is reason, and
+    retain, which removes what is older than TRIAGE_RETENTION__* allows."""
     from triage import steps
     from triage.nightly import run_nightly
 
