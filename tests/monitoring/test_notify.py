@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from monitoring.notify import Message, SendError, tell_news
-from monitoring.senders import Mail, MailServer, Webhook, mail_server
+from monitoring.senders import Encryption, Mail, MailServer, Webhook, mail_server
 from tests.monitoring.receivers import MailSink, WebhookServer, up, write_certificate
 from tickets.alert_log import AlertStatus, newest_alerts, record_attempt
 from tickets.errors import InputError
@@ -37,9 +37,16 @@ def mail_sink(tmp_path: Path) -> Iterator[MailSink]:
         yield server
 
 
-def mail_to(sink: MailSink, tmp_path: Path, *, password: str = "pa:ss", trusted: bool = True) -> Mail:
+def mail_to(
+    sink: MailSink,
+    tmp_path: Path,
+    *,
+    password: str = "pa:ss",
+    trusted: bool = True,
+    encryption: Encryption = "starttls",
+) -> Mail:
     context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem")) if trusted else None
-    server = MailServer(host="127.0.0.1", port=sink.port, user="ann", password=password)
+    server = MailServer(host="127.0.0.1", port=sink.port, encryption=encryption, user="ann", password=password)
     return Mail(server=server, sender="triage@example.org", readers=["a@example.org", "b@example.org"], context=context)
 
 
@@ -145,6 +152,7 @@ def test_mail_goes_out_encrypted_and_signed_in(mail_sink: MailSink, tmp_path: Pa
         ({"password": "wrong"}, "refused user or password"),
         ({"password": "wröng"}, "only ASCII can be sent"),
         ({"trusted": False}, "certificate is not trusted"),
+        ({"encryption": "tls"}, "no TLS could be agreed on .*smtp:// with STARTTLS"),  # the sink begins in the clear
     ],
 )
 def test_mail_that_fails_says_why_without_the_password(
