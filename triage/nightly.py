@@ -108,8 +108,8 @@ def probation(night: Night) -> Did:
     from triage.champion import finish_roll_back, roll_back
 
     uri = champion_uri(night.settings, night.workspace)
-    tried = night.record.steps["probation"].attempts > 1
-    back = finish_roll_back(night.workspace, night.engine, tracking_uri=uri, tried=tried)
+    since = night.record.steps["probation"].first_at
+    back = finish_roll_back(night.workspace, night.engine, tracking_uri=uri, since=since)
     if back is not None:
         return Did(f"{back} is served again: its rollback is finished", {"served": back})
     watched = probationer(night.workspace, night.engine)
