@@ -19,7 +19,7 @@ from monitoring.current import period_of
 from monitoring.decide import NO_REASON_TO_RETRAIN, Decision, Situation, decide
 from monitoring.evidence import Evidence
 from monitoring.explanations import explain
-from monitoring.label_plan import plan_labels, suspects_wanted
+from monitoring.label_plan import end_vain_waiting, plan_labels, suspects_wanted
 from monitoring.policy import Policy
 from monitoring.relabel import Budget, choose
 from monitoring.suspects import suspect_requests
@@ -64,6 +64,7 @@ def draw(
     if followed(engine, tonight):
         return _look_back(engine, tonight, results)
     close_moot(engine, tonight.release, at=tonight.at)
+    end_vain_waiting(engine, at=tonight.at)
     raised, still_open = _alarms(engine, tonight, evidence, results, policy)
     asked = label_queue.asked_by(engine, tonight.run_id)
     # The queue takes a night's requests all or none, so an earlier attempt at this night has asked them all.
