@@ -21,7 +21,7 @@ from tickets.database import label_queue, labels
 from tickets.errors import InputError
 
 CLAIM_LASTS = timedelta(minutes=30)
-UNDO_WITHIN = timedelta(minutes=10)
+UNDO_WITHIN = timedelta(minutes=10)  # agents' feedback too; the lake takes neither before
 STANDS = labels.c.withdrawn_at.is_(None)
 
 
