@@ -19,7 +19,7 @@ from monitoring.current import period_of
 from monitoring.decide import NO_REASON_TO_RETRAIN, Decision, Situation, decide
 from monitoring.evidence import Evidence
 from monitoring.explanations import explain
-from monitoring.label_plan import plan_labels, suspects_wanted
+from monitoring.label_plan import end_vain_waiting, plan_labels, suspects_wanted
 from monitoring.policy import Policy
 from monitoring.relabel import Budget, choose
 from monitoring.suspects import suspect_requests
@@ -27,7 +27,7 @@ from monitoring.windows import LONG_AGO, newest_ticket
 from tickets import feedback_log, label_queue, monitor_log
 from tickets.catalogue import read_tree
 from tickets.label_queue import LabelRequest
-from tickets.monitor_log import Alarm, DetectorResult, DetectorStatus, MonitorRun, RunStatus
+from tickets.monitor_log import Alarm, DetectorResult, DetectorStatus, ModelEvent, MonitorRun, RunStatus
 from tickets.workspace import Workspace
 
 _LOOKED_BACK = Decision(False, ("later nights were monitored already: this one was only looked at again.",))
@@ -64,6 +64,7 @@ def draw(
     if followed(engine, tonight):
         return _look_back(engine, tonight, results)
     close_moot(engine, tonight.release, at=tonight.at)
+    end_vain_waiting(engine, at=tonight.at)
     raised, still_open = _alarms(engine, tonight, evidence, results, policy)
     asked = label_queue.asked_by(engine, tonight.run_id)
     # The queue takes a night's requests all or none, so an earlier attempt at this night has asked them all.
@@ -193,15 +194,15 @@ def _situation(
     engine: sa.Engine, tonight: Tonight, evidence: Evidence, alarms: Sequence[Alarm], policy: Policy
 ) -> Situation:
     """What is new is told by when tickets were opened: that holds also where `triage replay` lives through history in
-    an afternoon, on its own clock. A night that is caught up later takes a challenger for one of the day it ran on.
+    an afternoon, on its own clock.
 
-    A challenger that did not replace the champion, or not for long, has learned from the labels before, but for the
-    days it held out; another one needs new ones. The days that tonight's would hold out teach it nothing.
+    A challenger that did not replace the champion, or not for good, has learned from the labels before it was trained,
+    but for the days it held out; another one needs new ones. The days that tonight's would hold out teach it nothing.
     """
     held_out = timedelta(days=policy.held_out_days)
     met = _met(engine, tonight.release)
-    last = max((meeting.at for meeting in met), default=LONG_AGO)
-    learned_until = max(_learned_until(tonight.release, evidence), last - held_out if met else LONG_AGO)
+    taught = (meeting.given_until - held_out for meeting in met)
+    learned_until = max([_learned_until(tonight.release, evidence), *taught])
     held_out_from = period_of(tonight.as_of, policy.held_out_days)[0]
     # An answer is never older than its ticket, and training takes none from after the night.
     given = (learned_until, period_of(tonight.as_of, 1)[1])
@@ -210,13 +211,13 @@ def _situation(
         *(row for row in feedback_log.feedback_with_suggestions(engine, *given) if row["action"] == "corrected"),
     ]
     new = {row["ticket_id"] for row in answered if learned_until < _opened(row) < held_out_from}
-    tried_until = max(evidence.whole_reference.end or LONG_AGO, last)
+    judged_on = [evidence.whole_reference.end.date()] if evidence.whole_reference.end else []
     since = min((alarm.raised_at for alarm in alarms if alarm.detector not in NO_REASON_TO_RETRAIN), default=None)
     return Situation(
         as_of=tonight.as_of,
         open_alarms=alarms,
         new_labels=len(new),
-        tried_until=tried_until.date() if tried_until > LONG_AGO else None,
+        tried_until=max([*judged_on, *(meeting.day for meeting in met)], default=None),
         trained_on=_trained_on(engine, tonight.release),
         failed=sum(meeting.failed_since(since) for meeting in met),
     )
@@ -231,9 +232,13 @@ def _learned_until(release: Release, evidence: Evidence) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class _Meeting:
-    """When the champion met a challenger and stayed. None failed where there were too few tickets to judge."""
+    """When the champion met a challenger and stayed: by the clock, and the day whose night it was. `given_until` ends
+    what the challenger was trained from, the days it held out among it. None failed where there were too few tickets to
+    judge."""
 
     at: datetime
+    day: date
+    given_until: datetime
     failed: bool
     rolled_back: bool
 
@@ -249,20 +254,39 @@ def _met(engine: sa.Engine, release: Release) -> list[_Meeting]:
     rejected = (event for event in timeline if event.kind == "rejected")
     own = (event for event in rejected if event.details.get("champion") == release.version)
     back = (event for event in timeline if event.kind == "rolled back" and event.model_version == release.version)
-    return [
-        *(_Meeting(event.at, event.details.get("judged", True), rolled_back=False) for event in own),
-        *(_Meeting(event.at, failed=True, rolled_back=True) for event in back),
-    ]
+    return [*(_rejection(event) for event in own), *(_rollback(event, timeline) for event in back)]
+
+
+def _rejection(event: ModelEvent) -> _Meeting:
+    judged = event.details.get("judged", True)
+    return _Meeting(event.at, _day(event), _given_until(event), judged, rolled_back=False)
+
+
+def _rollback(event: ModelEvent, timeline: Sequence[ModelEvent]) -> _Meeting:
+    """The successor learned from nothing that came while it was served, however long that was."""
+    left = event.details.get("from")
+    begun = [other for other in timeline if other.kind in ("trained", "promoted") and other.model_version == left]
+    first = begun[-1] if begun else event  # its training; of one that was trained elsewhere, its first promotion
+    return _Meeting(event.at, _day(event), _given_until(first), failed=True, rolled_back=True)
+
+
+def _day(event: ModelEvent) -> date:
+    """Whose night it was, which runs on the day after; the day of the event where it was no night's."""
+    told = event.details.get("as_of")
+    return date.fromisoformat(told) if told else event.at.date()
+
+
+def _given_until(training: ModelEvent) -> datetime:
+    return period_of(_day(training), 1)[1] if "as_of" in training.details else training.at
 
 
 def _trained_on(engine: sa.Engine, release: Release) -> date | None:
     """The day of the last training, whether its model won or lost, as the timeline tells it; where it tells of none,
     the release's own."""
-    trained = [
-        event.at for event in monitor_log.model_timeline(engine, limit=monitor_log.ALL) if event.kind == "trained"
-    ]
+    timeline = monitor_log.model_timeline(engine, limit=monitor_log.ALL)
+    trained = [_day(event) for event in timeline if event.kind == "trained"]
     if trained:
-        return max(trained).date()
+        return max(trained)
     try:
         return datetime.fromisoformat(release.created_at).date()
     except ValueError:

@@ -24,7 +24,7 @@ class Situation:
     # The newest ticket of the champion's validation period, or, when it has met challengers since and stayed, the day
     # of the last, even if there were too few tickets to judge it: else age would train another one each night.
     tried_until: date | None
-    trained_on: date | None  # when the last training took place
+    trained_on: date | None  # the day, as `as_of` is one, whose night trained last
     # Challengers of this champion that were judged and rejected since the oldest open alarm, or rolled back ever.
     failed: int = 0
 

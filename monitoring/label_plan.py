@@ -15,11 +15,13 @@ import sqlalchemy as sa
 from monitoring.policy import Policy
 from monitoring.relabel import Budget, split_budget
 from tickets.contact_types import ContactTypeTree
+from tickets.label_answers import conclude_waiting
 from tickets.label_queue import REMEMBERED, LabelRequest
 from tickets.label_work import known_answers, labelers_since
 from tickets.records import Ticket
 
 _RECENT = timedelta(days=28)
+_PATIENCE = timedelta(days=14)  # for somebody who labels now and then
 _OF_THE_PAST = 0.1  # of a budget at most: what is new comes first
 
 
@@ -49,6 +51,13 @@ def plan_labels(
         twice = min(rest, int(policy.double_share * (split_budget(rest, **shares).random + len(doubts))))
     chosen = choose(split_budget(rest - twice, **shares))
     return [*label_twice([*doubts, *chosen], count=twice, seed=policy.seed), *gold]
+
+
+def end_vain_waiting(engine: sa.Engine, *, at: datetime) -> int:
+    """Items that nobody who labelled lately can finish, as when one of two people has left, do without: else they would
+    wait for ever, and the tickets that people find hard would be missing from the audit. Returns how many."""
+    people = labelers_since(engine, at - _RECENT)
+    return conclude_waiting(engine, people, given_before=at - _PATIENCE, at=at)
 
 
 def suspects_wanted(policy: Policy, tickets: Iterable[Ticket]) -> int:

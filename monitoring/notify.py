@@ -7,9 +7,10 @@ alarms are told by their headline, and the dashboard, behind a login, says the r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -22,11 +23,8 @@ from tickets.monitor_log import ALL, Alarm, ModelEvent, model_timeline, recent_a
 log = structlog.get_logger()
 
 _LISTED = 20  # lines of a message
-# Events worth a message; trainings and promotions are what one expects.
-_EVENTS: Mapping[str, str] = {
-    "rolled back": "An earlier model is served again:",  # and its version
-    "retrain decided": "A new model will be trained, to meet",  # and the champion's version
-}
+# Events worth a message; trainings and promotions are what one expects, and told with the decision to train.
+_TOLD = ("rolled back", "retrain decided")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +101,37 @@ def try_to_send(way: Sends, message: Message) -> Attempt:
 def news_since(engine: sa.Engine, since: datetime) -> list[News]:
     """Alarms and events since a time, the most urgent first, each kind oldest first."""
     alarms = [alarm for alarm in recent_alarms(engine, limit=ALL) if alarm.raised_at >= since]
-    events = [event for event in model_timeline(engine, limit=ALL) if event.at >= since and event.kind in _EVENTS]
-    news = [*map(_of_alarm, reversed(alarms)), *map(_of_event, reversed(events))]
+    events = [(event, came) for event, came in _with_outcomes(engine) if event.at >= since]
+    news = [*map(_of_alarm, reversed(alarms)), *(_of_event(event, came) for event, came in events)]
     return sorted(news, key=lambda item: not item.urgent)
+
+
+def _with_outcomes(engine: sa.Engine) -> list[tuple[ModelEvent, ModelEvent | None]]:
+    """Events worth a message, oldest first; a decision to train with what came of it before the next one. Made again
+    because nothing came of it, as when the last days have no tickets, it is told again after a week, not every night.
+    """
+    timeline = model_timeline(engine, limit=ALL)[::-1]
+    told: list[tuple[ModelEvent, ModelEvent | None]] = []
+    waits: dict[str | None, datetime] = {}  # champions to be met by a model that was not trained, and when it was told
+    for place, event in enumerate(timeline):
+        if event.kind not in _TOLD:
+            continue
+        came = _outcome(event, timeline[place + 1 :])
+        if came is not None:
+            waits.pop(event.model_version, None)
+        elif event.kind == "retrain decided":
+            if event.at - waits.get(event.model_version, event.at - TRIED_FOR) < TRIED_FOR:
+                continue
+            waits[event.model_version] = event.at
+        told.append((event, came))
+    return told
+
+
+def _outcome(decision: ModelEvent, later: Iterable[ModelEvent]) -> ModelEvent | None:
+    """The promotion or rejection that a decision to train led to."""
+    until_next = takewhile(lambda event: event.kind != "retrain decided", later)
+    met = (event for event in until_next if event.kind in ("promoted", "rejected"))
+    return next((event for event in met if event.details.get("champion") == decision.model_version), None)
 
 
 def digest(news: Sequence[News], *, link: str = "") -> Message:
@@ -141,13 +167,24 @@ def _headline(alarm: Alarm) -> str:
     return str(said) if said in (sign.words, sign.fell) else sign.words
 
 
-def _of_event(event: ModelEvent) -> News:
-    told = [f"{_EVENTS[event.kind]} {event.model_version or 'an unknown one'}"]
-    if event.details.get("from"):
-        told.append(f"instead of {event.details['from']}")
-    reasons = _reasons(event.details)
-    words = f"{' '.join(told)} ({event.at:%Y-%m-%d}).{' ' + reasons if reasons else ''}"
-    return News(f"event:{event.event_id}", event.kind == "rolled back", words)
+def _of_event(event: ModelEvent, came: ModelEvent | None) -> News:
+    version = event.model_version or "an unknown one"
+    if event.kind == "rolled back":
+        left = event.details.get("from")
+        told = f"An earlier model is served again: {version}{f' instead of {left}' if left else ''}"
+    elif came is None:
+        told = f"It was decided to train a new model, to meet {version}"
+    else:
+        told = f"A new model was trained, to meet {version}"
+    words = [f"{told} ({event.at:%Y-%m-%d}).", _reasons(event.details), _verdict(came)]
+    return News(f"event:{event.event_id}", event.kind == "rolled back", " ".join(filter(None, words)))
+
+
+def _verdict(came: ModelEvent | None) -> str:
+    if came is None:
+        return ""
+    verdict = "is served now" if came.kind == "promoted" else "is left out"
+    return f"It is {came.model_version} and {verdict}: {_reasons(came.details)}".removesuffix(": ")
 
 
 def _reasons(details: Mapping[str, Any]) -> str:

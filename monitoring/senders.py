@@ -24,6 +24,13 @@ from tickets.errors import InputError
 _LONGEST_BLOCK = 2900  # characters; Slack refuses a section of more than 3,000
 Encryption = Literal["starttls", "tls", "none"]
 _PORTS: Mapping[Encryption, int] = {"starttls": 587, "tls": 465, "none": 25}
+_FAILURES: Sequence[tuple[type[Exception], str]] = (  # the first that fits is told
+    (smtplib.SMTPAuthenticationError, "the mail server refused user or password"),
+    (smtplib.SMTPNotSupportedError, "the mail server offers no STARTTLS, or no way to sign in"),
+    (ssl.SSLCertVerificationError, "the mail server's certificate is not trusted"),
+    (ssl.SSLError, "no TLS could be agreed on with the mail server: smtps:// begins with TLS, smtp:// with STARTTLS"),
+    (smtplib.SMTPRecipientsRefused, "the mail server refused every reader"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +157,9 @@ def _escaped(text: str) -> str:
 
 
 def _why(error: Exception) -> str:
-    match error:
-        case smtplib.SMTPAuthenticationError():
-            return "the mail server refused user or password"
-        case smtplib.SMTPNotSupportedError():
-            return "the mail server offers no STARTTLS, or no way to sign in"
-        case ssl.SSLError():
-            return "the mail server's certificate is not trusted"
-        case smtplib.SMTPResponseException(smtp_code=code):
-            return f"the mail server answered {code}"
-        case smtplib.SMTPRecipientsRefused():
-            return "the mail server refused every reader"
+    for kind, words in _FAILURES:
+        if isinstance(error, kind):
+            return words
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"the mail server answered {error.smtp_code}"
     return f"the mail server does not answer ({type(error).__name__})"

@@ -1,8 +1,9 @@
 """Extract: what the service and the labelers wrote, from the operational database into the lake, through Arrow.
 
 A night takes every row up to the end of its day that no night has, and what the lake holds it never gives up: a rerun
-adds, also where the database has been pruned since. Tickets that came in through the service become raw rows, so that
-cleaning treats them like any other.
+adds, also where the database has been pruned since. So it leaves feedback and labels that can still be taken back to
+the night after it. Tickets that came in through the service become raw rows, so that cleaning treats them like any
+other.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import sqlalchemy as sa
 from pipeline.lake import arrivals, count_rows, parts_of, replace_parts
 from pipeline.steps import run_step
 from tickets.feedback_log import feedback_between, suggestions_between
+from tickets.label_answers import UNDO_WITHIN
 from tickets.label_queue import labels_between
 from tickets.manifests import Manifest
 from tickets.progress import Report, silent
@@ -50,20 +52,27 @@ _SUGGESTED = _Log(SUGGESTIONS, "suggestion_id", suggestions_between)
 _ANSWERED = (_Log(FEEDBACK, "feedback_id", feedback_between), _Log(LABELS, "label_id", labels_between))
 
 
-def extract(workspace: Workspace, engine: sa.Engine, *, as_of: date, report: Report = silent) -> Manifest:
+def extract(
+    workspace: Workspace, engine: sa.Engine, *, as_of: date, report: Report = silent, now: datetime | None = None
+) -> Manifest:
     """Add to `suggestions`, `feedback` and `labels` of `arrived=<as_of>`, and new tickets of the service to `raw`.
 
     The manifest counts what the day holds after it. Run again for the same date or an earlier one, it takes what has
-    come in since and changes nothing else.
+    come in since and changes nothing else. `now` is the clock's time where none is given.
     """
     day = as_of.isoformat()
+    over = datetime.combine(as_of + timedelta(days=1), time(), tzinfo=UTC)
+    settled = min(over, (now or datetime.now(UTC)) - UNDO_WITHIN)
     with run_step(workspace, STEP, as_of, report) as step, workspace.aside(STEP) as aside:
-        suggested = _write_new(workspace, engine, _SUGGESTED, as_of, aside)
+        start = _start(workspace, SUGGESTIONS, as_of)
+        suggested = _write_new(workspace, _SUGGESTED, _SUGGESTED.between(engine, start, over), start, aside)
         # Tickets before the suggestions they came with: a night that dies in between finds the suggestions again.
         step.counts["tickets"] = _keep_tickets(workspace, day, suggested, aside)
         _add(workspace, SUGGESTIONS, day, suggested)
         for log in _ANSWERED:
-            _add(workspace, log.table, day, _write_new(workspace, engine, log, as_of, aside))
+            start = _start(workspace, log.table, as_of)
+            said = log.between(engine, start, settled)
+            _add(workspace, log.table, day, _write_new(workspace, log, said, start, aside))
         for log in (_SUGGESTED, *_ANSWERED):
             if parts_of(workspace, log.table, day):
                 step.wrote(log.table, day)
@@ -75,13 +84,11 @@ def extract(workspace: Workspace, engine: sa.Engine, *, as_of: date, report: Rep
     return step.done
 
 
-def _write_new(workspace: Workspace, engine: sa.Engine, log: _Log, as_of: date, aside: Path) -> Path | None:
-    """A file with the rows up to the end of the day that the lake lacks; None when there are none."""
-    start = _start(workspace, log.table, as_of)
-    end = datetime.combine(as_of + timedelta(days=1), time(), tzinfo=UTC)
+def _write_new(workspace: Workspace, log: _Log, rows: Iterator[Row], start: datetime, aside: Path) -> Path | None:
+    """A file with the rows, none older than `start`, that the lake lacks; None when there are none."""
     path = aside / f"{log.table.name}.parquet"
-    rows = _not_taken(workspace, log, log.between(engine, start, end), since=start.date().isoformat())
-    return path if _write(path, log.table.schema, map(_flat, rows)) else None
+    new = _not_taken(workspace, log, rows, since=start.date().isoformat())
+    return path if _write(path, log.table.schema, map(_flat, new)) else None
 
 
 def _start(workspace: Workspace, table: Table, as_of: date) -> datetime:

@@ -1,15 +1,16 @@
 """What people make of the tickets they are asked about: labels given, passed over and taken back, disputes settled.
 
 An item is done when it has as many labels as it needs and more than half of them agree; one of those is then final,
-and what counts of the item. Labels that do not agree are a dispute, which a third person settles. A gold ticket's
-answer is known, and its labels measure who gave them: none is final, and where they differ there is nothing to settle.
+and what counts of the item. Labels that do not agree are a dispute, which a third person settles. Where nobody is left
+to give the second label or settle a dispute, the first label counts. A gold ticket's answer is known, and its labels
+measure who gave them: none is final, and where they differ there is nothing to settle.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from tickets.database import label_queue, labels
 from tickets.errors import InputError
 
 CLAIM_LASTS = timedelta(minutes=30)
-UNDO_WITHIN = timedelta(minutes=10)
+UNDO_WITHIN = timedelta(minutes=10)  # agents' feedback too; the lake takes neither before
 STANDS = labels.c.withdrawn_at.is_(None)
 
 
@@ -134,6 +135,27 @@ def undo(engine: sa.Engine, item_id: str, *, labeler: str, at: datetime, within:
             return "elsewhere"  # it comes back to this person afterwards
         _set(connection, item_id, status=again, claimed_by=labeler, claimed_at=at)
         return again
+
+
+def conclude_waiting(engine: sa.Engine, people: Collection[str], *, given_before: datetime, at: datetime) -> int:
+    """End what waits for somebody whom there is not: items that all of these people have labelled, last before a time,
+    do with the labels they have, and where those do not agree the first one counts. Returns how many those were."""
+    newest = sa.select(sa.func.max(labels.c.at)).where(labels.c.item_id == label_queue.c.item_id, STANDS)
+    waits = sa.and_(label_queue.c.status.in_(("open", "claimed", "disputed")), newest.scalar_subquery() < given_before)
+    unclaimed = sa.or_(label_queue.c.claimed_at.is_(None), label_queue.c.claimed_at < at - CLAIM_LASTS)
+    query = sa.select(label_queue).where(waits, unclaimed).with_for_update(skip_locked=True)
+    ended = 0
+    with writing(engine) as connection:
+        for item in connection.execute(query).all():
+            standing = _standing(connection, item.item_id)
+            if not {row.labeler for row in standing}.issuperset(people):
+                continue
+            first = standing[0]
+            if _conclude(connection, item, needed=len(standing), by=first.labeler, at=at) == "disputed":
+                _make_final(connection, item, first.label_id, at=at)
+                _set(connection, item.item_id, status="done", claimed_by=first.labeler, claimed_at=at)
+            ended += 1
+    return ended
 
 
 @contextmanager

@@ -33,6 +33,10 @@ class StepRecord:
         return dt.datetime.fromisoformat(self.began) if self.began else None
 
     @property
+    def first_at(self) -> dt.datetime | None:
+        return dt.datetime.fromisoformat(self.first) if self.first else self.began_at
+
+    @property
     def ended_at(self) -> dt.datetime | None:
         """When it ended, or began where it has not."""
         return self.began_at + dt.timedelta(seconds=self.seconds) if self.began_at else None

@@ -85,13 +85,17 @@ def roll_back(
     return version
 
 
-def finish_roll_back(workspace: Workspace, engine: sa.Engine, *, tracking_uri: str, tried: bool = False) -> str | None:
+def finish_roll_back(
+    workspace: Workspace, engine: sa.Engine, *, tracking_uri: str, since: dt.datetime | None = None
+) -> str | None:
     """Do the rest of a rollback that was killed when its champion was served already: the version served, or None when
-    nothing was left to do. What the timeline tells lacks the alias at most; with `tried` that is set again too."""
+    nothing was left to do. What the timeline tells lacks the alias at most: of a rollback begun `since` then, which may
+    have been killed before that, it is set again too."""
     newest = next(reversed(release.history(workspace)), None)
     if newest is None or newest["action"] != "roll_back" or newest["version"] != release.current_version(workspace):
         return None
-    if _told(engine, newest["version"]) and not tried:
+    own = since is not None and dt.datetime.fromisoformat(newest["at"]) >= since
+    if _told(engine, newest["version"]) and not own:
         return None
     left = newest["previous"]
     held = quarantined(workspace).get(left)

@@ -108,8 +108,8 @@ def probation(night: Night) -> Did:
     from triage.champion import finish_roll_back, roll_back
 
     uri = champion_uri(night.settings, night.workspace)
-    tried = night.record.steps["probation"].attempts > 1
-    back = finish_roll_back(night.workspace, night.engine, tracking_uri=uri, tried=tried)
+    since = night.record.steps["probation"].first_at
+    back = finish_roll_back(night.workspace, night.engine, tracking_uri=uri, since=since)
     if back is not None:
         return Did(f"{back} is served again: its rollback is finished", {"served": back})
     watched = probationer(night.workspace, night.engine)
@@ -119,7 +119,7 @@ def probation(night: Night) -> Did:
     verdict = judge_probation(night.engine, watched, as_of=night.as_of, policy=policy)
     if not verdict.roll_back:
         return Did(verdict.reasons[0])
-    details = {"reasons": list(verdict.reasons), "figures": dict(verdict.figures)}
+    details = {"reasons": list(verdict.reasons), "figures": dict(verdict.figures), "as_of": night.as_of.isoformat()}
     back = roll_back(night.workspace, night.engine, tracking_uri=uri, leave=watched.version, details=details)
     return Did(f"{watched.version} rolled back, {back} is served again: {' '.join(verdict.reasons)}", {"served": back})
 

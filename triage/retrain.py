@@ -99,13 +99,13 @@ def retrain(
         trained = fit(tracking_uri=tracking_uri, initial=initial.folder if initial else None)
         challenger = open_release(trained.folder)
     at = now or dt.datetime.now(dt.UTC)
-    origin = {"from": challenger.started_from or challenger.config.get("encoder", config.encoder)}
+    origin = {"from": challenger.started_from or challenger.config.get("encoder", config.encoder), "as_of": str(as_of)}
     _record_once(engine, "trained", challenger.version, at=at, details=origin)
     report(f"{challenger.version} meets {champion.version} on the last {gate_days} days")
     result = _meet(workspace, champion, challenger, gate)
     if not begun.ended:
         result = still_holds(workspace, champion, challenger, result)
-        settle(workspace, engine, champion, challenger, result, at=at, tracking_uri=tracking_uri)
+        settle(workspace, engine, champion, challenger, result, as_of=as_of, at=at, tracking_uri=tracking_uri)
         unfinished.end(workspace, begun, asked_by=asked_by)
     report(f"gate: {challenger.version} {result.verdict}: {'; '.join(result.reasons)}")
     made = ModelVersion(version=challenger.version, folder=challenger.folder, metrics=challenger.metrics)
@@ -154,16 +154,19 @@ def settle(
     challenger: Release,
     gate: GateResult,
     *,
+    as_of: dt.date,
     at: dt.datetime,
     tracking_uri: str,
 ) -> None:
     """What follows from the gate's word: promoted, or rejected and in quarantine. One that there were too few tickets
-    to judge has not failed: the timeline says so, and a person may promote it."""
+    to judge has not failed: the timeline says so, and a person may promote it. `as_of` is the day whose tickets were
+    the last that both met on; schedules count from it, since a night ends on the day after."""
     verdict = {
         "reasons": list(gate.reasons),
         "figures": dict(gate.figures),
         "champion": champion.version,
         "judged": gate.judged,
+        "as_of": as_of.isoformat(),
     }
     if gate.promote:
         promote(workspace, engine, challenger.version, details=verdict, tracking_uri=tracking_uri, at=at)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Query
 
 from service.serving import Serving
+from tickets.label_answers import UNDO_WITHIN
 from tickets.ticket_queue import stands
 
-UNDO_WITHIN = timedelta(minutes=10)
 _WORDS = {
     "accepted": "Feedback kept: accepted.",
     "corrected": "Feedback kept: corrected.",

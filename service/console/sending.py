@@ -9,7 +9,6 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import Field, ValidationError
 
-from service.console.notices import UNDO_WITHIN
 from service.console.queue_page import Address
 from service.console.ticket_page import ticket_of
 from service.console.ticket_view import Draft, changed_share
@@ -21,6 +20,7 @@ from service.problems import Problem, as_problem, invalid
 from service.schemas import FeedbackRequest
 from service.serving import Held, Serving
 from tickets.feedback_log import find_feedback, withdraw_feedback
+from tickets.label_answers import UNDO_WITHIN
 from tickets.records import FeedbackAction
 from tickets.ticket_queue import stands
 

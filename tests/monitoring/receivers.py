@@ -76,7 +76,7 @@ class _Smtp(socketserver.StreamRequestHandler):
         self.secret = False
         self._say("220 sink")
         while line := self.rfile.readline():
-            said = line.decode().strip()
+            said = line.decode(errors="replace").strip()
             if not self._answer(said.split(" ")[0].upper(), said):
                 return
 

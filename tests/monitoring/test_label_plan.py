@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from monitoring.label_plan import plan_labels, suspects_wanted
+from monitoring.label_plan import end_vain_waiting, plan_labels, suspects_wanted
 from monitoring.label_quality import label_quality
 from monitoring.policy import Policy
 from monitoring.relabel import Budget
 from tickets.contact_types import ContactType, ContactTypeTree
-from tickets.label_queue import LabelRequest, Share, answer, claim, enqueue
+from tickets.label_disputes import claim_dispute
+from tickets.label_queue import LabelRequest, Share, answer, claim, counts, enqueue, labels_between
 from tickets.records import Ticket
 
 TREE = ContactTypeTree((ContactType(id="refund", name="Refund"), ContactType(id="login", name="Login")))
@@ -58,6 +59,50 @@ def test_one_person_alone_is_never_asked_to_wait_for_a_second(engine: sa.Engine)
     assert len(requests) == 40
     assert Counter(request.share for request in requests) == {"suspect": 4, "unsure": 18, "diverse": 9, "random": 9}
     assert {request.needed for request in requests} == {1}
+
+
+def test_what_waits_for_a_person_who_left_counts_with_the_labels_it_has(engine: sa.Engine) -> None:
+    """ann and bob labelled; bob has left, and only ann is there for the items of both."""
+    asked = [ask(name, "random", needed=2) for name in ("ann-only", "bob-only", "disputed")]
+    enqueue(engine, [*asked, ask("new", "random", needed=2), ask("untouched", "random", needed=2)], at=NOON)
+    later = NOON + timedelta(days=29)
+
+    def say(name: str, contact_type: str, person: str, at: datetime = NOON) -> None:
+        answer(engine, f"{name}-random", contact_type=contact_type, labeler=person, at=at)
+
+    say("ann-only", "refund", "ann")
+    say("bob-only", "refund", "bob")
+    say("disputed", "login", "bob")
+    say("disputed", "refund", "ann", NOON + timedelta(minutes=1))
+    assert end_vain_waiting(engine, at=NOON + timedelta(days=15)) == 1  # the dispute: both have labelled lately
+    assert _counting(engine) == {"disputed": "login"}
+    say("new", "refund", "ann", later)
+    assert end_vain_waiting(engine, at=later) == 1
+    assert _counting(engine) == {"disputed": "login", "ann-only": "refund"}
+    assert counts(engine) == {"done": 2, "open": 3}  # bob's waits for ann, and hers of today for whoever comes back
+    assert claim(engine, "ann", at=later, count=9) != []
+    assert end_vain_waiting(engine, at=later + timedelta(days=15)) == 1
+    gold = [request for request in plan(engine, at=later + timedelta(days=60)) if request.share == "gold"]
+    assert gold == []
+
+
+def test_a_dispute_waits_while_a_third_person_is_there(engine: sa.Engine) -> None:
+    labelled(engine, ["a"], ["eve"])
+    enqueue(engine, [ask("b", "random", needed=2)], at=NOON)
+    for minute, person, contact_type in ((0, "ann", "refund"), (1, "bob", "login")):
+        at = NOON + timedelta(minutes=minute)
+        answer(engine, "b-random", contact_type=contact_type, labeler=person, at=at)
+    assert claim_dispute(engine, "eve", at=NOON + timedelta(days=15)) is not None
+    assert end_vain_waiting(engine, at=NOON + timedelta(days=16)) == 0
+    assert claim_dispute(engine, "joe", at=NOON + timedelta(days=40)) is not None  # who came anew holds it
+    assert end_vain_waiting(engine, at=NOON + timedelta(days=40, minutes=29)) == 0
+    assert end_vain_waiting(engine, at=NOON + timedelta(days=41)) == 1
+    assert _counting(engine)["b"] == "refund"
+
+
+def _counting(engine: sa.Engine) -> dict[str, str]:
+    given = labels_between(engine, NOON, NOON + timedelta(days=99))
+    return {row["ticket_id"]: row["contact_type"] for row in given}
 
 
 def test_second_labels_come_out_of_the_budget(engine: sa.Engine) -> None:

@@ -13,11 +13,11 @@ import pytest
 import sqlalchemy as sa
 
 from monitoring.notify import Message, SendError, tell_news
-from monitoring.senders import Mail, MailServer, Webhook, mail_server
+from monitoring.senders import Encryption, Mail, MailServer, Webhook, mail_server
 from tests.monitoring.receivers import MailSink, WebhookServer, up, write_certificate
 from tickets.alert_log import AlertStatus, newest_alerts, record_attempt
 from tickets.errors import InputError
-from tickets.monitor_log import Alarm, MonitorRun, record_event, record_run
+from tickets.monitor_log import Alarm, EventKind, MonitorRun, record_event, record_run
 
 NIGHT = datetime(2026, 3, 9, 3, tzinfo=UTC)
 QUOTED = "my scooter burns"
@@ -37,9 +37,16 @@ def mail_sink(tmp_path: Path) -> Iterator[MailSink]:
         yield server
 
 
-def mail_to(sink: MailSink, tmp_path: Path, *, password: str = "pa:ss", trusted: bool = True) -> Mail:
+def mail_to(
+    sink: MailSink,
+    tmp_path: Path,
+    *,
+    password: str = "pa:ss",
+    trusted: bool = True,
+    encryption: Encryption = "starttls",
+) -> Mail:
     context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem")) if trusted else None
-    server = MailServer(host="127.0.0.1", port=sink.port, user="ann", password=password)
+    server = MailServer(host="127.0.0.1", port=sink.port, encryption=encryption, user="ann", password=password)
     return Mail(server=server, sender="triage@example.org", readers=["a@example.org", "b@example.org"], context=context)
 
 
@@ -84,9 +91,41 @@ def test_a_night_is_told_in_one_message_and_only_once(engine: sa.Engine, hook: W
     told = posted["blocks"][1]["text"]["text"].splitlines()
     assert told[0] == "• URGENT: Fewer tickets come than usual (volume, 2026-03-09)."
     assert told[1] == "• URGENT: An earlier model is served again: m0 instead of m1 (2026-03-09)."
-    assert told[3].startswith("• A new model will be trained, to meet m1 (2026-03-09). 250 new labels")
+    assert told[3].startswith("• It was decided to train a new model, to meet m1 (2026-03-09). 250 new labels")
     assert posted["blocks"][2]["text"]["text"] == "<https://triage/dashboard?a=1&amp;b=2|Open the dashboard>"
     assert "m2" not in str(posted)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("promoted", "is served now: it won."), ("rejected", "is left out: it won.")]
+)
+def test_a_training_that_is_over_is_told_with_what_came_of_it(
+    engine: sa.Engine, hook: WebhookServer, kind: EventKind, words: str
+) -> None:
+    record_event(engine, "retrain decided", at=NIGHT, model_version="m1", details={"reasons": ["250 new labels."]})
+    came = {"champion": "m1", "reasons": ["it won."]}
+    record_event(engine, kind, at=NIGHT + timedelta(hours=1), model_version="m2", details=came)
+    assert tell_news(engine, [Webhook(hook.url)], now=NIGHT + timedelta(hours=1)) == {"webhook": "1 told"}
+    told = "A new model was trained, to meet m1 (2026-03-09). 250 new labels."
+    assert hook.posted[0]["blocks"][1]["text"]["text"] == f"• {told} It is m2 and {words}"
+
+
+def test_a_decision_that_nothing_comes_of_is_told_once_a_week_until_something_does(
+    engine: sa.Engine, hook: WebhookServer
+) -> None:
+    def decide(night: int) -> str:
+        at = NIGHT + timedelta(days=night)
+        record_event(engine, "retrain decided", at=at, model_version="m1", details={"reasons": ["it is old."]})
+        return tell_news(engine, [Webhook(hook.url)], now=at)["webhook"]
+
+    assert [decide(night) for night in range(8)] == ["1 told", *["nothing new"] * 6, "1 told"]
+    at = NIGHT + timedelta(days=8)
+    record_event(engine, "retrain decided", at=at, model_version="m1", details={"reasons": ["it is old."]})
+    lost = {"champion": "m1", "reasons": ["it lost."]}
+    record_event(engine, "rejected", at=at + timedelta(hours=1), model_version="m2", details=lost)
+    told = tell_news(engine, [Webhook(hook.url)], now=at + timedelta(hours=1))
+    assert told == {"webhook": "1 told"}
+    assert str(hook.posted[-1]).count("It is m2 and is left out: it lost.") == 2  # as notification and as text
 
 
 def test_no_word_of_a_ticket_is_told(engine: sa.Engine, hook: WebhookServer) -> None:
@@ -145,6 +184,7 @@ def test_mail_goes_out_encrypted_and_signed_in(mail_sink: MailSink, tmp_path: Pa
         ({"password": "wrong"}, "refused user or password"),
         ({"password": "wröng"}, "only ASCII can be sent"),
         ({"trusted": False}, "certificate is not trusted"),
+        ({"encryption": "tls"}, "no TLS could be agreed on .*smtp:// with STARTTLS"),  # the sink begins in the clear
     ],
 )
 def test_mail_that_fails_says_why_without_the_password(

@@ -7,9 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from monitoring.night import NightReport, run_night
 from monitoring.policy import Limits, Policy
+from monitoring.windows import LONG_AGO
+from tickets.feedback_log import feedback_with_suggestions
 from tickets.monitor_log import EventKind, record_event
 
 FIRST = date(2026, 3, 2)
@@ -47,6 +50,63 @@ def test_a_schedule_counts_from_the_last_training_won_or_lost(world: Any) -> Non
     record_event(world.engine, "rejected", at=evening(7), model_version="challenger", details={"champion": champion})
     assert not night(8).decision.retrain
     assert night(14).decision.retrain
+
+
+@pytest.mark.parametrize("every", [1, 7])
+def test_a_schedule_counts_days_of_tickets_though_each_night_runs_on_the_day_after(world: Any, every: int) -> None:
+    world.arrive(300, day=FIRST, days=15, seed=3)
+    policy = replace(WEEKLY, retrain_every_days=every, retrain_after_days=14)
+
+    def retrains(day: int) -> bool:
+        as_of, now = FIRST + timedelta(days=day), evening(day) + timedelta(hours=2)
+        night = run_night(world.workspace, world.engine, as_of=as_of, policy=policy, suggester=world.reader, now=now)
+        if not night.decision.retrain:
+            return False
+        at, details = now + timedelta(hours=1), {"as_of": as_of.isoformat(), "champion": world.reader.release.version}
+        for kind in ("trained", "rejected"):
+            record_event(world.engine, kind, at=at, model_version=f"challenger-{day}", details=details)
+        return True
+
+    record_event(world.engine, "trained", at=evening(0), model_version=world.reader.release.version, details={})
+    assert [day for day in range(1, 15) if retrains(day)] == list(range(every, 15, every))
+    by_age = replace(policy, retrain_every_days=0)
+    last = FIRST + timedelta(days=14)
+    for days, old in ((13, False), (14, True)):
+        as_of = last + timedelta(days=days)
+        night = run_night(world.workspace, world.engine, as_of=as_of, policy=by_age, suggester=world.reader)
+        assert night.decision.retrain is old
+
+
+def test_what_came_while_a_successor_was_served_is_new_when_it_is_rolled_back(world: Any) -> None:
+    """It learned from the days before its training alone, however long it was served."""
+    world.arrive(600, day=FIRST, days=60, seed=3, accepted=0.5)
+    champion, successor = world.reader.release.version, "20260312-000000-fedcba"
+    policy = replace(WEEKLY, retrain_every_days=0, retrain_after_labels=100, validation_days=3, gate_days=4)
+    trained = {"as_of": (FIRST + timedelta(days=10)).isoformat()}
+    record_event(world.engine, "trained", at=evening(10), model_version=successor, details=trained)
+    record_event(world.engine, "promoted", at=evening(12), model_version=successor, details={})
+    record_event(world.engine, "rolled back", at=evening(57), model_version=champion, details={"from": successor})
+    night = run_night(
+        world.workspace,
+        world.engine,
+        as_of=FIRST + timedelta(days=58),
+        policy=policy,
+        suggester=world.reader,
+        now=evening(58),
+    )
+    (reason,) = night.decision.reasons
+    expected = sum(_in(row, first=4, last=51) for row in _corrected(world.engine))
+    assert reason == f"{expected} new labels; 100 are worth a training."
+
+
+def _corrected(engine: sa.Engine) -> list[datetime]:
+    """When the tickets were opened that agents corrected."""
+    given = feedback_with_suggestions(engine, LONG_AGO, evening(90))
+    return [datetime.fromisoformat(row["ticket"]["created_at"]) for row in given if row["action"] == "corrected"]
+
+
+def _in(opened: datetime, *, first: int, last: int) -> bool:
+    return FIRST + timedelta(days=first) <= opened.date() <= FIRST + timedelta(days=last)
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from pipeline.lake import parts_of
 from pipeline.outcomes import label
 from tests.logged import log_suggestions
 from tickets.database import suggestions
-from tickets.feedback_log import record_feedback
-from tickets.label_answers import settle, undo
+from tickets.feedback_log import record_feedback, withdraw_feedback
+from tickets.label_answers import UNDO_WITHIN, settle, undo
 from tickets.label_queue import LabelRequest, answer, claim, enqueue
 from tickets.records import Feedback, RankedContactType, Suggestion, Ticket
 from tickets.tables import FEEDBACK, LABELS, OUTCOMES, RAW, SUGGESTIONS, TICKETS
@@ -150,6 +150,36 @@ def test_the_lake_gets_the_label_that_counts_of_each_item_and_no_other(workspace
         (row["ticket_id"], row["contact_type"], row["arrived"]) for row in workspace.read(LABELS).to_pylist()
     )
     assert found == [("N1", "Late", "2026-03-02"), ("N2", "Late", "2026-03-02"), ("N4", "Late", "2026-03-07")]
+
+
+def test_what_can_still_be_taken_back_waits_for_the_next_run(workspace: Workspace, engine: sa.Engine) -> None:
+    """Also where the run is for the day that is not over yet, as `triage retrain` by hand."""
+    said, kept = MORNING + timedelta(minutes=5), timedelta(minutes=11)
+    for name in ("N1", "N2"):
+        log_suggestions(engine, [(_ticket(name), _suggestion(_ticket(name)))])
+        _feedback(engine, name, "accepted", "Late")  # five minutes past
+        enqueue(engine, [LabelRequest(ticket=_ticket(name), share="random", priority=1.0, item_id=name)], at=MORNING)
+        answer(engine, name, contact_type="Late", labeler="ann", at=said)
+    early = extract(workspace, engine, as_of=DAY, now=said + timedelta(minutes=5))
+    assert dict(early.counts) == {"suggestions": 2, "feedback": 0, "labels": 0, "tickets": 2}
+    at = said + timedelta(minutes=9)
+    undo(engine, "N1", labeler="ann", at=at)
+    assert withdraw_feedback(engine, "f-N1", at=at, within=UNDO_WITHIN)
+    assert dict(extract(workspace, engine, as_of=DAY, now=said + kept).counts) == {
+        **early.counts,
+        "feedback": 1,
+        "labels": 1,
+    }
+    # What was said in the last minutes of a day is the next night's, when this one runs at once.
+    midnight = datetime(2026, 3, 3, tzinfo=UTC)
+    enqueue(engine, [LabelRequest(ticket=_ticket("N3"), share="random", priority=1.0, item_id="N3")], at=MORNING)
+    answer(engine, "N3", contact_type="Late", labeler="ann", at=midnight - timedelta(minutes=1))
+    assert extract(workspace, engine, as_of=DAY, now=midnight + timedelta(minutes=5)).counts["labels"] == 1
+    late = extract(workspace, engine, as_of=DAY + timedelta(days=1), now=midnight + timedelta(days=1, hours=1))
+    assert late.counts["labels"] == 1
+    found = [(row["ticket_id"], row["arrived"]) for row in workspace.read(LABELS).to_pylist()]
+    assert sorted(found) == [("N2", "2026-03-02"), ("N3", "2026-03-03")]
+    assert workspace.read(FEEDBACK)["ticket_id"].to_pylist() == ["N2"]
 
 
 def _ticket(name: str) -> Ticket:

@@ -91,7 +91,7 @@ def test_only_a_challenger_that_was_judged_has_failed(workspace: Workspace, engi
     promote(workspace, champion.version)
     lost = GateResult(False, ("not now.",), {"tickets": 50} | ({"difference": -0.1} if judged else {}))
     at = datetime(2026, 3, 20, tzinfo=UTC)
-    settle(workspace, engine, champion, challenger, lost, at=at, tracking_uri="")
+    settle(workspace, engine, champion, challenger, lost, as_of=at.date(), at=at, tracking_uri="")
     (event,) = model_timeline(engine, limit=ALL)
     assert (event.kind, event.details["judged"]) == ("rejected", judged)
     assert (challenger.version in quarantined(workspace)) is judged
