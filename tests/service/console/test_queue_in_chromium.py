@@ -12,6 +12,7 @@ from tests.service.console.test_console_in_chromium import LOGIN, REFUND, kept, 
 
 if TYPE_CHECKING:
     from tests.service.conftest import Service
+    from tests.service.console.conftest import Visit
 
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
@@ -95,6 +96,26 @@ def test_a_list_asked_for_before_a_filter_changed_does_not_come_after_it(service
     page.wait_for_timeout(500)
     assert late
     expect(page.locator("#queue a.open")).to_have_text(["Refund"])
+
+
+@pytest.mark.parametrize("browser", ["", "Firefox/140.0"])  # htmx listens in another way there
+def test_a_step_to_a_place_on_the_page_and_back_loses_no_draft(service: Service, visit: Visit, browser: str) -> None:
+    suggestion = send(service, "Sign in", LOGIN)
+    page = visit(user_agent=browser) if browser else visit()
+    page.goto(f"/console/suggestions/{suggestion}")
+    page.get_by_role("radio", name="Reset your password").check()
+    reply = page.locator("#reply-text")
+    expect(reply).to_have_value(re.compile("reset it"))
+    reply.fill("A draft.")
+    page.evaluate("window.unloaded = false")
+    page.get_by_role("link", name="Skip to the content").focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("#main$"))
+    page.go_back()
+    expect(page).to_have_url(re.compile(f"{suggestion}$"))
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.unloaded") is False
+    expect(reply).to_have_value("A draft.")
 
 
 def test_an_empty_page_of_the_queue_is_no_empty_queue(service: Service) -> None:
