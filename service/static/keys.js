@@ -50,14 +50,15 @@ function press(target) {
   }
 }
 
-// A form with data-once is sent once, however often its button is pressed.
+// A form with data-once is sent once, however often its buttons are pressed.
+const free = (form) => form.removeAttribute("aria-busy");
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("[data-once]") || event.defaultPrevented) return;
-  if (event.submitter?.hasAttribute("formaction")) return;
   if (form.hasAttribute("aria-busy")) return event.preventDefault();
   form.setAttribute("aria-busy", "true");
+  setTimeout(free, 10_000, form); // the browser's Stop tells nobody, and then it could not be sent again
 });
 addEventListener("pageshow", () => {
-  for (const form of document.querySelectorAll("[data-once]")) form.removeAttribute("aria-busy");
+  document.querySelectorAll("[data-once]").forEach(free);
 });

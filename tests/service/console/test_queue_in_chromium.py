@@ -131,3 +131,18 @@ def test_an_empty_page_of_the_queue_is_no_empty_queue(service: Service) -> None:
         assert "No ticket waits" not in page
         assert "25 tickets wait" in page
         assert 'hx-get="/console"' in page  # and so it goes on where it is
+
+
+def test_a_form_whose_sending_was_stopped_can_be_sent_again(service: Service, page: Page) -> None:
+    suggestion = send(service, "Sign in", LOGIN)
+    page.clock.install()
+    page.goto(f"/console/suggestions/{suggestion}")
+    page.wait_for_load_state("load")
+    page.route("**/feedback", lambda route: route.fulfill(status=204))  # as after the browser's Stop, the page stays
+    with page.expect_response("**/feedback"):
+        page.keyboard.press("i")
+    page.unroute("**/feedback")
+    page.clock.fast_forward(11_000)
+    page.keyboard.press("i")
+    expect(page.get_by_text("Feedback kept: ignored.")).to_be_visible()
+    assert [row.action for row in kept(service)] == ["ignored"]
