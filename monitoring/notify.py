@@ -102,7 +102,7 @@ def try_to_send(way: Sends, message: Message) -> Attempt:
 
 def news_since(engine: sa.Engine, since: datetime) -> list[News]:
     """Alarms and events since a time, the most urgent first, each kind oldest first."""
-    alarms = [alarm for alarm in recent_alarms(engine, limit=ALL) if alarm.raised_at >= since]
+    alarms = [alarm for alarm in recent_alarms(engine) if alarm.raised_at >= since]
     events = [event for event in model_timeline(engine, limit=ALL) if event.at >= since and event.kind in _EVENTS]
     news = [*map(_of_alarm, reversed(alarms)), *map(_of_event, reversed(events))]
     return sorted(news, key=lambda item: not item.urgent)
