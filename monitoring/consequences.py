@@ -94,7 +94,7 @@ def followed(engine: sa.Engine, tonight: Tonight) -> bool:
 def close_moot(engine: sa.Engine, release: Release, *, at: datetime) -> int:
     """Close alarms that were raised about another model than the one now served; returns how many."""
     moot = []
-    for alarm in monitor_log.recent_alarms(engine, limit=monitor_log.ALL, only_open=True):
+    for alarm in monitor_log.recent_alarms(engine, only_open=True):
         run = monitor_log.find_run(engine, alarm.run_id)
         if run is not None and run.model_version != release.version:
             moot.append(alarm.detector)
@@ -123,9 +123,7 @@ def _alarms(
     runs = [run for run in _earlier(engine, tonight) if run.model_version == tonight.release.version]
     nights = [monitor_log.results_of(engine, run.run_id) for run in runs[: policy.limits.of - 1]]
     still_open = [
-        alarm
-        for alarm in monitor_log.recent_alarms(engine, limit=monitor_log.ALL, only_open=True)
-        if alarm.run_id != tonight.run_id
+        alarm for alarm in monitor_log.recent_alarms(engine, only_open=True) if alarm.run_id != tonight.run_id
     ]
     names = {alarm.detector for alarm in still_open}
     over = recovered(results, [_named(night, "ok") for night in nights], names, policy.limits)

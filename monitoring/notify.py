@@ -100,7 +100,7 @@ def try_to_send(way: Sends, message: Message) -> Attempt:
 
 def news_since(engine: sa.Engine, since: datetime) -> list[News]:
     """Alarms and events since a time, the most urgent first, each kind oldest first."""
-    alarms = [alarm for alarm in recent_alarms(engine, limit=ALL) if alarm.raised_at >= since]
+    alarms = [alarm for alarm in recent_alarms(engine) if alarm.raised_at >= since]
     events = [(event, came) for event, came in _with_outcomes(engine) if event.at >= since]
     news = [*map(_of_alarm, reversed(alarms)), *(_of_event(event, came) for event, came in events)]
     return sorted(news, key=lambda item: not item.urgent)

@@ -90,7 +90,7 @@ class JobMetrics:
         try:
             newest = recent_runs(engine, limit=1)
             results = results_of(engine, newest[0].run_id) if newest else []
-            alarms = recent_alarms(engine, limit=1000, only_open=True)
+            alarms = recent_alarms(engine, only_open=True)
         except sa.exc.SQLAlchemyError as error:
             self.database_up.set(0)
             log.warning("drift scores not read", kind=type(error).__qualname__)

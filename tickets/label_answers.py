@@ -117,24 +117,35 @@ def undo(engine: sa.Engine, item_id: str, *, labeler: str, at: datetime, within:
     with writing(engine) as connection:
         item = locked_item(connection, item_id)
         standing = _standing(connection, item_id)
-        own = next((row for row in standing if row.labeler == labeler), None)
+        own = _own(standing, labeler)
+        _refuse_late(_done_at(item, own, labeler), at=at, within=within)
         if item.status == "skipped":
-            _refuse_late(item.claimed_at if item.claimed_by == labeler else None, at=at, within=within)
             again = "disputed" if standing else "claimed"
-        elif item.status == "done" and item.claimed_by == labeler and own is None:
+        elif own is None:
             # They passed it over, and so the label of somebody else came to count.
-            _refuse_late(item.claimed_at, at=at, within=within)
             _count_none(connection, item_id)
             again = "claimed"
         else:
-            _refuse_late(own.at if own else None, at=at, within=within)
-            assert own is not None
             _withdraw(connection, own, standing, at=at)
             again = "disputed" if own.kind == "adjudication" else "claimed"
         if item.status == "claimed" and item.claimed_by != labeler:
             return "elsewhere"  # it comes back to this person afterwards
         _set(connection, item_id, status=again, claimed_by=labeler, claimed_at=at)
         return again
+
+
+def can_undo(engine: sa.Engine, item_id: str, *, labeler: str, at: datetime, within: timedelta = UNDO_WITHIN) -> bool:
+    """Whether `undo` would take something back."""
+    with engine.connect() as connection:
+        item = connection.execute(sa.select(label_queue).where(label_queue.c.item_id == item_id)).first()
+        if item is None:
+            return False
+        standing = _standing(connection, item_id)
+    own = _own(standing, labeler)
+    done_at = _done_at(item, own, labeler)
+    if done_at is None or done_at < at - within:
+        return False
+    return item.status == "skipped" or own is None or not _labelled_since(own, standing)
 
 
 def conclude_waiting(engine: sa.Engine, people: Collection[str], *, given_before: datetime, at: datetime) -> int:
@@ -188,6 +199,20 @@ def _refuse_twice(connection: sa.Connection, item_id: str, labeler: str) -> None
         raise InputError("you labelled this item already: it waits for somebody else.", hint="Take the next one.")
 
 
+def _own(standing: Sequence[sa.Row[Any]], labeler: str) -> sa.Row[Any] | None:
+    return next((row for row in standing if row.labeler == labeler), None)
+
+
+def _done_at(item: sa.Row[Any], own: sa.Row[Any] | None, labeler: str) -> datetime | None:
+    """When this person set an item aside, passed it over, or gave it the label `own`; None when they did nothing."""
+    at: datetime | None
+    if item.status == "skipped" or (item.status == "done" and own is None):
+        at = item.claimed_at if item.claimed_by == labeler else None
+    else:
+        at = own.at if own is not None else None
+    return at
+
+
 def _refuse_late(done_at: datetime | None, *, at: datetime, within: timedelta) -> None:
     """Raises InputError when nothing was done, or too long ago."""
     if done_at is None:
@@ -198,11 +223,16 @@ def _refuse_late(done_at: datetime | None, *, at: datetime, within: timedelta) -
 
 def _withdraw(connection: sa.Connection, own: sa.Row[Any], standing: Sequence[sa.Row[Any]], *, at: datetime) -> None:
     """Raises InputError when others have had their word since."""
-    others = [row for row in standing if row.label_id != own.label_id]
-    if any(row.at > own.at or row.kind == "adjudication" for row in others):
+    if _labelled_since(own, standing):
         raise InputError("somebody else has labelled this item since.", hint="Nothing was undone.")
     connection.execute(sa.update(labels).where(labels.c.label_id == own.label_id).values(withdrawn_at=at))
     _count_none(connection, own.item_id)
+
+
+def _labelled_since(own: sa.Row[Any], standing: Sequence[sa.Row[Any]]) -> bool:
+    """Whether others have had their word since a label was given."""
+    others = [row for row in standing if row.label_id != own.label_id]
+    return any(row.at > own.at or row.kind == "adjudication" for row in others)
 
 
 def _count_none(connection: sa.Connection, item_id: str) -> None:

@@ -140,9 +140,9 @@ def results_of_runs(engine: sa.Engine, run_ids: Sequence[str]) -> dict[str, list
     return found
 
 
-def recent_alarms(engine: sa.Engine, *, limit: int = 60, only_open: bool = False) -> list[Alarm]:
+def recent_alarms(engine: sa.Engine, *, only_open: bool = False) -> list[Alarm]:
     """Newest first."""
-    query = sa.select(alarms).order_by(alarms.c.raised_at.desc(), alarms.c.alarm_id).limit(limit)
+    query = sa.select(alarms).order_by(alarms.c.raised_at.desc(), alarms.c.alarm_id).limit(ALL)
     if only_open:
         query = query.where(alarms.c.closed_at.is_(None))
     with engine.connect() as connection:

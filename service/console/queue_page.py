@@ -48,6 +48,9 @@ def queue(
     except Problem as found:
         problem, wanted = found, QueueFilter()
     page = _page(held, wanted, place) if problem is None else {"waiting": [], "count": 0}
+    if problem is None and place != Place() and not page["waiting"]:
+        place = Place()  # all that stood there was answered; elsewhere in the queue there may be others
+        page = _page(held, wanted, place)
     languages, channels = seen_values(held.engine)
     here_query = address.query(after=place.after, before=place.before)
     answer = render(
@@ -66,7 +69,7 @@ def queue(
         **({"newer": None, "older": None, "counted": COUNTED} | page),
     )
     here = "/console" + here_query
-    if _by_filters(request) and not request.headers.get("hx-current-url", "").endswith(here):
+    if problem is None and _by_filters(request) and not request.headers.get("hx-current-url", "").endswith(here):
         answer.headers["HX-Push-Url"] = here  # the address bar shows what can be asked for again, and Back goes back
     return answer
 

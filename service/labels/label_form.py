@@ -14,6 +14,8 @@ from service.serving import Serving
 from tickets.errors import InputError
 from tickets.label_queue import CLAIM_LASTS
 
+Only = Literal["", "suspect"]
+
 
 class LabelForm(BaseModel):
     """A type found by searching goes before one of those offered. `opened` is when the page was, in Unix seconds;
@@ -23,7 +25,7 @@ class LabelForm(BaseModel):
     chosen_type: str | None = None
     suggested_type: str | None = None
     opened: Annotated[str, Field(max_length=30)] = ""
-    only: Annotated[str, Field(max_length=20, pattern="^(suspect)?$")] = ""
+    only: Only = ""
 
     def contact_type(self, held: Serving) -> str:
         """Raises Problem when none was chosen that there is."""

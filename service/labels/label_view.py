@@ -12,7 +12,7 @@ from models.intervals import Share, share_of
 from service.pages.opened import opened_now
 from service.serving import Serving
 from tickets import label_queue, label_work, monitor_log
-from tickets.label_answers import UNDO_WITHIN
+from tickets.label_answers import UNDO_WITHIN, can_undo
 from tickets.label_queue import LabelRequest
 from tickets.label_work import Hits, Waiting, Work
 from tickets.monitor_log import MonitorRun
@@ -38,10 +38,15 @@ class Notice:
     done: Annotated[str, Query(max_length=20)] = ""
     item: Annotated[str, Query(max_length=200, pattern=r"^[\w:.-]*$")] = ""
 
-    def shown(self) -> dict[str, str] | None:
-        """The words, and the item that can be taken back; None when there is nothing to say."""
+    def shown(self, held: Serving, person: str | None) -> dict[str, str] | None:
+        """The words, and the item that this person can still take back; None when there is nothing to say."""
         words = _WORDS.get(self.done)
-        return None if words is None else {"words": words, "undo": "" if self.done in _NO_WAY_BACK else self.item}
+        if words is None:
+            return None
+        if person is None or self.done in _NO_WAY_BACK:
+            return {"words": words, "undo": ""}
+        undoable = can_undo(held.engine, self.item, labeler=person, at=held.options.clock())
+        return {"words": words, "undo": self.item if undoable else ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +167,7 @@ def view(held: Serving, person: str | None, told: Notice) -> dict[str, Any]:
     """What every page of /labels is given."""
     last = next(iter(monitor_log.recent_runs(held.engine, limit=1)), None)
     return {
-        "notice": told.shown(),
+        "notice": told.shown(held, person),
         "progress": progress_of(held, person) if person else None,
         "next_batch": next_batch(last, now=held.options.clock()),
         "quality": quality_in(last),

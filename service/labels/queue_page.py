@@ -6,13 +6,13 @@ says would lean people towards it, and towards each other.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from service.labels.label_form import LabelForm, known_text, labeler_of
+from service.labels.label_form import LabelForm, Only, known_text, labeler_of
 from service.labels.label_view import Notice, choices_of, view
 from service.pages import render
 from service.pages.person import person_of
@@ -27,7 +27,7 @@ def next_item(
     request: Request,
     held: Held,
     told: Annotated[Notice, Depends()],
-    only: Annotated[Literal["", "suspect"], Query()] = "",
+    only: Annotated[Only, Query()] = "",
 ) -> HTMLResponse:
     """The next ticket for whoever is named at the top of the page; nothing is claimed for nobody."""
     labeler = person_of(request)

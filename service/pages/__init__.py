@@ -20,7 +20,7 @@ from service.access import caller_of
 from service.access.roles import role_of_page
 from service.pages import words
 from service.pages.branches import branches
-from service.pages.person import names_itself, person_of
+from service.pages.person import LONGEST_BACK, names_itself, person_of
 from service.pages.shown_text import is_html, shown_text
 
 _SERVICE = Path(__file__).resolve().parents[1]
@@ -69,9 +69,11 @@ def environment() -> Environment:
 
 
 def _back(request: Request) -> str:
-    """The page itself, or its section where the page answers a form and cannot be asked for again."""
+    """The page itself with what its address asks for, or its section where the page answers a form and cannot be asked
+    for again."""
     if request.method in {"GET", "HEAD"}:
-        return request.url.path
+        whole = f"{request.url.path}?{request.url.query}".rstrip("?")
+        return whole if len(whole) <= LONGEST_BACK else request.url.path
     section = "/" + request.url.path.split("/")[1]
     return section if section in _SECTIONS else "/console"
 

@@ -15,6 +15,7 @@ from fastapi.responses import RedirectResponse
 from service.access import caller_of, is_inside
 
 _COOKIE = "triage_person"
+LONGEST_BACK = 4000  # letters of an address
 _ONE_YEAR_SECONDS = 365 * 24 * 3600
 
 router = APIRouter(include_in_schema=False)
@@ -39,7 +40,7 @@ def names_itself(request: Request) -> bool:
 def remember_person(
     request: Request,
     name: Annotated[str, Form(max_length=100)] = "",
-    back: Annotated[str, Form(max_length=200)] = "/console",
+    back: Annotated[str, Form(max_length=LONGEST_BACK)] = "/console",
 ) -> RedirectResponse:
     """Keep the name and return to the page it was given on; an empty name is forgotten."""
     answer = RedirectResponse(back if is_inside(back) else "/console", status_code=303)

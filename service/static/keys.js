@@ -1,6 +1,6 @@
 // Keys of the pages. An element with data-key="x" answers to that key (data-keys="j k" to more): a radio button is chosen, a
 // field gets the focus, a button or link is pressed, and data-then="#id" gets the focus afterwards. While one writes in a field,
-// Escape leaves it. While a dialog is open, it has the keys.
+// Escape leaves it. While a dialog is open, it has the keys. A key that is held down presses once; `j` and `k` go on.
 for (const opener of document.querySelectorAll("[data-opens]")) {
   opener.hidden = false;
   opener.addEventListener("click", () => document.getElementById(opener.dataset.opens).showModal());
@@ -27,12 +27,12 @@ document.addEventListener("keydown", (event) => {
     rows[Math.min(Math.max(at, 0), rows.length - 1)].focus();
     return;
   }
-  if (rows.length && event.key === "n") return rows[0].click();
   const key = CSS.escape(event.key);
-  const target = document.querySelector(`[data-key="${key}"], [data-keys~="${key}"]`);
+  const first = event.key === "n" && rows[0];
+  const target = first || document.querySelector(`[data-key="${key}"], [data-keys~="${key}"]`);
   if (!target || target.hidden) return;
   event.preventDefault();
-  press(target);
+  if (!event.repeat) press(target); // held down, a key would answer one ticket after the other, unread
 });
 
 function press(target) {
@@ -50,14 +50,15 @@ function press(target) {
   }
 }
 
-// A form with data-once is sent once, however often its button is pressed.
+// A form with data-once is sent once, however often its buttons are pressed.
+const free = (form) => form.removeAttribute("aria-busy");
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("[data-once]") || event.defaultPrevented) return;
-  if (event.submitter?.hasAttribute("formaction")) return;
   if (form.hasAttribute("aria-busy")) return event.preventDefault();
   form.setAttribute("aria-busy", "true");
+  setTimeout(free, 10_000, form); // the browser's Stop tells nobody, and then it could not be sent again
 });
 addEventListener("pageshow", () => {
-  for (const form of document.querySelectorAll("[data-once]")) form.removeAttribute("aria-busy");
+  document.querySelectorAll("[data-once]").forEach(free);
 });

@@ -20,6 +20,11 @@
   document.addEventListener("htmx:after:swap", (event) => {
     if (event.detail.ctx?.response?.status < 400) toast.hidden = true; // errors come by here too, and swap nothing
   });
+  // The first digits of a year make a day that is out of range: nothing is asked until it is whole. htmx would say so at
+  // each digit, which moves the focus out of it.
+  document.addEventListener("htmx:config:request", (event) => {
+    if (event.target.id === "filters" && !event.target.checkValidity()) event.preventDefault();
+  });
   // A page that nobody looks at need not be kept fresh.
   document.addEventListener("htmx:before:request", (event) => {
     if (document.hidden && event.target.id === "queue") event.preventDefault();

@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 import torch
 from fastapi import FastAPI
-from playwright.sync_api import Page, Request, expect, sync_playwright
+from playwright.sync_api import Page, Request, Route, expect, sync_playwright
 
 from models.config import TrainConfig
 from models.release import FACTS, promote
@@ -271,3 +271,20 @@ def page(service: Service) -> Iterator[Page]:
         yield opened
         browser.close()
     assert complaints == []
+
+
+def sent_by_two_presses(page: Page, key: str, addresses: str) -> int:
+    """How many forms are sent by a key that is pressed again before the first one is answered."""
+    sent: list[Route] = []
+
+    def hold(route: Route) -> None:
+        sent.append(route)
+
+    page.wait_for_load_state("load")
+    page.route(addresses, hold)
+    with page.expect_request(addresses):
+        page.keyboard.press(key)
+    page.keyboard.press(key)
+    page.wait_for_timeout(300)
+    page.unroute(addresses)  # lets go what was held
+    return len(sent)

@@ -179,6 +179,18 @@ def test_the_page_to_return_to_stays_on_this_service(service: Service) -> None:
     assert service.client.post("/person", data={"name": "Ana", "back": "/labels"}).headers["location"] == "/labels"
 
 
+@pytest.mark.parametrize("address", ["/console?type=payments&since=2026-01-02", "/labels?only=suspect", "/dashboard"])
+def test_who_says_their_name_stays_with_the_filters(service: Service, address: str) -> None:
+    (back,) = re.findall(r'name="back" value="([^"]+)"', service.client.get(address).text)
+    answer = service.client.post("/person", data={"name": "Ana", "back": html.unescape(back)})
+    assert answer.headers["location"] == address
+
+
+def test_an_address_too_long_to_return_to_is_returned_to_without_its_query(service: Service) -> None:
+    page = service.client.get("/dashboard", params={"unknown": "x" * 5000}).text
+    assert re.findall(r'name="back" value="([^"]+)"', page) == ["/dashboard"]
+
+
 def ask_labels(service: Service) -> None:
     made = suggestion_from_json(suggest(service))
     requests = [

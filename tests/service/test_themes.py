@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.logged import log_suggestions
+from tests.service.conftest import sent_by_two_presses
 from tests.service.console.test_axe import AXE, faults
 from tickets import audit, label_queue, theme_log
 from tickets.api_keys import create_key
@@ -302,3 +303,17 @@ def test_a_theme_becomes_a_contact_type_by_keyboard_alone(service: Service, page
     page.keyboard.press("u")
     expect(page.get_by_role("heading", name="Parking fine")).to_be_visible()
     assert theme_log.find_theme(service.engine, "t2").status == "open"
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_theme_dismissed_twice_is_dismissed_once(service: Service, page: Page) -> None:
+    keep_theme(service)
+    page.goto("/themes")
+    page.get_by_label("You are").fill("Ana")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Save").click()
+    page.goto("/themes/t1")
+    assert sent_by_two_presses(page, "d", "**/dismiss") == 1
+    expect(page.get_by_text("Dismissed: Scooter battery.")).to_be_visible()
+    assert sent_by_two_presses(page, "u", "**/undo") == 1
+    expect(page.get_by_role("link", name="Scooter battery")).to_be_visible()

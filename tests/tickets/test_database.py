@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -163,6 +164,20 @@ def test_a_rerun_of_a_night_replaces_its_record(engine: sa.Engine) -> None:
     assert monitor_log.recent_alarms(engine, only_open=True) == [alarm]
     assert monitor_log.close_alarms(engine, at=NOON) == 1
     assert monitor_log.recent_alarms(engine, only_open=True) == []
+
+
+def test_no_open_alarm_is_left_out(engine: sa.Engine) -> None:
+    run = monitor_log.MonitorRun(
+        **{"run_id": "r", "as_of": "2026-03-02", "started_at": NOON, "seconds": 2.0},
+        **{"model_version": "v1", "status": "alarm", "windows": {}, "summary": {}},
+    )
+    facts: dict[str, Any] = {"run_id": "r", "detector": "mmd", "severity": "warning", "message": "Texts moved."}
+    raised = [
+        monitor_log.Alarm(alarm_id=f"a{number:02}", raised_at=NOON + timedelta(days=number), **facts)
+        for number in range(70)
+    ]
+    monitor_log.record_run(engine, run, [], raised)
+    assert monitor_log.recent_alarms(engine, only_open=True) == raised[::-1]
 
 
 def open_when_told(url: str, barrier: Barrier) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from tickets import database, label_queue, label_work
 from tickets.database import label_queue as items
 from tickets.database import labels, upgrade
 from tickets.errors import InputError
-from tickets.label_answers import settle, undo
+from tickets.label_answers import can_undo, settle, undo
 from tickets.label_disputes import claim_dispute
 from tickets.label_queue import answer, claim, counts, enqueue, labels_between, skip
 
@@ -259,6 +259,25 @@ def test_passing_over_a_labelled_ticket_can_be_taken_back(engine: sa.Engine) -> 
     assert final(engine) == {}
     say(engine, "i1-random", "refund", "bob", at=NOON + 2 * MINUTE)
     assert final(engine) == {"i1-random": "refund"}
+
+
+def test_what_can_be_taken_back_is_known_before(engine: sa.Engine) -> None:
+    enqueue(engine, [ask(1, needed=2), ask(2)], at=NOON)
+
+    def who_can(item_id: str, *, at: datetime = NOON + MINUTE) -> list[str]:
+        return [name for name in ("ann", "bob", "eve") if can_undo(engine, item_id, labeler=name, at=at)]
+
+    assert who_can("unknown") == who_can("i1-random") == []
+    say(engine, "i1-random", "refund", "ann")
+    assert who_can("i1-random") == ["ann"]
+    assert skip(engine, "i1-random", labeler="bob", at=NOON) == "done"  # passed over
+    assert who_can("i1-random") == ["ann", "bob"]
+    assert who_can("i1-random", at=NOON + 11 * MINUTE) == []
+    undo(engine, "i1-random", labeler="bob", at=NOON + MINUTE)
+    say(engine, "i1-random", "refund", "bob", at=NOON + MINUTE)
+    assert who_can("i1-random") == ["bob"]  # who has had the last word
+    skip(engine, "i2-random", labeler="eve", at=NOON)
+    assert who_can("i2-random") == ["eve"]
 
 
 def test_undo_says_when_somebody_else_has_the_ticket_now(engine: sa.Engine) -> None:

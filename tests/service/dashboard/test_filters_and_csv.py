@@ -78,6 +78,7 @@ def test_a_period_without_anything_says_so_and_stands(service: Service) -> None:
     page = service.client.get("/dashboard?since=2020-01-01&until=2020-01-31&language=xx").text
     for words in ("No ticket came", "have judged nothing", "No label was given", "No night", "no reply templates"):
         assert words in page
+    assert "reply templates in this language" in page
     assert all(
         rows_of(service, name, "?since=2020-01-01&until=2020-01-02") == [] for name in set(CHARTS) - {"templates"}
     )

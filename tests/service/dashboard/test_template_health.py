@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pytest
 
 from models.templates import TemplateMatrix
+from service.dashboard.filters import DashboardAddress
 from service.dashboard.template_health import health, near_duplicates
+from service.pages import environment
 from tickets.records import ReplyTemplate
 from tickets.traffic import TemplateUse
 
@@ -50,6 +54,16 @@ def test_inactive_templates_and_other_languages_are_left_out() -> None:
     assert [one.template.template_id for one in health(several, [], {}, language="de").all] == ["c"]
     assert {one.template.template_id for one in health(several, [], {}).all} == {"a", "c"}
     assert health((), [used("gone", 3)], {}).all == []
+
+
+@pytest.mark.parametrize(("address", "of_a_language"), [({"days": "7"}, False), ({"language": "de"}, True)])
+def test_only_where_a_language_is_asked_for_templates_are_said_to_be_missing_in_it(
+    address: dict[str, Any], of_a_language: bool
+) -> None:
+    parts: Any = environment().get_template("dashboard_parts.html").make_module({})
+    said = str(parts.templates(health((), [], {}), DashboardAddress(**address)))
+    assert ("no reply templates in this language" in said) is of_a_language
+    assert "There are no reply templates" in said
 
 
 def matrix(*templates: ReplyTemplate, vectors: list[list[float]]) -> TemplateMatrix:

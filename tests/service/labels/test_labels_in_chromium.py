@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
+from tests.service.conftest import sent_by_two_presses
 from tests.service.console.test_axe import AXE, RULES, faults
 from tickets.database import labels
 from tickets.label_queue import LabelRequest, Share, answer, counts, enqueue
@@ -141,3 +142,10 @@ def test_axe_finds_nothing_on_any_page_of_labels(service: Service, labelling: Pa
                 found += [f"{address} {width} {scheme}: {fault}" for fault in faults(labelling, rules=rules)]
             assert labelling.evaluate("document.documentElement.scrollWidth") <= width, address
     assert found == []
+
+
+def test_undo_pressed_twice_is_undone_once(service: Service, labelling: Page) -> None:
+    labelling.get_by_role("button", name="Skip").click()
+    expect(labelling.get_by_text("Set aside.")).to_be_visible()
+    assert sent_by_two_presses(labelling, "u", "**/undo") == 1
+    expect(labelling.get_by_text("Taken back. The ticket waits for you again.")).to_be_visible()

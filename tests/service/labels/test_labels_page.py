@@ -103,10 +103,11 @@ def test_two_people_disagree_and_a_third_settles(service: Service) -> None:
     assert "Bob" not in page
     told = send(service, f"/labels/disputes/{item}", "invoice")
     assert final(service) == {"random2": "invoice"}
+    assert "Undo" in service.client.get(told["location"]).text
     undone = service.client.post(f"/labels/{item}/undo")
     assert undone.headers["location"].startswith("/labels/disputes?done=undone")
     assert final(service) == {}
-    assert "Undo" in service.client.get(told["location"]).text
+    assert "Undo" not in service.client.get(told["location"]).text
     send(service, f"/labels/disputes/{item}", action="skip")
     assert counts(service.engine) == {"skipped": 1}
 
@@ -293,3 +294,23 @@ def test_what_a_theme_became_is_offered_first(service: Service) -> None:
     assert first == "login"
     assert others
     assert "login" not in others
+
+
+@SQLITE
+def test_undo_stays_with_the_doubted_labels_and_is_offered_no_longer_than_it_is_possible(service: Service) -> None:
+    be(service, "Ann")
+    item = ask(service, "suspect", known_type="refund", doubt=DOUBT)
+    assert 'name="only" value="suspect"' in service.client.get("/labels?only=suspect").text
+    led = send(service, f"/labels/{item}", "invoice", only="suspect")["location"]
+    page = service.client.get(led).text
+    assert "Undo" in page
+    kept = page.split("/undo", 1)[1].split("</form>", 1)[0]
+    (only,) = re.findall(r'name="only" value="([^"]*)"', kept)
+    back = service.client.post(f"/labels/{item}/undo", data={"only": only}).headers["location"]
+    assert back == f"/labels?done=undone&item={item}&only=suspect"
+    send(service, f"/labels/{item}", "invoice", only="suspect")
+    with service.engine.begin() as connection:
+        connection.execute(sa.update(labels).values(at=datetime.now(UTC) - timedelta(minutes=11)))
+    page = service.client.get(led).text
+    assert "Label kept." in page
+    assert "Undo" not in page.replace("undo</dd>", "")
