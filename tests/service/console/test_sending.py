@@ -222,6 +222,21 @@ def test_a_template_that_only_has_brackets_is_laid_out_as_text(service: Service)
 
 
 @SQLITE
+@pytest.mark.parametrize("action", ["accepted", "corrected"])
+def test_without_a_contact_type_what_was_written_comes_back(service: Service, action: str) -> None:
+    made = suggest(service, subject="Charged twice")
+    reply = {"template_id": "t-login", "reply_of": "t-login", "reply": "Hello <Jo>,\nsorry."}
+    written = form_of(service, made) | {"action": action} | reply
+    page = service.client.post(f"/console/suggestions/{made.suggestion_id}/feedback", data=written, headers=BROWSER)
+    assert page.status_code == 422
+    assert "This was not sent: no contact type was chosen." in page.text
+    assert "Hello &lt;Jo&gt;,\nsorry." in page.text
+    assert re.search('value="t-login"[^>]* checked', page.text)
+    assert f'name="feedback_id" value="{written["feedback_id"]}"' in page.text
+    assert rows(service) == []
+
+
+@SQLITE
 def test_a_field_that_cannot_be_is_named_as_the_api_names_it(service: Service) -> None:
     answer = send(service, suggest(service), action="corrected", chosen_type="a\x00b")
     assert answer.status_code == 422
