@@ -40,8 +40,9 @@ def find_templates(
     """A piece of page with what was found, each with a radio button named `template_id`; the one that was found before
     and chosen stays."""
     found = templates_offered(held.choices, search, chosen=template_id)
-    context = {"found_templates": found, "template_search": search, "chosen_template": template_id}
-    return render(request, "found_templates.html", **context)
+    return render(
+        request, "found_templates.html", found_templates=found, template_search=search, chosen_template=template_id
+    )
 
 
 def templates_offered(

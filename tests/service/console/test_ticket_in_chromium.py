@@ -132,3 +132,26 @@ def test_enter_on_a_template_accepts_nothing(service: Service, page: Page) -> No
     page.keyboard.press("?")  # still this ticket's page, and its keys work
     expect(page.get_by_role("dialog")).to_be_visible()
     assert kept(service) == []
+
+
+def test_a_reply_outlasts_the_end_of_the_session(service: Service, visit: Visit, key: str) -> None:
+    page = visit()
+    open_ticket(service, page)
+    page.keyboard.press("t")
+    expect(page.locator("#reply-text")).not_to_have_value("")
+    page.locator("#reply-text").fill("Hello Jo,\nreset it.")
+    page.context.clear_cookies()
+    page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    expect(page.get_by_role("heading", name="You were signed out")).to_be_visible()
+    expect(page.get_by_label("Your reply")).to_have_value("Hello Jo,\nreset it.")
+    with page.expect_popup() as opening:
+        page.get_by_role("link", name="Sign in").click()
+    login = opening.value
+    login.get_by_label("Key").fill(key)
+    login.get_by_role("button", name="Sign in").click()
+    expect(login).to_have_url(f"{service.address}/console")
+    page.get_by_role("button", name="Send again").click()
+    expect(page.get_by_text("Feedback kept: accepted.")).to_be_visible()
+    assert [row.action for row in kept(service)] == ["accepted"]
+    assert kept(service)[0].template_id is not None
