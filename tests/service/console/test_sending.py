@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from service.access.options import AccessOptions
 from service.app import create_app, running
 from service.options import utc_now
+from service.schemas import MAX_TEXT
 from tests.logged import log_suggestions
 from tests.service.conftest import OPTIONS
 from tickets.catalogue import read_templates, write_templates
@@ -197,6 +198,21 @@ def test_without_a_model_a_pasted_ticket_comes_back_with_when_to_try_again(
     assert "retry-after" in answer.headers
     assert "Kept &lt;b&gt;" in answer.text
     assert "What you wrote is still here" in answer.text
+
+
+@SQLITE
+def test_a_pasted_ticket_that_is_too_long_comes_back_with_its_text(service: Service) -> None:
+    assert f'maxlength="{MAX_TEXT}"' in service.client.get("/console/tickets/new").text
+    long = service.client.post("/console/tickets", data={"body": "money back " * (MAX_TEXT // 10)}, headers=BROWSER)
+    assert long.status_code == 422
+    assert "at most 200,000 are read" in long.text
+    assert "money back " * (MAX_TEXT // 10) in long.text
+    lines = "\r\n".join(["money back"] * (MAX_TEXT // 11))  # as a browser writes the ends of lines
+    assert len(lines) > MAX_TEXT
+    letters = "\u20ac" * (MAX_TEXT - 11) + " money back"
+    for text in (lines, letters):
+        sent = service.client.post("/console/tickets", files={"body": (None, text)}, headers=BROWSER)
+        assert sent.status_code == 303
 
 
 @SQLITE
