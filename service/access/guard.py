@@ -41,6 +41,7 @@ from service.access.refusals import (
 )
 from service.access.roles import Needed, is_strange, needed_for
 from service.access.sessions import COOKIE, Sessions
+from service.access.signed_out import given_back, is_form_of_ours
 from service.pages import wants_page
 from service.problems import Problem, respond
 from tickets.api_keys import ApiKey, id_of, note_used
@@ -151,6 +152,7 @@ class Guard:
     async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
         options = self.options
+        body = checked(scope, receive, max_depth=options.max_json_depth, seconds=options.body_seconds)
         try:
             if is_strange(scope["path"]):
                 raise strange()
@@ -160,10 +162,10 @@ class Guard:
         except Problem as problem:
             if problem.status_code == HTTPStatus.TOO_MANY_REQUESTS:
                 scope["app"].state.serving.metrics.refused("rate")
-            await self._refuse(request, problem)(scope, receive, send)
+            answer = await self._refuse(request, body, problem)
+            await answer(scope, receive, send)
             return
-        receive = checked(scope, receive, max_depth=options.max_json_depth, seconds=options.body_seconds)
-        await self.app(scope, receive, send)
+        await self.app(scope, body, send)
 
     async def _let_in(self, scope: Scope, needed: Needed) -> Caller:
         """Who asks. Raises Problem for those who may not."""
@@ -251,8 +253,8 @@ class Guard:
 
         return send_with_rate
 
-    def _refuse(self, request: Request, problem: Problem) -> Response:
-        """The problem; to a browser without a session, the way to the login page."""
+    async def _refuse(self, request: Request, body: Receive, problem: Problem) -> Response:
+        """The problem; to a browser without a session, the way to the login page, and back what it sent."""
         headers = request.headers
         if problem.status_code != 401:
             return respond(request, problem)
@@ -260,7 +262,8 @@ class Guard:
             return Response(status_code=401, headers={"HX-Redirect": "/login"})
         if request.method == "GET" and wants_page(headers) and "authorization" not in headers:
             return _to_login(request)
-        return respond(request, problem)
+        page = await given_back(request.scope, body, problem) if is_form_of_ours(request) else None
+        return page or respond(request, problem)
 
 
 def _to_login(request: Request) -> Response:

@@ -29,7 +29,7 @@ def new_ticket(request: Request, held: Held) -> HTMLResponse:
 async def paste_ticket(
     request: Request,
     held: Held,
-    body: Annotated[str, Form(max_length=MAX_TEXT)] = "",
+    body: Annotated[str, Form()] = "",
     subject: Annotated[str, Form(max_length=1000)] = "",
     channel: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
@@ -37,11 +37,14 @@ async def paste_ticket(
     ticket = Ticket(
         ticket_id=new_id(),
         created_at=held.options.clock(),
-        body=body.replace("\x00", ""),
+        body=body.replace("\x00", "").replace("\r\n", "\n"),  # as the form itself counts them
         subject=subject.replace("\x00", ""),
         channel=channel.replace("\x00", ""),
     )
     try:
+        if len(ticket.body) > MAX_TEXT:
+            detail = f"the text has {len(ticket.body):,} characters; at most {MAX_TEXT:,} are read."
+            raise Problem(422, "too-long", detail, hint="Leave out what the customer did not write.")
         (made,) = await answer(held, [Wanted(ticket=ticket, pointer="/body")])
     except (Problem, sa.exc.SQLAlchemyError) as error:
         problem = as_problem(error, retry_after=held.options.retry_after_seconds)

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from service.console.queue_page import Address
 from service.console.ticket_page import ticket_of
-from service.console.ticket_view import Draft, changed_share
+from service.console.ticket_view import Draft, changed_share, ticket_view
 from service.feedback import give_feedback
 from service.pages import render, wants_page
 from service.pages.opened import seconds_since
@@ -40,15 +40,18 @@ class FeedbackForm(Draft):
 def send_feedback(
     request: Request, held: Held, suggestion_id: str, form: Annotated[FeedbackForm, Form()], address: Address
 ) -> Response:
-    """Keep what the agent did, and go on to the next ticket. When that fails for a while, what was written comes back
-    with a button that sends it again."""
+    """Keep what the agent did, and go on to the next ticket. When that fails, what was chosen and written comes back:
+    for a while, with a button that sends it again; for what was chosen, on the ticket's page with what to mend."""
     try:
         _keep(request, held, suggestion_id, form)
     except (Problem, sa.exc.SQLAlchemyError) as error:
         problem = as_problem(error, retry_after=held.options.retry_after_seconds)
-        if problem.status_code not in (429, 503) or not wants_page(request.headers):
+        if problem.status_code not in (422, 429, 503) or not wants_page(request.headers):
             raise
-        return _try_again(request, problem, suggestion_id, form, address.query())
+        if problem.status_code != 422:
+            return _try_again(request, problem, suggestion_id, form, address.query())
+        context = ticket_view(request, held, *ticket_of(held, suggestion_id), form) | {"address": address}
+        return render(request, "ticket.html", status_code=422, notice=None, problem=problem, **context)
     told = {"done": form.action, "undo": form.feedback_id, "after": suggestion_id}
     return RedirectResponse(f"/console/next{address.query(**told)}", status_code=303)
 
@@ -72,9 +75,9 @@ def undo(request: Request, held: Held, feedback_id: str, address: Address) -> Re
 
 def _keep(request: Request, held: Serving, suggestion_id: str, form: FeedbackForm) -> None:
     contact_type = {"accepted": form.suggested_type, "corrected": form.chosen_type, "ignored": ""}[form.action]
-    if form.action == "accepted" and not contact_type:
-        # The API would take the first; here nothing was pre-selected because the model abstained.
-        raise Problem(422, "no-contact-type", "no contact type was chosen.", hint="Go back and choose one, or ignore.")
+    if form.action != "ignored" and not contact_type:
+        # The API would accept the first; here nothing was pre-selected because the model abstained.
+        raise Problem(422, "no-contact-type", "no contact type was chosen.", hint="Choose one, or ignore.")
     ticket, _ = ticket_of(held, suggestion_id)
     with_template = form.action != "ignored"
     try:

@@ -34,14 +34,33 @@ class TemplateSearch:
 
 
 @router.get("/templates")
-def find_templates(request: Request, held: Held, search: Annotated[TemplateSearch, Depends()]) -> HTMLResponse:
-    """A piece of page with what was found, each with a radio button named `template_id`."""
-    found = templates_found(held.choices, search)
-    return render(request, "found_templates.html", found_templates=found, template_search=search, chosen_template="")
+def find_templates(
+    request: Request, held: Held, search: Annotated[TemplateSearch, Depends()], template_id: Word = ""
+) -> HTMLResponse:
+    """A piece of page with what was found, each with a radio button named `template_id`; the one that was found before
+    and chosen stays."""
+    found = templates_offered(held.choices, search, chosen=template_id)
+    return render(
+        request, "found_templates.html", found_templates=found, template_search=search, chosen_template=template_id
+    )
 
 
-def templates_found(
-    choices: Choices, search: TemplateSearch, *, language: str | None = None, without: Sequence[str] = ()
+def templates_offered(
+    choices: Choices,
+    search: TemplateSearch,
+    *,
+    chosen: str,
+    language: str | None = None,
+    without: Sequence[str] = (),
+) -> list[ReplyTemplate]:
+    """The templates that were found, and before them the chosen one where the search does not find it again."""
+    found = _templates_found(choices, search, language=language, without=without)
+    kept = choices.template(chosen) if chosen not in ("", *without) else None
+    return found if kept is None or kept in found else [kept, *found]
+
+
+def _templates_found(
+    choices: Choices, search: TemplateSearch, *, language: str | None, without: Sequence[str]
 ) -> list[ReplyTemplate]:
     """Active templates whose title or body holds every word, those in `language` first; none when nothing is asked."""
     if not search.asked:

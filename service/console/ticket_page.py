@@ -23,7 +23,7 @@ def read_ticket(request: Request, held: Held, suggestion_id: str, address: Addre
     """One ticket with what was suggested for it. The address carries the queue it was opened from."""
     ticket, suggestion = ticket_of(held, suggestion_id)
     context = ticket_view(request, held, ticket, suggestion)
-    return render(request, "ticket.html", address=address, notice=told.shown(held), **context)
+    return render(request, "ticket.html", address=address, notice=told.shown(held), problem=None, **context)
 
 
 @router.post("/{suggestion_id}/draft")
@@ -36,7 +36,7 @@ def draft_reply(
     if "hx-request" in request.headers:
         return render(request, "reply_box.html", reply=reply_box(request, held, ticket, form))
     context = ticket_view(request, held, ticket, suggestion, form)
-    return render(request, "ticket.html", address=address, notice=None, **context)
+    return render(request, "ticket.html", address=address, notice=None, problem=None, **context)
 
 
 def ticket_of(held: Serving, suggestion_id: str) -> tuple[Ticket, Suggestion]:

@@ -10,10 +10,10 @@ from pydantic import BaseModel, StringConstraints
 
 from service.console.edit_distance import edit_distance
 from service.console.replies import Reply, fill, missing
-from service.console.templates_found import TemplateSearch, languages_of, templates_found
+from service.console.templates_found import TemplateSearch, languages_of, templates_offered
 from service.pages.opened import opened_now
 from service.pages.person import person_of
-from service.pages.picker import recent_types
+from service.pages.picker import types_found
 from service.pages.shown_text import marked
 from service.schemas import MAX_TEXT
 from service.serving import Serving
@@ -59,12 +59,10 @@ def ticket_view(
     draft = draft or _untouched(said)
     search = TemplateSearch(draft.words, draft.template_language, draft.template_type)
     suggested = [ranked.template_id for ranked in said.templates]
-    templates = templates_found(held.choices, search, language=ticket.language, without=suggested)
-    chosen = held.choices.template(draft.template_id) if draft.template_id not in ("", *suggested) else None
-    if chosen is not None and chosen not in templates:
-        templates = [chosen, *templates]
-    types = held.choices.search(draft.q)
-    return {
+    templates = templates_offered(
+        held.choices, search, chosen=draft.template_id, language=ticket.language, without=suggested
+    )
+    return types_found(request, held, draft.q, chosen=draft.chosen_type) | {
         "ticket": ticket,
         "suggestion": said,
         "held_out": said.arm == "holdout",
@@ -78,9 +76,6 @@ def ticket_view(
         "type_paths": held.choices.active_paths(),
         "similar": _similar(held, said),
         "among": _among(held, said),
-        "found": types,
-        "query": draft.q.strip(),
-        "recent": recent_types(request, held, types),
         "draft": draft,
         "reply": reply_box(request, held, ticket, draft),
         "answered": standing_feedback(held.engine, [ticket.ticket_id]).get(ticket.ticket_id),

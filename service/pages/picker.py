@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from service.pages import render
 from service.pages.person import person_of
+from service.query_values import Word
 from service.serving import Held, Serving
 from tickets.contact_types import ContactType
 from tickets.ticket_queue import recently_chosen
@@ -18,14 +19,26 @@ router = APIRouter(prefix="/pick", include_in_schema=False)
 
 
 @router.get("/contact-types")
-def find_contact_types(request: Request, held: Held, q: Annotated[str, Query(max_length=200)] = "") -> HTMLResponse:
-    """The contact types that hold every word of `q`, each with a radio button named `chosen_type`."""
-    found = held.choices.search(q)
-    recent = recent_types(request, held, found)
-    return render(request, "found_types.html", found=found, query=q.strip(), recent=recent)
+def find_contact_types(request: Request, held: Held, q: Word = "", chosen_type: Word = "") -> HTMLResponse:
+    """The contact types that hold every word of `q`, each with a radio button named `chosen_type`; the chosen one
+    stays."""
+    return render(request, "found_types.html", **types_found(request, held, q, chosen=chosen_type))
 
 
-def recent_types(
+def types_found(request: Request, held: Serving, query: str, *, chosen: str = "") -> dict[str, Any]:
+    """The context of `found_types.html`. `kept` is the chosen type where the search does not find it again."""
+    found, tree = held.choices.search(query), held.choices.tree()
+    missing = {chosen} - {leaf.id for leaf, _ in found}
+    return {
+        "found": found,
+        "query": query.strip(),
+        "recent": _recent_types(request, held, found),
+        "chosen": chosen,
+        "kept": [(leaf, tree.path(leaf.id)) for leaf in tree.leaves() if leaf.id in missing],
+    }
+
+
+def _recent_types(
     request: Request, held: Serving, found: Sequence[tuple[ContactType, str]]
 ) -> list[tuple[ContactType, str]]:
     """Of the types that were found, with their paths, those that whoever is named on the page chose last, newest

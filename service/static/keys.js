@@ -21,6 +21,8 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.key === "Enter" && event.target.closest?.("a, button, summary")) return; // it presses what has the focus
+  // On a radio button of an answer, Enter would press Accept.
+  if (event.key === "Enter" && event.target.closest?.("[data-answer]")) event.preventDefault();
   const rows = [...document.querySelectorAll("a.open")];
   if (rows.length && (event.key === "j" || event.key === "k")) {
     const at = rows.indexOf(document.activeElement) + (event.key === "j" ? 1 : -1);

@@ -17,6 +17,7 @@
 
   const tree = () => found.querySelector("[data-tree]");
   const items = () => [...found.querySelectorAll("li")].filter((item) => item.offsetParent !== null);
+  const words = (item) => item.textContent.replace(/\s+/g, " ").trim();
   const radio = (item) => item.querySelector(":scope > label > input");
 
   function dress() {
@@ -35,16 +36,22 @@
         else {
           item.setAttribute("aria-selected", String(radio(item).checked));
           radio(item).tabIndex = -1; // the field has the keys
-          item.setAttribute("aria-label", item.textContent.replace(/\s+/g, " ").trim());
+          item.setAttribute("aria-label", words(item));
         }
       });
     }
     if (root.dataset.query) {
-      const count = Number(root.dataset.count);
-      said.textContent = count === 1 ? "1 contact type" : `${count} contact types`;
-      move(items().find((item) => item.matches("[data-leaf]")));
-    } else said.textContent = "";
+      move(items().find((item) => item.matches("[data-leaf]") && !item.closest("[data-kept]")));
+    }
+    tell();
     if (choosing) choose();
+  }
+
+  // How many were found, and what is chosen.
+  function tell() {
+    const { query, count } = tree().dataset, chosen = found.querySelector("input:checked")?.closest("li");
+    const many = query && (count === "1" ? "1 contact type" : `${count} contact types`);
+    said.textContent = [many, chosen && `Chosen: ${words(chosen)}`].filter(Boolean).join(". ");
   }
 
   function move(item) {
@@ -97,10 +104,20 @@
     form.querySelectorAll(`input[name=${other}]`).forEach((one) => { one.checked = false; });
     found.querySelectorAll("[data-leaf]").forEach((item) => item.setAttribute("aria-selected", String(radio(item).checked)));
     const chosen = name === "chosen_type";
-    if (chosen) said.textContent = `Chosen: ${event.target.closest("li").textContent.replace(/\s+/g, " ").trim()}`;
+    tell();
     form.querySelector("[data-sends=chosen]")?.classList.toggle("quiet", !chosen);
     form.querySelector("[data-sends=suggested]")?.classList.toggle("quiet", chosen);
   });
+  // What is sent must be chosen: the answer would be a page that says so.
+  const notChosen = document.getElementById("not-chosen");
+  form.addEventListener("submit", (event) => {
+    const sends = event.submitter?.dataset.sends;
+    if (!sends || form.querySelector(`input[name=${sends}_type]:checked`)) return;
+    event.preventDefault();
+    notChosen.textContent = "Choose a contact type first, or ignore the ticket.";
+    field.focus();
+  });
+  form.addEventListener("change", () => { notChosen.textContent = ""; });
   found.addEventListener("click", (event) => {
     const branch = event.target.matches(".name") && event.target.closest("[data-branch]");
     if (branch) open(branch, branch.getAttribute("aria-expanded") === "false");

@@ -77,6 +77,28 @@
     said.textContent = left ? `Copied. ${left} ${left === 1 ? "place is" : "places are"} still to fill.` : "Copied.";
   }
 
+  // What is typed for a reply that is still on its way would press the keys of the page. From `e` on nothing is pressed until
+  // the box is there; when it does not come, or after Escape, the keys are awake again.
+  let drafts = 0, awaited = false;
+  const part = document.getElementById("reply-part");
+  part.addEventListener("htmx:before:request", () => { drafts += 1; });
+  part.addEventListener("htmx:finally:request", () => {
+    drafts -= 1;
+    if (drafts || !awaited) return;
+    awaited = false;
+    const chosen = part.querySelector("input:checked")?.value, box = place.querySelector("[data-reply]");
+    if (!box || box.dataset.reply !== chosen) return;
+    const text = box.querySelector("textarea");
+    text.focus();
+    text.dispatchEvent(new CustomEvent("reached"));
+  });
+  document.addEventListener("keydown", (event) => {
+    if (!drafts || event.ctrlKey || event.metaKey || event.altKey || !(awaited || event.key === "e")) return;
+    if (!awaited && event.target.matches("textarea, select, input:not([type=radio])")) return; // a letter of a text
+    event.preventDefault();
+    awaited = event.key !== "Escape";
+  }, true);
+
   new MutationObserver(dress).observe(place, { childList: true });
   dress();
 })();

@@ -8,6 +8,7 @@ let open = null; // the ticket at hand
 let suggestion = null;
 let host = null; // who told of it: { source, origin, inserts }
 let paths = new Map(); // written path -> contact type
+let choice = ""; // names what is being decided until it is kept: sent again after a failure it is the same, a change of mind is not
 
 // An entry is an origin, or one with a star for subdomains: https://*.apps.zdusercontent.com
 function trusted(origin) {
@@ -80,6 +81,7 @@ async function show({ ticket, agent }) {
   const asked = { ...ticket, agent };
   open = asked;
   suggestion = null;
+  choice = anew();
   at("types").hidden = at("templates").hidden = true;
   say("Asking for suggestions …");
   try {
@@ -180,8 +182,9 @@ async function give(action, contactType) {
   if (suggestion.template_id) given.template_id = suggestion.template_id;
   const { suggestion_id } = suggestion;
   try {
-    await ask("/v1/feedback", given, `sidebar-${suggestion_id}-${hash(JSON.stringify(given))}`);
+    await ask("/v1/feedback", given, `sidebar-${choice}-${hash(JSON.stringify(given))}`);
     if (suggestion?.suggestion_id !== suggestion_id) return;
+    choice = anew();
     for (const item of at("type-list").children) item.classList.toggle("chosen", item.dataset.type === contactType);
     say(`Feedback kept: ${action}.`);
   } catch (error) {
@@ -222,6 +225,10 @@ function hash(text) {
   let sum = 0xcbf29ce484222325n;
   for (const byte of new TextEncoder().encode(text)) sum = BigInt.asUintN(64, (sum ^ BigInt(byte)) * 0x100000001b3n);
   return sum.toString(16);
+}
+
+function anew() {
+  return crypto.getRandomValues(new BigUint64Array(2)).join("-"); // randomUUID() is not there without https
 }
 
 // Both helpdesks are asked for the ticket at hand; the message itself says nothing, so any parent may hear it.

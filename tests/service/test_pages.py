@@ -142,7 +142,7 @@ def test_correcting_without_choosing_says_so(service: Service) -> None:
     form = hidden(service.client.get(address).text) | {"action": "corrected"}
     answer = service.client.post(f"{address}/feedback", data=form, headers={"Accept": "text/html"})
     assert answer.status_code == 422
-    assert "is required when a suggestion is corrected" in answer.text
+    assert "no contact type was chosen" in answer.text
 
 
 def test_a_pasted_ticket_leads_to_its_suggestions(service: Service) -> None:

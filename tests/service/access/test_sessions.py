@@ -91,6 +91,32 @@ def test_a_session_ends_with_its_key(house: House) -> None:
     assert house.ask("GET", "/console", headers=cookie).status_code == 401
 
 
+FORM = PAGE | {"Sec-Fetch-Site": "same-origin", "Origin": "http://here.example"}
+
+
+def test_a_form_that_is_sent_after_the_session_ended_comes_back(house: House) -> None:
+    sent = {"action": "accepted", "reply": "Hello <Jo>,\nsorry.", "words": '"><script>'}
+    answer = house.ask("POST", "/console/suggestions/any/feedback?type=a%26b", headers=FORM, data=sent)
+    assert answer.status_code == 401
+    assert "You were signed out" in answer.text
+    assert "Hello &lt;Jo&gt;,\nsorry." in answer.text
+    assert '<input type="hidden" name="action" value="accepted">' in answer.text
+    assert "><script>" not in answer.text
+    assert 'action="/console/suggestions/any/feedback?type=a%26b"' in answer.text
+    assert 'href="/login?next=/console"' in answer.text
+    many = house.ask("POST", "/console/tickets", headers=FORM, data={f"f{number}": "" for number in range(200)})
+    assert (many.status_code, "You were signed out" in many.text) == (401, False)
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}, {}])
+def test_a_form_of_another_site_does_not_come_back(house: House, headers: dict[str, str]) -> None:
+    """Whoever then signs in and presses the button would send what a stranger wrote."""
+    answer = house.ask("POST", "/console/tickets", headers=PAGE | headers, data={"body": "of a stranger"})
+    assert answer.status_code == 401
+    assert "of a stranger" not in answer.text
+    assert "Sign in" in answer.text
+
+
 def test_signing_out_takes_the_cookie_away(house: House) -> None:
     cookie = cookie_of(house, house.keys["agent"])
     answer = house.ask("POST", "/logout", headers=cookie | {"Origin": house.address})

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from service.access.options import AccessOptions
 from service.app import create_app, running
 from service.options import utc_now
+from service.schemas import MAX_TEXT
 from tests.logged import log_suggestions
 from tests.service.conftest import OPTIONS
 from tickets.catalogue import read_templates, write_templates
@@ -200,6 +201,21 @@ def test_without_a_model_a_pasted_ticket_comes_back_with_when_to_try_again(
 
 
 @SQLITE
+def test_a_pasted_ticket_that_is_too_long_comes_back_with_its_text(service: Service) -> None:
+    assert f'maxlength="{MAX_TEXT}"' in service.client.get("/console/tickets/new").text
+    long = service.client.post("/console/tickets", data={"body": "money back " * (MAX_TEXT // 10)}, headers=BROWSER)
+    assert long.status_code == 422
+    assert "at most 200,000 are read" in long.text
+    assert "money back " * (MAX_TEXT // 10) in long.text
+    lines = "\r\n".join(["money back"] * (MAX_TEXT // 11))  # as a browser writes the ends of lines
+    assert len(lines) > MAX_TEXT
+    letters = "\u20ac" * (MAX_TEXT - 11) + " money back"
+    for text in (lines, letters):
+        sent = service.client.post("/console/tickets", files={"body": (None, text)}, headers=BROWSER)
+        assert sent.status_code == 303
+
+
+@SQLITE
 def test_an_address_that_cannot_be_read_says_so(service: Service) -> None:
     page = service.client.get("/console?since=31.3.2026", headers=BROWSER)
     assert page.status_code == 422
@@ -219,6 +235,21 @@ def test_a_template_that_only_has_brackets_is_laid_out_as_text(service: Service)
     page = service.client.get(f"/console/suggestions/{made.suggestion_id}").text + found.text
     assert "<blockquote>Write to &lt;EMAIL&gt;" in page
     assert '<blockquote class="html"><p>Reset it at' in page
+
+
+@SQLITE
+@pytest.mark.parametrize("action", ["accepted", "corrected"])
+def test_without_a_contact_type_what_was_written_comes_back(service: Service, action: str) -> None:
+    made = suggest(service, subject="Charged twice")
+    reply = {"template_id": "t-login", "reply_of": "t-login", "reply": "Hello <Jo>,\nsorry."}
+    written = form_of(service, made) | {"action": action} | reply
+    page = service.client.post(f"/console/suggestions/{made.suggestion_id}/feedback", data=written, headers=BROWSER)
+    assert page.status_code == 422
+    assert "This was not sent: no contact type was chosen." in page.text
+    assert "Hello &lt;Jo&gt;,\nsorry." in page.text
+    assert re.search('value="t-login"[^>]* checked', page.text)
+    assert f'name="feedback_id" value="{written["feedback_id"]}"' in page.text
+    assert rows(service) == []
 
 
 @SQLITE

@@ -115,7 +115,9 @@ def kept(engine: sa.Engine) -> list[tuple[Any, ...]]:
     with engine.connect() as connection:
         joined = feedback.join(suggestions, feedback.c.suggestion_id == suggestions.c.suggestion_id)
         columns = (feedback.c.action, feedback.c.contact_type, feedback.c.template_id, feedback.c.agent)
-        rows = connection.execute(joined.select().with_only_columns(*columns, suggestions.c.ticket_id)).all()
+        rows = connection.execute(
+            joined.select().with_only_columns(*columns, suggestions.c.ticket_id).order_by(feedback.c.at)
+        ).all()
     return [tuple(row) for row in rows]
 
 
@@ -188,6 +190,39 @@ def test_an_agent_corrects_by_search(browser_page: Page, trained: Workspace, lit
         sidebar.get_by_label("Search").press("Enter")
         expect(sidebar.get_by_role("status")).to_have_text("Feedback kept: corrected.")
     assert kept(lite) == [("corrected", "invoice", None, "Emma", "612")]
+
+
+def test_a_mind_changed_back_is_kept_and_a_failed_send_is_kept_once(
+    browser_page: Page, trained: Workspace, lite: sa.Engine
+) -> None:
+    told: dict[str, str] = {}
+    host = _CHATWOOT.replace("{context}", json.dumps(CONTEXT).replace("{", "{{").replace("}", "}}"))
+    with (
+        pages(("/", lambda: host.format(sidebar=told["service"] + f"/sidebar#key={KEY}"))) as chatwoot,
+        service_for(trained, lite, chatwoot) as service,
+    ):
+        told["service"] = service
+        browser_page.goto(chatwoot)
+        sidebar = browser_page.frame_locator("#app")
+        accept = sidebar.get_by_role("button", name="Accept Account › Close account")
+        accept.click()
+        expect(sidebar.get_by_role("status")).to_have_text("Feedback kept: accepted.")
+        sidebar.get_by_text("Another contact type").click()
+        sidebar.get_by_label("Search").fill("Payments::Invoice")
+        sidebar.get_by_role("button", name="Correct").click()
+        expect(sidebar.get_by_role("status")).to_have_text("Feedback kept: corrected.")
+
+        def keep_and_lose_the_answer(route: Route) -> None:
+            route.fetch()
+            route.abort()
+
+        browser_page.route("**/v1/feedback", keep_and_lose_the_answer)
+        accept.click()
+        expect(sidebar.get_by_role("status")).to_contain_text("Feedback not kept")
+        browser_page.unroute("**/v1/feedback")
+        accept.click()
+        expect(sidebar.get_by_role("status")).to_have_text("Feedback kept: accepted.")
+    assert [row[:2] for row in kept(lite)] == [("accepted", "delete"), ("corrected", "invoice"), ("accepted", "delete")]
 
 
 def test_a_foreign_page_is_not_listened_to_and_may_not_frame_it(
