@@ -121,7 +121,7 @@ def compare_windows(evidence: Evidence, policy: Policy) -> list[DetectorResult]:
         text.language(before.languages, now.languages, least=least),
         text.unseen_words(before.texts, now.texts, seed=policy.seed, least=least),
         words.word_shares(before.texts, now.texts, least=least),
-        attributes.attribute_drift(before.attributes, now.attributes, least=least),
+        attributes.attribute_drift(before.attributes, now.attributes, seed=policy.seed, least=least),
     ]
 
 
