@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from models.batches import TicketArrays
 from models.predictions import Predictions, Predictor, inputs_of
-from models.quality import best_ranks, contact_type_quality, template_quality
+from models.quality import best_ranks, contact_type_quality, ranks_of, template_quality
 from models.release import Release, served_megabytes
 from models.suggest import Suggester
 from models.templates import TemplateMatrix
 from models.training.data import TrainingData
+from models.tree_index import TreeIndex
+from tickets.contact_types import ContactTypeTree
 from tickets.records import ReplyTemplate
 
 Figures = dict[str, dict[str, float]]  # split (or `cost`) -> figure -> value
@@ -40,6 +42,7 @@ class Scores:
     ranks: NDArray[np.int64]  # (n,) place of the true type among the suggestions, 1 is first
     probability: NDArray[np.float32]  # (n,) calibrated, of the first
     template_found: NDArray[np.float64]  # (n,) 1 / rank of the template sent, 0 for an unknown one, nan where none was
+    told: NDArray[np.bool_]  # (n,) False where contact types changed so that nothing tells whether it was right
 
     def __len__(self) -> int:
         return len(self.ticket_ids)
@@ -50,12 +53,25 @@ class Scores:
         first: NDArray[np.bool_] = self.ranks == 1
         return first
 
+    def take(self, rows: NDArray[np.bool_]) -> Scores:
+        """The tickets whose `rows` (n,) is true."""
+        kept = np.flatnonzero(rows).tolist()
+        return Scores(
+            ticket_ids=[self.ticket_ids[row] for row in kept],
+            truth=[self.truth[row] for row in kept],
+            predicted=[self.predicted[row] for row in kept],
+            ranks=self.ranks[kept],
+            probability=self.probability[kept],
+            template_found=self.template_found[kept],
+            told=self.told[kept],
+        )
 
-def score_release(release: Release, features: pa.Table) -> Scores:
+
+def score_release(release: Release, features: pa.Table, *, today: ContactTypeTree | None = None) -> Scores:
     """Answers on the examples (tickets.examples) that have a contact type.
 
     For an inner node any leaf under it is right, as in training and calibration. A contact type that the release does
-    not know counts as wrong.
+    not know counts as wrong. With `today`, the tree in use, a leaf of the release counts for what it is there.
     """
     labelled = features.filter(pc.is_valid(features["contact_type"]))
     suggester = Suggester.load(release)
@@ -63,15 +79,40 @@ def score_release(release: Release, features: pa.Table) -> Scores:
     index = suggester.predictor.index
     truth = labelled["contact_type"].to_pylist()
     leaves = predictions.node_probabilities[:, index.leaves]
+    ranks, told = best_ranks(index, leaves, index.nodes_of(truth)), np.ones(len(truth), np.bool_)
+    if today is not None and today.nodes:
+        ranks, told = _judged_today(index, leaves, truth, today)
     order, _ = suggester.template_matrix.rank(predictions.template_queries, leaves, labelled["language"].to_pylist())
     return Scores(
         ticket_ids=labelled["ticket_id"].to_pylist(),
         truth=truth,
         predicted=[index.ids[node] for node in predictions.predicted],
-        ranks=best_ranks(index, leaves, index.nodes_of(truth)),
+        ranks=ranks,
         probability=predictions.probability,
         template_found=_template_found(suggester.templates, order, labelled["template_id"].to_pylist()),
+        told=told,
     )
+
+
+def _judged_today(
+    index: TreeIndex, leaves: NDArray[np.float32], truth: Sequence[str], today: ContactTypeTree
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(n, L) probabilities in leaf order -> (n,) ranks as `best_ranks` gives them, and (n,) `told`.
+
+    A leaf is right where all that it is in today's tree lies at or under the truth; where only a part does, as of a
+    type that was split, nobody can tell. Nor can they where the truth itself is no one place today.
+    """
+    means = [set(today.leaves_today(index.ids[leaf])) for leaf in index.leaves]
+    right, perhaps = (np.zeros(leaves.shape, np.bool_) for _ in range(2))
+    placed = np.zeros(len(truth), np.bool_)
+    for contact_type in set(truth):
+        rows = np.array([name == contact_type for name in truth])
+        wanted = set(today.leaves_today(contact_type))
+        placed[rows] = len(today.migrate(contact_type)) == 1
+        right[rows] = [bool(found) and found <= wanted for found in means]
+        perhaps[rows] = [not found.isdisjoint(wanted) and not found <= wanted for found in means]
+    first = perhaps[np.arange(len(truth)), leaves.argmax(axis=1)] if len(truth) else placed
+    return ranks_of(leaves, right), placed & ~first & (right.any(axis=1) | ~perhaps.any(axis=1))
 
 
 def _template_found(

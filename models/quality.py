@@ -65,9 +65,13 @@ def best_ranks(index: TreeIndex, leaves: NDArray[np.float32], nodes: NDArray[np.
 
     L + 1 where there is no such leaf: the node is inactive or unknown (-1).
     """
-    under = (index.ancestors[nodes][:, index.leaves] > 0) & (nodes >= 0)[:, None]
-    ranks = true_ranks(leaves, np.where(under, leaves, -1.0).argmax(axis=1))
-    return np.where(under.any(axis=1), ranks, len(index.leaves) + 1)
+    return ranks_of(leaves, (index.ancestors[nodes][:, index.leaves] > 0) & (nodes >= 0)[:, None])
+
+
+def ranks_of(leaves: NDArray[np.float32], right: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(n, L) probabilities -> (n,) rank of the likeliest of the leaves that are `right` (n, L); L + 1 where none is."""
+    ranks = true_ranks(leaves, np.where(right, leaves, -1.0).argmax(axis=1))
+    return np.where(right.any(axis=1), ranks, leaves.shape[1] + 1)
 
 
 def class_report(index: TreeIndex, leaves: NDArray[np.float32], nodes: NDArray[np.int64]) -> list[dict[str, Any]]:

@@ -38,6 +38,7 @@ from monitoring.performance import (
 )
 from monitoring.policy import Policy
 from monitoring.windows import Window, match_weekdays, read_reference, sample
+from tickets.contact_types import ContactTypeTree
 from tickets.monitor_log import DetectorResult
 
 
@@ -60,8 +61,9 @@ class Evidence:
     labelled_before: Sequence[Judged] = ()  # labels of tickets of the `history_days` before those
 
 
-def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy) -> Evidence:
-    """Read everything of the night. Raises ReleaseError when the reference cannot be read."""
+def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy, today: ContactTypeTree) -> Evidence:
+    """Read everything of the night; what people said, as the tree of `today` has it. Raises ReleaseError when the
+    reference cannot be read."""
     before, end = period_of(as_of, policy.window_days + policy.history_days)
     daily = daily_tickets(engine, before, end)
     days = days_needed(daily, as_of, tickets=policy.window_tickets, most=policy.window_days)
@@ -71,19 +73,22 @@ def gather(engine: sa.Engine, reads: Reads, *, as_of: date, policy: Policy) -> E
     current, logged = look_at(period, reads)
     whole = read_reference(reads.release)
     matched, could = match_weekdays(whole, current, seed=policy.seed)
-    version = reads.release.version
-    since = read_judged(engine, start, EVER)
+
+    def of_model(said: Sequence[Judged]) -> list[Judged]:
+        return [item for item in said if item.model_version == reads.release.version]
+
+    since = read_judged(engine, start, EVER, today=today)
     return Evidence(
         whole_reference=whole,
         reference=sample(matched, policy.sample, seed=policy.seed),
         weekdays_matched=could,
         current=current,
         logged=logged,
-        judged=[item for item in since if item.at < end and item.model_version == version],
-        judged_before=[item for item in read_judged(engine, before, start) if item.model_version == version],
+        judged=of_model([item for item in since if item.at < end]),
+        judged_before=of_model(read_judged(engine, before, start, today=today)),
         judged_after=since,
-        labelled=[item for item in read_labelled(engine, week, end) if item.model_version == version],
-        labelled_before=[item for item in read_labelled(engine, before, week) if item.model_version == version],
+        labelled=of_model(read_labelled(engine, week, end, today=today)),
+        labelled_before=of_model(read_labelled(engine, before, week, today=today)),
         days={day: count for day, count in daily.items() if day >= start.date()},
         days_before={day: count for day, count in daily.items() if day < start.date()},
     )
@@ -116,7 +121,7 @@ def compare_windows(evidence: Evidence, policy: Policy) -> list[DetectorResult]:
         text.language(before.languages, now.languages, least=least),
         text.unseen_words(before.texts, now.texts, seed=policy.seed, least=least),
         words.word_shares(before.texts, now.texts, least=least),
-        attributes.attribute_drift(before.attributes, now.attributes, least=least),
+        attributes.attribute_drift(before.attributes, now.attributes, seed=policy.seed, least=least),
     ]
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.diagnosis.telling_words import own_words, together, word_counts
 from monitoring.alarms import fell
-from monitoring.detectors.attributes import category, is_number, is_there
+from monitoring.detectors.attributes import NEW, NUMBER, category, is_number, is_there
 from monitoring.detectors.text import words_of
 from monitoring.recommendations import recommend
 from monitoring.windows import Window
@@ -122,7 +122,7 @@ def _scores(result: DetectorResult, reference: Window, current: Window, overridd
         case "text.unseen_words":
             scores = _unseen(details, reference, current)
         case "attributes":
-            scores = _attribute(details, current)
+            scores = _attribute(details, reference, current)
         case "accuracy.estimate":
             scores = -current.probability
         case "confidence.probability":
@@ -144,10 +144,11 @@ def _grew(details: Mapping[str, Any], values: Sequence[str]) -> Doubles:
     return np.array([value in grown for value in values], dtype=np.float64)
 
 
-def _attribute(details: Mapping[str, Any], current: Window) -> Doubles:
+def _attribute(details: Mapping[str, Any], reference: Window, current: Window) -> Doubles:
     """Tickets whose value of the attribute that moved most belongs to what grew, or lies on the side it moved to."""
     moved: Mapping[str, Any] = next(iter(details.get("moved", ())), {})
-    values = [row.get(moved.get("attribute", "")) for row in current.attributes]
+    name = moved.get("attribute", "")
+    values = [row.get(name) for row in current.attributes]
     if "categories" in moved:
         grown = {row["name"] for row in moved["categories"] if row["current"] > row["reference"]}
         return np.array([category(value) in grown for value in values], np.float64)
@@ -155,7 +156,11 @@ def _attribute(details: Mapping[str, Any], current: Window) -> Doubles:
         sign = 1.0 if moved["median"]["current"] >= moved["median"]["reference"] else -1.0
         return np.array([sign * value if is_number(value) else -np.inf for value in values], np.float64)
     more = "current" in moved and moved["current"] > moved["reference"]
-    return np.array([is_there(value) == more for value in values], dtype=np.float64)
+    if moved.get("of") == NEW:
+        known = {category(row.get(name)) for row in reference.attributes}
+        return np.array([is_there(value) and (category(value) not in known) == more for value in values], np.float64)
+    holds = is_number if moved.get("of") == NUMBER else is_there
+    return np.array([holds(value) == more for value in values], dtype=np.float64)
 
 
 def _unseen(details: Mapping[str, Any], reference: Window, current: Window) -> Doubles:

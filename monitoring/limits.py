@@ -32,7 +32,7 @@ from tickets.monitor_log import DetectorResult
 
 Look = Callable[[Window, Window], Sequence[DetectorResult]]
 
-RULES = "4"  # raise it when a statistic changes its meaning, and limits are computed anew
+RULES = "5"  # raise it when a statistic changes its meaning, and limits are computed anew
 _SMALLEST_BUCKET = 50
 _MOST_BY_CHANCE = 0.05  # the largest level for Holm's correction: p-values guard where limits came out too low
 _UPPER = 0.8  # quantile of quiet nights that a tail begins at

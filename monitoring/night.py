@@ -70,7 +70,8 @@ def run_night(
     reads = suggester or Suggester.load(current_release(workspace))
     release, run_id = reads.release, f"{as_of}-{reads.release.version}"
     report(f"looking at the days up to {as_of}, {policy.window_days} at most")
-    evidence = gather(engine, reads, as_of=as_of, policy=policy)
+    tree = read_tree(workspace)
+    evidence = gather(engine, reads, as_of=as_of, policy=policy, today=tree)
     report(f"{evidence.current.counted} tickets, compared with {len(evidence.reference)} of the reference period")
     standing = standing_limits(engine, reads, evidence, policy, as_of=as_of, at=now)
     results = judge(detect(evidence, policy), policy.limits, standing.limits)
@@ -91,7 +92,7 @@ def run_night(
         windows=_windows(evidence),
         summary={
             **_summary(evidence, results),
-            **label_quality(engine, read_tree(workspace), at=now),
+            **label_quality(engine, tree, at=now),
             **follows.figures,
             "limits": standing.told,
             "themes": len(themes),

@@ -1,18 +1,20 @@
 """How good is the model now? From agents' feedback and from labels of randomly chosen tickets.
 
-What confidence alone tells is in monitoring.accuracy_estimate.
+A champion keeps suggesting the names it learned while people answer in those of today, so both are read as today's tree
+has them. What confidence alone tells is in monitoring.accuracy_estimate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from models.intervals import share_of
+from tickets.contact_types import ContactTypeTree
 from tickets.feedback_log import feedback_with_suggestions
 from tickets.label_queue import labels_with_suggestions
 
@@ -34,6 +36,7 @@ class Judged:
     suggested: tuple[str, ...]  # best first
     band: str | None = None  # of the first: high | medium | low
     edit_distance: float | None = None  # the share of the sent template that changed; None when none was sent
+    told: bool = True  # False where contact types changed so that nothing tells whether the suggestion was right
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +49,18 @@ class Estimate:
     tickets: int
 
 
-def read_judged(engine: sa.Engine, start: datetime, end: datetime) -> list[Judged]:
-    """Feedback of a period, the latest of each suggestion."""
+def read_judged(engine: sa.Engine, start: datetime, end: datetime, *, today: ContactTypeTree) -> list[Judged]:
+    """Feedback of a period, the latest of each suggestion, `as_of_today`."""
     latest = {
-        row["suggestion_id"]: _judged(row, action=_action(row), at=row["at"])
+        row["suggestion_id"]: as_of_today(_judged(row, action=_action(row), at=row["at"]), today)
         for row in feedback_with_suggestions(engine, start, end)
     }
     return list(latest.values())
 
 
-def read_labelled(engine: sa.Engine, start: datetime, end: datetime) -> list[Judged]:
-    """Labels of tickets that were suggested for in a period; `action` is the share a label was asked for.
+def read_labelled(engine: sa.Engine, start: datetime, end: datetime, *, today: ContactTypeTree) -> list[Judged]:
+    """Labels of tickets that were suggested for in a period, `as_of_today`; `action` is the share that each was asked
+    for.
 
     A label is dated by its ticket: one that is given weeks later tells how good the model was then, not how good it is.
     """
@@ -67,8 +71,33 @@ def read_labelled(engine: sa.Engine, start: datetime, end: datetime) -> list[Jud
         at = datetime.fromisoformat(row["suggestion"]["created_at"])
         if start <= at < end:
             version = row["suggestion"]["model_version"]
-            labelled.append(_judged({**row, "model_version": version}, action=row["share"], at=at))
+            said = _judged({**row, "model_version": version}, action=row["share"], at=at)
+            labelled.append(as_of_today(said, today))
     return labelled
+
+
+def as_of_today(item: Judged, today: ContactTypeTree) -> Judged:
+    """The same with the names of today's tree on both sides. An agent who gave what was suggested its name of today has
+    accepted it.
+
+    Not `told` is whether a suggestion was right where what the person said is no one leaf today, or only part of what
+    was suggested. A retired name that nothing replaced, and a name that is new, are just different from all others.
+    """
+    given, settled = item.contact_type, truth(item)
+    leaf = None if settled is None else today.leaf_today(settled)
+    means = [today.leaves_today(name) for name in item.suggested]
+    suggested = tuple(
+        leaves[0] if len(leaves) == 1 else name for name, leaves in zip(item.suggested, means, strict=True)
+    )
+    perhaps = [len(leaves) > 1 and leaf in leaves for leaves in means]
+    renamed = item.action == "corrected" and leaf in suggested[:1] and given not in item.suggested[:1]
+    return replace(
+        item,
+        action="accepted" if renamed else item.action,
+        contact_type=given if given is None or leaf is None else leaf,
+        suggested=suggested,
+        told=settled is None or (leaf is not None and not any(perhaps[:1] if leaf in suggested else perhaps)),
+    )
 
 
 def accepted(judged: Iterable[Judged]) -> list[bool]:
@@ -84,7 +113,7 @@ def overridden_when_sure(judged: Iterable[Judged]) -> list[bool]:
 
 def audited_hits(labelled: Iterable[Judged]) -> list[bool]:
     """Whether the label of each randomly chosen ticket was among the first three suggested."""
-    return [item.contact_type in item.suggested[:3] for item in labelled if item.action == "random"]
+    return [item.contact_type in item.suggested[:3] for item in labelled if item.action == "random" and item.told]
 
 
 def editing(judged: Iterable[Judged]) -> list[float]:
@@ -95,19 +124,20 @@ def editing(judged: Iterable[Judged]) -> list[float]:
 def feedback_figures(judged: Sequence[Judged]) -> dict[str, Estimate | None]:
     """Acceptance, accuracy of the first contact type, and hits@3, from agents' feedback. Agents lean towards what
     they are shown, so these flatter the model; the random labels do not, nor does what agents chose unaided."""
-    unaided = [item for item in judged if item.action == "unaided"]
-    known = [item for item in judged if item.action in {"accepted", "corrected"} and _truth(item) is not None]
+    told = [item for item in judged if item.told]
+    unaided = [item for item in told if item.action == "unaided"]
+    known = [item for item in told if item.action in {"accepted", "corrected"} and truth(item) is not None]
     return {
         "acceptance": proportion(accepted(judged)),
-        "accuracy_feedback": proportion([_truth(item) in item.suggested[:1] for item in known]),
-        "hits_at_3": proportion([_truth(item) in item.suggested[:3] for item in known]),
+        "accuracy_feedback": proportion([truth(item) in item.suggested[:1] for item in known]),
+        "hits_at_3": proportion([truth(item) in item.suggested[:3] for item in known]),
         "accuracy_unaided": proportion([item.contact_type in item.suggested[:1] for item in unaided]),
     }
 
 
 def label_figures(labelled: Sequence[Judged]) -> dict[str, Estimate | None]:
     """Accuracy and hits@3 on the random share of labels, the only one that stands for all tickets."""
-    audit = [item for item in labelled if item.action == "random"]
+    audit = [item for item in labelled if item.action == "random" and item.told]
     return {
         "accuracy_labels": proportion([item.contact_type in item.suggested[:1] for item in audit]),
         "hits_at_3_labels": proportion(audited_hits(labelled)),
@@ -139,8 +169,8 @@ def _action(row: Mapping[str, Any]) -> str:
     return "unaided" if withheld and row["action"] == "corrected" else str(row["action"])
 
 
-def _truth(item: Judged) -> str | None:
-    """What the agent took it to be; accepting without naming one means the first."""
+def truth(item: Judged) -> str | None:
+    """What the person took it to be; accepting without naming one means the first."""
     if item.contact_type is not None:
         return item.contact_type
     return item.suggested[0] if item.action == "accepted" and item.suggested else None

@@ -1,10 +1,10 @@
 """A new champion is on probation: when agents accept clearly less than they accepted of its predecessor, or random
 labels find it clearly worse, the predecessor comes back.
 
-The two were asked about different tickets, so tickets of one contact type are compared with each other (Mantel and
-Haenszel 1959): a change of the mix, or a type that is new, is no fault of the model. Every night looks again, so the
-chance of a wrong verdict is shared out over the nights and both measures (Bonferroni): over a whole probation it stays
-below 1 - confidence.
+The two were asked about different tickets, so tickets of one contact type, by its name of today, are compared with each
+other (Mantel and Haenszel 1959): a change of the mix, or a type that is new, is no fault of the model. Every night
+looks again, so the chance of a wrong verdict is shared out over the nights and both measures (Bonferroni): over a whole
+probation it stays below 1 - confidence.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import sqlalchemy as sa
 
 from models.release import current_version, history
 from monitoring.current import period_of
-from monitoring.performance import Judged, read_judged, read_labelled
+from monitoring.performance import read_judged, read_labelled, truth
 from tickets import monitor_log
+from tickets.contact_types import ContactTypeTree
 from tickets.workspace import Workspace
 
 _MEASURES = 2
@@ -80,10 +81,11 @@ def judge_probation(
     watched: Probationer,
     *,
     as_of: date,
+    today: ContactTypeTree,
     policy: ProbationPolicy | None = None,
 ) -> Verdict:
     """Feedback and random labels from the promotion to the end of `as_of`, beside those of the predecessor's last
-    days."""
+    days, all read as the tree of `today` has them."""
     policy = policy or ProbationPolicy()
     until = period_of(as_of, 1)[1]
     days = (until - watched.since) / timedelta(days=1)
@@ -96,8 +98,8 @@ def judge_probation(
         ("acceptance", "agents accept", _accepted),
         ("labels", "random labels agree with", _right),
     ):
-        now = read(engine, (watched.since, until), watched.version)
-        fall = compare(now, read(engine, before, watched.predecessor))
+        now = read(engine, (watched.since, until), watched.version, today)
+        fall = compare(now, read(engine, before, watched.predecessor, today))
         figures[name] = fall
         if is_worse(fall, policy):
             scores = f"{fall['champion']:.1%} against {fall['predecessor']:.1%}"
@@ -160,21 +162,19 @@ def _all_well(figures: Mapping[str, Any], policy: ProbationPolicy) -> str:
     return f"agents accept {scores} of its predecessor: no reason to go back."
 
 
-def _accepted(engine: sa.Engine, period: tuple[datetime, datetime], version: str) -> list[Outcome]:
+def _accepted(
+    engine: sa.Engine, period: tuple[datetime, datetime], version: str, today: ContactTypeTree
+) -> list[Outcome]:
     """Suggestions that an agent acted on; what the ticket was, is what the agent said or took."""
-    judged = read_judged(engine, *period)
+    judged = read_judged(engine, *period, today=today)
     acted = (item for item in judged if item.model_version == version and item.action in {"accepted", "corrected"})
-    return [(_settled(item), item.action == "accepted") for item in acted]
+    return [(truth(item) or "", item.action == "accepted") for item in acted if item.told]
 
 
-def _right(engine: sa.Engine, period: tuple[datetime, datetime], version: str) -> list[Outcome]:
-    labelled = read_labelled(engine, *period)
-    audit = (item for item in labelled if item.model_version == version and item.action == "random")
+def _right(engine: sa.Engine, period: tuple[datetime, datetime], version: str, today: ContactTypeTree) -> list[Outcome]:
+    labelled = read_labelled(engine, *period, today=today)
+    audit = (item for item in labelled if item.model_version == version and item.action == "random" and item.told)
     return [(item.contact_type or "", item.contact_type in item.suggested[:1]) for item in audit]
-
-
-def _settled(item: Judged) -> str:
-    return item.contact_type or (item.suggested[0] if item.suggested else "")
 
 
 def _share(outcomes: Sequence[Outcome]) -> float | None:

@@ -49,11 +49,13 @@ def note_themes(engine: sa.Engine, tonight: Tonight, evidence: Evidence, policy:
 
 def overridden(evidence: Evidence) -> dict[str, str | None]:
     """Tickets that an agent or a labeler gave another contact type than was suggested first, with that type."""
-    corrected = {item.ticket_id: item.contact_type for item in evidence.judged_after if item.action == "corrected"}
+    corrected = {
+        item.ticket_id: item.contact_type for item in evidence.judged_after if item.action == "corrected" and item.told
+    }
     labelled = {
         item.ticket_id: item.contact_type
         for item in evidence.labelled
-        if item.contact_type is not None and item.contact_type not in item.suggested[:1]
+        if item.told and item.contact_type is not None and item.contact_type not in item.suggested[:1]
     }
     return corrected | labelled
 

@@ -79,6 +79,14 @@ class ContactTypeTree:
         return {(node.parent, node.name): node for node in reversed(self.nodes)}  # the first of a name counts
 
     @cached_property
+    def _leaves_under(self) -> dict[str, tuple[str, ...]]:
+        under: dict[str, tuple[str, ...]] = {}
+        for leaf in self.leaves():
+            for above in self.ancestors(leaf.id):
+                under[above.id] = (*under.get(above.id, ()), leaf.id)
+        return under
+
+    @cached_property
     def _changes_by_day(self) -> ByDay:
         return by_day(self.changes)
 
@@ -166,6 +174,18 @@ class ContactTypeTree:
             elif candidate in self._by_id and self._by_id[candidate].active:
                 current.append(candidate)
         return tuple(current)
+
+    def leaves_today(self, contact_type: str) -> tuple[str, ...]:
+        """The leaves that a contact type of any age may be today: one, the parts of a split, those under a branch, or
+        () when it was retired without a replacement. Itself while there is no tree."""
+        if not self.nodes:
+            return (contact_type,)
+        return tuple(dict.fromkeys(leaf for now in self.migrate(contact_type) for leaf in self._leaves_under[now]))
+
+    def leaf_today(self, contact_type: str) -> str | None:
+        """What a contact type of any age is today, where that is one leaf."""
+        leaves = self.leaves_today(contact_type)
+        return leaves[0] if len(leaves) == 1 else None
 
     def change_days(self) -> tuple[str, ...]:
         """The days (YYYY-MM-DD) on which the taxonomy changed, sorted. Between two of them every name means one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -124,26 +124,15 @@ def gold_hits(
         .where(STANDS, labels.c.share == "gold", labels.c.at >= since, _before(until))
         .group_by(labels.c.labeler, labels.c.contact_type, label_queue.c.known_type)
     )
-    leaf, found = _leaf_today(tree), dict[str, Hits]()
+    found: dict[str, Hits] = {}
     with engine.connect() as connection:
         for row in connection.execute(query):
-            known = leaf(row.known_type)
+            known = tree.leaf_today(row.known_type)
             if known is not None:
                 before = found.get(row.labeler, Hits(0, 0))
-                hits = row.given if leaf(row.contact_type) == known else 0
+                hits = row.given if tree.leaf_today(row.contact_type) == known else 0
                 found[row.labeler] = Hits(before.hits + hits, before.compared + row.given)
     return found
-
-
-def _leaf_today(tree: ContactTypeTree) -> Callable[[str], str | None]:
-    """What a contact type of any age is today, where that is one leaf; itself while there is no tree."""
-    leaves = {node.id for node in tree.leaves()}
-
-    def leaf(contact_type: str) -> str | None:
-        now = tree.migrate(contact_type) if tree.nodes else (contact_type,)
-        return now[0] if len(now) == 1 and (not tree.nodes or now[0] in leaves) else None
-
-    return leaf
 
 
 def _before(until: datetime | None) -> sa.ColumnElement[bool]:
@@ -222,9 +211,8 @@ def known_answers(
         )
         .order_by(rounds.c.asked, labels.c.final_at.desc(), label_queue.c.item_id)
     )
-    leaf = _leaf_today(tree)
     with engine.connect().execution_options(yield_per=100) as connection, connection.execute(query) as found:
-        rows = ((row, leaf(row.answer)) for row in found)
+        rows = ((row, tree.leaf_today(row.answer)) for row in found)
         known = ((request_of(row), answer) for row, answer in rows if answer is not None)
         return list(islice(known, limit))
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from models.config import TrainConfig
+from tickets.catalogue import read_tree
 from tickets.errors import SourceError, TrainingDataError
 from tickets.last_night import lock_purpose
 from tickets.manifests import Manifest
@@ -116,7 +117,8 @@ def probation(night: Night) -> Did:
     if watched is None:
         return Did("no new champion to watch")
     policy = probation_policy(night.settings.monitoring)
-    verdict = judge_probation(night.engine, watched, as_of=night.as_of, policy=policy)
+    today = read_tree(night.workspace)
+    verdict = judge_probation(night.engine, watched, as_of=night.as_of, today=today, policy=policy)
     if not verdict.roll_back:
         return Did(verdict.reasons[0])
     details = {"reasons": list(verdict.reasons), "figures": dict(verdict.figures), "as_of": night.as_of.isoformat()}

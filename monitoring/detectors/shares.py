@@ -21,7 +21,8 @@ class SharesTest:
     """`effect` is Cramér's V, corrected for its upward bias, 0 to 1; `moved` the categories that changed most.
 
     `comparable` is False when there are several categories and each alone is too rare for the test: then nothing was
-    tested, and an effect of 0 means nothing.
+    tested, and an effect of 0 means nothing. `rare` is the share, of both samples, in categories that were too rare
+    alone: they were counted together, so nothing tells whether they are still the same ones.
     """
 
     comparable: bool
@@ -29,6 +30,7 @@ class SharesTest:
     p_value: float
     moved: list[dict[str, object]]
     new: list[str]  # categories that only the current window has
+    rare: float
 
 
 def compare_categories(
@@ -59,7 +61,15 @@ def compare_shares(reference: Sequence[str], current: Sequence[str]) -> SharesTe
     rare = table.sum(axis=0) * smaller < _LEAST_EXPECTED
     effect, p_value = _cramers_v(_pool(table, rare, smaller))
     new = [str(name) for name in names[(before == 0) & (after > 0)]]
-    return SharesTest(len(names) == 1 or not rare.all(), effect, p_value, moved, new)
+    together = float(table[:, rare].sum() / table.sum()) if len(names) > 1 else 0.0
+    return SharesTest(len(names) == 1 or not rare.all(), effect, p_value, moved, new, together)
+
+
+def can_compare(before: Sequence[bool], after: Sequence[bool]) -> bool:
+    """Whether a share can be tested at all: those that have it, and those that do not, are enough in both samples."""
+    having, tickets = sum(before) + sum(after), len(before) + len(after)
+    smaller = min(len(before), len(after)) / tickets
+    return min(having, tickets - having) * smaller >= _LEAST_EXPECTED
 
 
 def _pool(table: NDArray[np.float64], rare: NDArray[np.bool_], smaller: float) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from monitoring.arms import compare_arms
 from monitoring.performance import feedback_figures, read_judged
 from tests.logged import log_suggestions, suggested
+from tickets.contact_types import ContactTypeTree
 from tickets.database import challenger_answers
 from tickets.feedback_log import record_feedback
 from tickets.records import Arm, Feedback, FeedbackAction
@@ -95,7 +96,7 @@ def test_what_was_chosen_unaided_is_no_refusal_of_a_suggestion(engine: sa.Engine
     keep(engine, 1, "holdout", "corrected", "refund", None)
     keep(engine, 2, "holdout", "corrected", "invoice", None)
     keep(engine, 3, "champion", "accepted", "refund", None)
-    figures = feedback_figures(read_judged(engine, *WHOLE))
+    figures = feedback_figures(read_judged(engine, *WHOLE, today=ContactTypeTree(nodes=())))
     assert figures["acceptance"] is not None
     assert (figures["acceptance"].share, figures["acceptance"].tickets) == (1.0, 1)
     assert figures["accuracy_unaided"] is not None

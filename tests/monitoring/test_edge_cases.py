@@ -20,7 +20,7 @@ from monitoring.performance import feedback_figures, label_figures, read_judged,
 from monitoring.policy import Policy
 from monitoring.windows import Window, read_reference, sample
 from tests.logged import log_suggestions, suggested
-from tests.monitoring.conftest import evidence_of
+from tests.monitoring.conftest import TREE, evidence_of
 from tickets import label_queue
 from tickets.feedback_log import record_feedback
 from tickets.label_queue import LabelRequest
@@ -107,7 +107,7 @@ def test_what_people_said_of_suggestions_without_a_contact_type_counts_as_not_su
     for request in label_queue.claim(engine, "ada", at=at, count=60):
         label_queue.answer(engine, request.item_id, contact_type="refund", labeler="ada", at=at)
     period = period_of(at.date(), 1)
-    judged, labelled = read_judged(engine, *period), read_labelled(engine, *period)
+    judged, labelled = read_judged(engine, *period, today=TREE), read_labelled(engine, *period, today=TREE)
     assert (len(judged), len(labelled)) == (120, 60)
     shares = {
         name: figure and (figure.share, figure.tickets)

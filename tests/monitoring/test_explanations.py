@@ -122,6 +122,16 @@ OTHER_WAY: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Window, Win
         },
         lambda a, b: attribute_drift(a.attributes, b.attributes),
     ),
+    "rare values are new ones": (
+        {"attributes": tuple({"sku": f"old {row % 80}"} for row in range(400))},
+        {"attributes": tuple({"sku": f"new {row}" if first else f"old {row % 80}"} for row, first in enumerate(FIRST))},
+        lambda a, b: attribute_drift(a.attributes, b.attributes),
+    ),
+    "a number comes as text": (
+        {"attributes": tuple({"amount": row + 0.5} for row in range(400))},
+        {"attributes": tuple({"amount": f"{row}" if first else row + 0.25} for row, first in enumerate(FIRST))},
+        lambda a, b: attribute_drift(a.attributes, b.attributes),
+    ),
     "a text attribute is named as the presence of a number is": (
         {"attributes": ({"gift present": "yes"},) * 400},
         {"attributes": tuple({"gift present": "no" if first else "yes"} for first in FIRST)},

@@ -15,6 +15,7 @@ from monitoring.night import NightReport, run_night
 from monitoring.performance import editing, read_judged, read_labelled
 from monitoring.policy import Limits, Policy
 from monitoring.reports import prune_pages, write_page
+from tests.monitoring.conftest import TREE
 from tickets import label_queue, monitor_log
 from tickets.errors import InputError, ReleaseError
 from tickets.feedback_log import feedback_with_suggestions, record_feedback
@@ -207,8 +208,8 @@ def test_labels_tell_of_the_model_and_the_days_of_their_tickets(world: Any) -> N
     for request in label_queue.claim(world.engine, "ada", at=later, count=99):
         label_queue.answer(world.engine, request.item_id, contact_type="refund", labeler="ada", at=later)
     first, second = (period_of(FIRST + timedelta(days=day), 7) for day in (6, 13))
-    assert len(read_labelled(world.engine, *first)) == 20
-    assert read_labelled(world.engine, *second) == []
+    assert len(read_labelled(world.engine, *first, today=TREE)) == 20
+    assert read_labelled(world.engine, *second, today=TREE) == []
 
 
 def test_holidays_raise_no_alarm(world: Any) -> None:
@@ -363,7 +364,7 @@ def test_feedback_is_read_with_how_sure_the_model_was_and_how_much_was_rewritten
         edit_distance=0.25,
     )
     record_feedback(world.engine, given)
-    judged = read_judged(world.engine, *period_of(FIRST, 1))
+    judged = read_judged(world.engine, *period_of(FIRST, 1), today=TREE)
     assert {item.band for item in judged} == {"medium"}
     assert editing(judged) == [0.25]
 

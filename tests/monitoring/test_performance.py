@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
 from models.release import Release
+from monitoring.night import run_night
 from monitoring.performance import (
     Judged,
+    as_of_today,
     audited_hits,
     editing,
     feedback_figures,
@@ -20,10 +24,19 @@ from monitoring.performance import (
     overridden_when_sure,
     proportion,
 )
+from monitoring.policy import Limits, Policy
 from monitoring.windows import match_weekdays, read_reference, sample
+from tests.monitoring.conftest import TREE
+from tickets.catalogue import write_tree
+from tickets.contact_types import ContactType, ContactTypeTree
+from tickets.database import feedback
 from tickets.errors import ReleaseError
 
 AT = datetime(2026, 3, 9, tzinfo=UTC)
+TODAY = ContactTypeTree(
+    nodes=tuple(ContactType(id=name, name=name) for name in ("a", "b", "new", "left", "right")),
+    mapping={"old": ("new",), "older": ("new",), "whole": ("left", "right"), "gone": ()},
+)
 
 
 def judged(action: str, contact_type: str | None, *suggested: str) -> Judged:
@@ -73,6 +86,56 @@ def test_hits_of_the_audit_are_of_random_labels_only() -> None:
         judged("unsure", "d", "a"),
     ]
     assert audited_hits(asked) == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("label", "suggested", "hit"),
+    [
+        ("new", ["old"], True),  # renamed since the model learned
+        ("old", ["new"], True),  # labelled before the change, suggested after it
+        ("new", ["a", "older"], False),  # merged: the second of two
+        ("a", ["old"], False),
+        ("b", ["gone"], False),  # a name that nothing replaced is no other
+        ("left", ["a"], False),
+        ("left", ["whole"], None),  # split: nothing tells which part was meant
+        ("left", ["left", "whole"], True),
+        ("left", ["whole", "left"], None),
+        ("b", ["whole"], False),
+        ("whole", ["whole"], None),
+        ("gone", ["gone"], None),
+    ],
+)
+def test_suggestions_and_labels_are_compared_by_their_names_of_today(
+    label: str, suggested: list[str], hit: bool | None
+) -> None:
+    accuracy = label_figures([as_of_today(judged("random", label, *suggested), TODAY)])["accuracy_labels"]
+    assert (None if accuracy is None else accuracy.share == 1) is hit
+
+
+def test_an_agent_who_gives_a_suggestion_its_name_of_today_accepts_it() -> None:
+    given = [("accepted", None, "old"), ("corrected", "new", "old"), ("corrected", "a", "old"), ("corrected", "a", "a")]
+    read = [as_of_today(judged(*one), TODAY) for one in given]
+    assert [item.action for item in read] == ["accepted", "accepted", "corrected", "corrected"]
+    figures = feedback_figures([*read, as_of_today(judged("corrected", "left", "whole"), TODAY)])
+    assert figures["accuracy_feedback"] is not None
+    assert (figures["accuracy_feedback"].share, figures["accuracy_feedback"].tickets) == (0.75, 4)
+    assert figures["acceptance"] is not None
+    assert figures["acceptance"].tickets == 5
+
+
+def test_agents_who_use_the_new_name_of_a_renamed_type_correct_nothing(world: Any) -> None:
+    nodes = tuple(node for node in TREE.nodes if node.id != "refund")
+    new = ContactType(id="money back", name="Money back")
+    write_tree(world.workspace, ContactTypeTree(nodes=(*nodes, new), mapping={"refund": (new.id,)}))
+    world.arrive(800, day=date(2026, 3, 2), days=14, seed=1, accepted=1.0)
+    renamed = sa.update(feedback).where(feedback.c.contact_type == "refund")
+    with world.engine.begin() as connection:
+        changed = connection.execute(renamed.values(action="corrected", contact_type=new.id))
+        assert changed.rowcount > 50
+    policy = Policy(permutations=199, label_budget=20, evidently=False, limits=Limits(replays=0))
+    night = run_night(world.workspace, world.engine, as_of=date(2026, 3, 15), policy=policy, suggester=world.reader)
+    assert night.run.status == "quiet"
+    assert night.run.summary["acceptance"] == night.run.summary["accuracy_feedback"] == 1.0
 
 
 def test_nothing_judged_gives_no_figure() -> None:

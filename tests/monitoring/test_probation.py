@@ -14,6 +14,7 @@ from models.release import Release, promote
 from monitoring.probation import Probationer, ProbationPolicy, Verdict, compare, is_worse, judge_probation, probationer
 from tests.logged import log_suggestions, suggested
 from tickets import label_queue, monitor_log
+from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.database import feedback
 from tickets.label_queue import LabelRequest
 from tickets.workspace import Workspace
@@ -21,6 +22,11 @@ from tickets.workspace import Workspace
 PROMOTED = datetime(2026, 3, 16, 2, tzinfo=UTC)
 NEW = Probationer(version="new", predecessor="old", since=PROMOTED)
 NIGHT = date(2026, 3, 18)
+NAMES = ("refund", "hard", "launched yesterday", "login", "left", "right")
+TODAY = ContactTypeTree(
+    nodes=tuple(ContactType(id=name, name=name) for name in NAMES),
+    mapping={"repayment": ("refund",), "whole": ("left", "right")},
+)
 
 
 class Desk:
@@ -78,7 +84,7 @@ def desk(engine: sa.Engine) -> Desk:
 
 
 def verdict(engine: sa.Engine, policy: ProbationPolicy | None = None, as_of: date = NIGHT) -> Verdict:
-    return judge_probation(engine, NEW, as_of=as_of, policy=policy)
+    return judge_probation(engine, NEW, as_of=as_of, today=TODAY, policy=policy)
 
 
 def test_a_champion_that_agents_accept_clearly_less_is_rolled_back_with_its_figures(desk: Desk) -> None:
@@ -118,6 +124,22 @@ def test_a_type_that_is_new_says_nothing_about_the_champion(desk: Desk) -> None:
     desk.judge("new", 150, 135)
     desk.judge("new", 200, 0, "launched yesterday")
     assert not verdict(desk.engine).roll_back
+
+
+def test_a_type_that_was_renamed_is_compared_with_what_it_was(desk: Desk) -> None:
+    desk.judge("old", 400, 340, "repayment")
+    desk.judge("new", 200, 130, "refund")
+    found = verdict(desk.engine)
+    assert found.roll_back
+    assert found.figures["acceptance"]["tickets"] == 200
+
+
+def test_a_type_that_was_split_is_not_compared_with_its_parts(desk: Desk) -> None:
+    desk.judge("old", 400, 400, "whole")
+    desk.judge("new", 200, 100, "left")
+    found = verdict(desk.engine)
+    assert not found.roll_back
+    assert found.figures["acceptance"]["tickets_before"] == 0
 
 
 def test_few_tickets_are_too_early_to_tell(desk: Desk) -> None:

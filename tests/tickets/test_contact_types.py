@@ -49,6 +49,18 @@ def test_old_ids_lead_to_current_ones_over_several_migrations() -> None:
     assert tree.migrate("never heard of") == ()
 
 
+def test_a_name_of_any_age_leads_to_the_leaves_that_it_may_be_today(tree: ContactTypeTree) -> None:
+    old = {"Fee": ("Payments::Refund",), "Cards": ("Payments::Card", "Trips"), "Fax": ()}
+    tree = ContactTypeTree(nodes=tree.nodes, mapping=old)
+    fee = "Payments::Refund::Cleaning fee"
+    assert tree.leaves_today("Payments") == (fee, "Payments::Card")
+    assert tree.leaves_today("Fee") == (fee,)
+    assert tree.leaves_today("Cards") == ("Payments::Card", "Trips")
+    assert tree.leaves_today("Fax") == tree.leaves_today("never heard of") == ()
+    assert [tree.leaf_today(name) for name in ("Fee", "Trips", "Cards", "Fax")] == [fee, "Trips", None, None]
+    assert ContactTypeTree(nodes=()).leaf_today("anything") == "anything"  # before the first tree
+
+
 def test_json_keeps_a_tree_whole(tree: ContactTypeTree) -> None:
     assert tree_from_json(tree_to_json(tree)) == tree
 

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import pytest
 
+from monitoring.alarms import holm
 from monitoring.gate import GatePolicy
 from monitoring.policy import Limits, Policy
 from monitoring.probation import ProbationPolicy
@@ -55,4 +56,16 @@ def test_shares_of_more_than_one_are_refused(monkeypatch: pytest.MonkeyPatch) ->
         read_settings()
     monkeypatch.setenv("TRIAGE_MONITORING__UNSURE_SHARE", "2")
     with pytest.raises(InputError, match="TRIAGE_MONITORING__UNSURE_SHARE is '2'"):
+        read_settings()
+
+
+def test_a_level_that_permutations_cannot_reach_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    floor = next(
+        rule.ge for rule in MonitoringSettings.model_fields["alarm_family_wise"].metadata if hasattr(rule, "ge")
+    )
+    smallest = 1 / (Policy().permutations + 1)
+    night = {"embeddings.domain": smallest, **dict.fromkeys(Limits().least_effects.keys() - {"embeddings.domain"}, 1.0)}
+    assert holm(night)["embeddings.domain"] <= floor
+    monkeypatch.setenv("TRIAGE_MONITORING__ALARM_FAMILY_WISE", "0.005")
+    with pytest.raises(InputError, match=r"ALARM_FAMILY_WISE is '0.005': .* greater than or equal to 0.01"):
         read_settings()

@@ -14,7 +14,11 @@ from models.evaluate import score_release
 from models.predictions import Predictor, inputs_of
 from models.reference import predictions_table
 from models.release import open_release
+from monitoring.gate import GatePolicy
+from tickets.catalogue import write_tree
+from tickets.contact_types import ContactType, ContactTypeTree
 from tickets.examples import read_examples
+from triage.retrain import meet
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,56 @@ def test_any_leaf_under_an_inner_contact_type_is_right(trained, window):
     predicted = np.isin(scores.predicted, ["refund", "double"])
     assert paying.any()
     assert scores.correct[paying].tolist() == predicted[paying].tolist()
+
+
+TODAY = ContactTypeTree(
+    nodes=tuple(ContactType(id=name, name=name) for name in ("money back", "lost", "route", "login", "password")),
+    mapping={"refund": ("money back",), "double": ("money back",), "account": ("login", "password")},
+)
+
+
+def in_todays_names(window: pa.Table, **parts: str) -> pa.Table:
+    now = {"refund": "money back", "double": "money back", **parts}
+    types = [now.get(name, name) for name in window["contact_type"].to_pylist()]
+    return window.set_column(window.schema.get_field_index("contact_type"), "contact_type", pa.array(types))
+
+
+def test_types_that_were_renamed_and_merged_count_for_what_they_are_today(trained, window):
+    release = open_release(trained.model.folder)
+    before, now = score_release(release, window), score_release(release, in_todays_names(window), today=TODAY)
+    truth, paying = np.array(before.truth), np.isin(before.predicted, ["refund", "double"])
+    merged = np.isin(truth, ["refund", "double"])
+    assert now.correct[merged].tolist() == paying[merged].tolist()
+    other = np.isin(truth, ["lost", "route"])
+    assert now.ranks[other].tolist() == before.ranks[other].tolist()
+    assert now.told[merged | other].all()
+
+
+def test_a_part_of_a_type_that_was_split_is_not_told_and_a_new_type_is_wrong(trained, window):
+    release = open_release(trained.model.folder)
+    scores = score_release(release, in_todays_names(window, account="login"), today=TODAY)
+    login = np.array(scores.truth) == "login"
+    assert login.any()
+    assert (~scores.told).tolist() == login.tolist()
+    left = scores.take(scores.told)
+    assert len(left) == len(left.template_found) == np.sum(~login)
+    grown = ContactTypeTree(nodes=(*TODAY.nodes, ContactType(id="scooter", name="Scooter")), mapping=TODAY.mapping)
+    new = score_release(release, in_todays_names(window, lost="scooter"), today=grown)
+    scooter = np.array(new.truth) == "scooter"
+    assert new.told[scooter].all()
+    assert not new.correct[scooter].any()
+
+
+def test_the_gate_reads_both_models_as_the_tree_of_today_has_them(two_models, window, write_examples):
+    write_tree(two_models, TODAY)
+    write_examples(two_models, {"test": in_todays_names(window, account="login").to_pylist()}, [])
+    first, second = (open_release(two_models.models / name) for name in ("first", "second"))
+    lines: list[str] = []
+    result = meet(two_models, first, second, GatePolicy(least_tickets=10), lines.append)
+    login = window["contact_type"].to_pylist().count("account")
+    assert result.figures["tickets"] == window.num_rows - login
+    assert result.figures["champion_accuracy"] > 0.7
+    assert lines == [f"{login} tickets are left out: their contact type was split since a model learned it"]
 
 
 def test_the_reference_tells_the_true_leaf_in_the_models_own_tree(trained):
