@@ -166,7 +166,6 @@ def export_checked(
     inputs: ModelInputs,
     *,
     max_tokens: int,
-    tolerance: Tolerance | None = None,
 ) -> Parity:
     """Write the folder's model.onnx, int8, and prove it on `inputs`: first fp32 against torch, then int8 against torch.
 
@@ -184,7 +183,7 @@ def export_checked(
     finally:
         exact.unlink(missing_ok=True)
     found = parity(network, expected, OnnxModel.load(folder, max_tokens=max_tokens).run(*inputs))
-    check_parity(found, tolerance or Tolerance())
+    check_parity(found, Tolerance())
     return found
 
 

@@ -145,12 +145,12 @@ def current_version(workspace: Workspace) -> str | None:
     return (path.read_text(encoding="utf-8").strip() or None) if path.exists() else None
 
 
-def current_release(workspace: Workspace, *, verify: bool = True) -> Release:
+def current_release(workspace: Workspace) -> Release:
     """Raises ReleaseError before the first promotion, and as `open_release` does."""
     version = current_version(workspace)
     if version is None:
         raise ReleaseError("no model has been promoted yet.", hint="Run `triage train`, then `triage promote VERSION`.")
-    return open_release(workspace.releases / version, verify=verify)
+    return open_release(workspace.releases / version)
 
 
 def versions(workspace: Workspace) -> list[str]:

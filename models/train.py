@@ -213,16 +213,14 @@ def package(
     return seal(release)
 
 
-def calibrated(
-    outputs: Outputs, data: TrainingData, neighbours: Neighbours, targets: Targets | None = None
-) -> Calibration:
+def calibrated(outputs: Outputs, data: TrainingData, neighbours: Neighbours) -> Calibration:
     """All that makes the served graph honest, from what it says of the validation tickets."""
     return fit_calibration(
         outputs,
         data.index,
         data.validation.node,
         neighbours,
-        targets or Targets(),
+        Targets(),
         trained=data.train.node,
     )
 

@@ -118,16 +118,6 @@ def correct(workspace: Workspace, corrections: Mapping[Place, Mapping[str, Any]]
     return Corrected(sum(map(len, changed.values())), unchanged, tuple(changed))
 
 
-def versions(workspace: Workspace, place: Place) -> list[dict[str, Any]]:
-    """A raw row and its corrections, the oldest first: the columns of RAW, `id`, and `corrects`."""
-    rows = [row for row in _stored(workspace, place.arrived, {place}) if _place(place.arrived, row) == place]
-    successors = {row["corrects"]: row for row in rows}
-    ordered = [row for row in rows if row["corrects"] is None]
-    while ordered and ordered[-1]["id"] in successors:
-        ordered.append(successors[ordered[-1]["id"]])
-    return ordered
-
-
 def _in_force(workspace: Workspace, day: str, places: Iterable[Place]) -> dict[Place, dict[str, Any]]:
     gone = out_of_force(workspace, [day])
     return {_place(day, row): row for row in _stored(workspace, day, set(places)) if row["id"] not in gone}

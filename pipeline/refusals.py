@@ -47,14 +47,14 @@ class Refusals:
     examples: Mapping[str, str] = field(default_factory=dict)
 
 
-def refuse_too_many(refusals: Refusals, total: int, limit: float, *, counted_from: int = COUNTED_FROM) -> None:
-    """Stop the run when more than `limit` (a share) of `total` rows were refused, and at least `counted_from`: then not
+def refuse_too_many(refusals: Refusals, total: int, limit: float) -> None:
+    """Stop the run when more than `limit` (a share) of `total` rows were refused, and at least COUNTED_FROM: then not
     rows are wrong but the source or its description. Rows that a later one replaced do not count. Raises ContractError
     with a summary; call it before anything is published."""
     counts = {reason: rows for reason, rows in refusals.counts.items() if reason not in HARMLESS and rows}
     among = total - sum(rows for reason, rows in refusals.counts.items() if reason in HARMLESS)
     refused = sum(counts.values())
-    if refused < counted_from or refused <= limit * among:
+    if refused < COUNTED_FROM or refused <= limit * among:
         return
     lines = [f"  {rows:>9,}  {reason}{_example(refusals, reason)}" for reason, rows in _most_first(counts)]
     summary = "\n".join(lines)

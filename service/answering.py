@@ -18,6 +18,7 @@ from models.suggest import Suggester
 from pipeline.text.clean import Refused, clean_ticket
 from service.access.privacy import kept_suggestion, kept_ticket
 from service.arms import Shares
+from service.logs import where
 from service.problems import FieldError, Problem, database_away
 from service.serving import Serving
 from tickets.feedback_log import find_suggestion, new_id
@@ -180,7 +181,7 @@ async def _ask_shadow(held: Serving, watched: Sequence[tuple[Asked, Suggestion]]
     except Exception as error:
         held.metrics.refused("shadow")
         if not isinstance(error, Problem):
-            log.error("shadow failed", kind=type(error).__qualname__)
+            log.error("shadow failed", kind=type(error).__qualname__, at=where(error))
 
 
 def _compared(

@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from service.logs import where
 from service.pages import render, wants_page
 from tickets.errors import InputError, TriageError
 
@@ -180,8 +181,8 @@ def as_problem(error: Exception, *, retry_after: float) -> Problem:
             log.error("database unavailable", kind=type(error).__qualname__)
             return database_away(retry_after=retry_after)
         case _:
-            # The message may carry ticket text (a database error repeats its parameters), so only the kind is logged.
-            log.error("unexpected error", kind=type(error).__qualname__)
+            # The message may carry ticket text (a database error repeats its parameters): kind and place alone.
+            log.error("unexpected error", kind=type(error).__qualname__, at=where(error))
             return unexpected()
 
 

@@ -19,6 +19,7 @@ from anyio import to_thread
 from models.challenger import Challenge, current_challenge
 from models.release import FACTS, current_version, open_release
 from models.suggest import Suggester
+from service.logs import where
 from service.problems import Problem
 from tickets.errors import ReleaseError, TriageError
 from tickets.records import Ticket
@@ -121,7 +122,7 @@ class Releases:
             try:
                 await to_thread.run_sync(self.refresh)
             except Exception as error:  # what was loaded goes on serving, and the next look may find it mended
-                log.error("releases not looked at", kind=type(error).__qualname__)
+                log.error("releases not looked at", kind=type(error).__qualname__, at=where(error))
 
     def _refresh_champion(self) -> None:
         try:
@@ -161,10 +162,12 @@ class Releases:
         try:
             suggester = load_suggester(self.workspace, version)
         except Exception as error:  # whatever a broken file raises, the release before must go on serving
-            reason = error.message if isinstance(error, TriageError) else type(error).__qualname__
+            kind = type(error).__qualname__
+            reason = error.message if isinstance(error, TriageError) else kind
             place.refused = RefusedRelease(version, reason, stamp)
             serving = place.loaded.version if place.loaded else None
-            log.error("release refused", version=version, reason=reason, serving=serving)
+            told = {"version": version, "reason": reason, "serving": serving}
+            log.error("release refused", **told, kind=kind, at=where(error))
             self._tell(went_well=False)
             return
         place.loaded = LoadedRelease(suggester, datetime.now(UTC))

@@ -26,6 +26,7 @@ import orjson
 import sqlalchemy as sa
 import structlog
 
+from service.logs import where
 from tickets.database import challenger_answers, suggestions
 from tickets.errors import MachineError
 from tickets.feedback_log import insert_new, suggestion_columns
@@ -216,9 +217,10 @@ class Spool:
         os.close(old_file)
 
     def _give_way(self, error: Exception, failures: int) -> int:
-        """The database is away: tell once, make the lines safe on disk, wait before the next attempt."""
+        """The database is away, or lines cannot be brought in: tell once, make them safe on disk, wait before the next
+        attempt."""
         if failures == 0:
-            log.error("database unavailable", kind=type(error).__qualname__, waits="the suggestion log, on disk")
+            _tell_why(error)
         with contextlib.suppress(OSError):  # a disk that cannot do it is told when the next line is written
             os.fdatasync(self._file)
         self._tell()
@@ -298,6 +300,14 @@ def insert_rows(
             return
         for row in rows:
             insert_rows(engine, [row], refuse)
+
+
+def _tell_why(error: Exception) -> None:
+    kind, waits = type(error).__qualname__, "the suggestion log, on disk"
+    if isinstance(error, sa.exc.SQLAlchemyError):
+        log.error("database unavailable", kind=kind, waits=waits)
+    else:  # a fault of ours, or of the disk: whoever looks for it at the database looks in vain
+        log.error("suggestion log not committed", kind=kind, at=where(error), waits=waits)
 
 
 def _read(lines: bytes) -> tuple[list[dict[str, Any]], list[bytes]]:

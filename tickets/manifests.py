@@ -59,7 +59,7 @@ class Manifest:
     rows_out: int = 0
     started_at: str = ""
     seconds: float = 0.0
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = SCHEMA_VERSION  # for people and other tools; nothing here reads it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

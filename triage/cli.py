@@ -166,7 +166,8 @@ def features(
         dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day after the test period.")
     ] = None,
     topics: Annotated[
-        bool, typer.Option("--topics", help="Also what COTA v1 reads: latent topics, similarities of templates.")
+        bool,
+        typer.Option("--topics", help="Also, for other tools: latent topics, similarities of templates (COTA v1)."),
     ] = False,
 ) -> None:
     """Clean, label, split and featurise what was imported (Spark). Without days, the periods are fractions of time."""

@@ -169,7 +169,7 @@ def retain(night: Night) -> Did:
     """What the retention policy (TRIAGE_RETENTION__*) lets go goes; what a current table is made from stays."""
     from triage.upkeep import retain_here
 
-    old = retain_here(night.settings, night.workspace, night.engine, as_of=night.as_of)
+    old = retain_here(night.settings, night.workspace, night.engine, as_of=night.as_of, report=night.report)
     gone = [f"{item.name}" for item in old.files if item.gone]
     gone += [f"{one.rows:,} rows of {one.table}" for one in old.rows]
     return Did(f"gone, for they were too old: {', '.join(gone)}" if gone else "nothing is too old")

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from tickets import audit, feedback_log
 from tickets import webhook_deliveries as deliveries
 from tickets.manifests import manifests
-from tickets.progress import Report
+from tickets.progress import Report, silent
 from tickets.workspace import Workspace
 from triage.settings import RetentionSettings, Settings
 from triage.steps import opened, spark_for
@@ -42,11 +42,11 @@ class Old:
     rows: list[OldRows]
 
 
-def retain(settings: Settings, *, as_of: dt.date, apply: bool, needed_too: bool) -> Old:
+def retain(settings: Settings, *, as_of: dt.date, apply: bool, needed_too: bool, report: Report = silent) -> Old:
     """What is older than the settings' policy; removed with `apply`. Raises WorkspaceError, LockedError,
     MachineError."""
     with opened(settings, "retain", locked=apply) as (workspace, engine):
-        return retain_here(settings, workspace, engine, as_of=as_of, apply=apply, needed_too=needed_too)
+        return retain_here(settings, workspace, engine, as_of=as_of, apply=apply, needed_too=needed_too, report=report)
 
 
 def retain_here(
@@ -57,14 +57,15 @@ def retain_here(
     as_of: dt.date,
     apply: bool = True,
     needed_too: bool = False,
+    report: Report = silent,
 ) -> Old:
     """The same for who has opened the workspace and, to apply it, holds its lock."""
-    files = _old_files(settings.retention, workspace, as_of, apply=apply, needed_too=needed_too)
+    files = _old_files(settings.retention, workspace, as_of, apply=apply, needed_too=needed_too, report=report)
     return Old(files=files, rows=_old_rows(settings, workspace, engine, as_of, apply=apply))
 
 
 def _old_files(
-    asked: RetentionSettings, workspace: Workspace, as_of: dt.date, *, apply: bool, needed_too: bool
+    asked: RetentionSettings, workspace: Workspace, as_of: dt.date, *, apply: bool, needed_too: bool, report: Report
 ) -> list[Leaving]:
     from pipeline.upkeep import retention
 
@@ -75,7 +76,15 @@ def _old_files(
     # Nobody may promote or roll back to a model while old ones are taken away.
     with workspace.releases_lock() if apply else nullcontext():
         kept = _kept_models(workspace, policy.releases_kept)
-        return retention.retain(workspace, policy, as_of=as_of, kept_models=kept, apply=apply, needed_too=needed_too)
+        return retention.retain(
+            workspace,
+            policy,
+            as_of=as_of,
+            kept_models=kept,
+            apply=apply,
+            needed_too=needed_too,
+            report=report,
+        )
 
 
 def _old_rows(

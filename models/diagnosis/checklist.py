@@ -47,36 +47,34 @@ _FIRST_TICKETS = 128
 _EXACT = 1e-4  # of the loss; float32 adds up a path's logarithms
 
 
-def check_training(
-    data: TrainingData, config: TrainConfig, *, report: Report, start: Start = start_run
-) -> list[Finding]:
+def check_training(data: TrainingData, config: TrainConfig, *, report: Report) -> list[Finding]:
     """All checks, in order, on the data and settings that are to be trained with; about two minutes on two cores. When
     a step does not run, those that need one are left out."""
     findings = []
-    for finding in _walk(data, config, start):
+    for finding in _walk(data, config):
         report(f"{finding.verdict}: {finding.check}. {finding.detail}")
         findings.append(finding)
     return findings
 
 
-def _walk(data: TrainingData, config: TrainConfig, start: Start) -> Iterator[Finding]:
+def _walk(data: TrainingData, config: TrainConfig) -> Iterator[Finding]:
     yield splits_are_apart(data)
     yield texts_are_read(data, config)
     yield numbers_are_standardised(data)
     yield attributes_are_there(data)
     yield no_attribute_is_the_answer(data)
-    runs = dry_run(data, config, start=start)
+    runs = dry_run(data, config)
     yield runs
     if not runs.passed:
         return
-    yield knowing_nothing(data, config, start=start)
-    yield initial_loss(data, config, start=start)
-    yield inputs_matter(data, config, start=start)
-    yield batches_do_not_mix(data, config, start=start)
-    yield gradients_flow(data, config, start=start)
-    yield overfits_one_batch(data, config, start=start)
+    yield knowing_nothing(data, config)
+    yield initial_loss(data, config)
+    yield inputs_matter(data, config)
+    yield batches_do_not_mix(data, config)
+    yield gradients_flow(data, config)
+    yield overfits_one_batch(data, config)
     yield permuted_labels(data, config)
-    yield known_result(data, config, start=start)
+    yield known_result(data, config)
 
 
 def knowing_nothing(data: TrainingData, config: TrainConfig, *, start: Start = start_run) -> Finding:

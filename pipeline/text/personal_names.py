@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from pipeline.text.clues import lowercase
 from pipeline.text.first_names import FIRST_NAMES
 
-_UPPER = "A-ZÀ-ÖØ-Þ"
-_WORD = rf"[{_UPPER}][\w'’-]{{1,24}}"
+UPPER = "A-ZÀ-ÖØ-Þ"
+NAME_WORD = rf"[{UPPER}][\w'’-]{{1,24}}"  # of a person, a street, a city
 _PARTICLE = r"(?:de\sla|de\slos|de|del|della|da|dos|di|van\sder|van\sden|van\sde|van|von|zu|le|la|bin|al)\s"
-_NAME = re.compile(rf"(?:[{_UPPER}]\.\s?)?{_WORD}(?:[ ](?:{_PARTICLE})?(?:[{_UPPER}]\.(?!\w)|{_WORD})){{0,3}}")
-_FIRST_AND_LAST = re.compile(rf"{_WORD}(?:[ ]{_WORD}){{0,2}}")  # `soy Carlos de Sevilla` names a city
+_NAME = re.compile(rf"(?:[{UPPER}]\.\s?)?{NAME_WORD}(?:[ ](?:{_PARTICLE})?(?:[{UPPER}]\.(?!\w)|{NAME_WORD})){{0,3}}")
+_FIRST_AND_LAST = re.compile(rf"{NAME_WORD}(?:[ ]{NAME_WORD}){{0,2}}")  # `soy Carlos de Sevilla` names a city
 _TITLE = (
     r"(?:mrs?|ms|miss|mx|dr|prof|herrn?|frau|monsieur|madame|mademoiselle|m|mme|mlle|señora?|sra?|don|doña|"
     r"signora?|sig(?:\.ra|nora|\.na)?|dott(?:\.ssa|oressa)?|senhora?|dona|heer|mevrouw|dhr|mevr|mw)"

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import re
 
-_UPPER = "A-ZÀ-ÖØ-Þ"
-_WORD = rf"[{_UPPER}][\w'’-]{{1,24}}"
+from pipeline.text.personal_names import NAME_WORD, UPPER
+
 _DIGITS = re.compile(r"\d\d*")  # not `\d+`, which `re` looks for at every character
 _NO_STREET_BEFORE = frozenset("0123456789.,/€$£#:-+_")
 _WINDOW = 60  # characters before a house number
 _LONGEST = 5  # digits of a house number or a postcode
 
 _ENGLISH = re.compile(  # 742 Evergreen Terrace, 350 5th Ave, 62 station road
-    rf"\d{{1,5}}[A-Za-z]?(?:-\d{{1,4}})?\s(?:[NSEW]\.?\s)?(?:(?:{_WORD}|\d{{1,3}}(?:st|nd|rd|th))\.?\s){{1,4}}?"
+    rf"\d{{1,5}}[A-Za-z]?(?:-\d{{1,4}})?\s(?:[NSEW]\.?\s)?(?:(?:{NAME_WORD}|\d{{1,3}}(?:st|nd|rd|th))\.?\s){{1,4}}?"
     r"(?:Street|Road|Avenue|Lane|Drive|Boulevard|Court|Place|Square|Terrace|Way|Close|Crescent|Gardens|Grove|Mews|"
     r"Parkway|"
     r"Highway|Quay|STREET|ROAD|AVENUE|LANE|DRIVE|(?:St|Rd|Ave|Ln|Dr|Blvd|Ct|Sq|Pkwy|Hwy)(?!\w)\.?)(?!\w)"
@@ -37,8 +37,8 @@ _FRENCH = re.compile(  # 12 rue de la Paix, 8 bis avenue Victor Hugo
     r"\d{1,4}(?:\s?(?:bis|ter|quater|[A-D])(?!\w))?,?\s(?i:rue|avenue|av\.|boulevard|bd\.?|place|allée|chemin|"
     r"impasse|quai|"
     r"cours|route|square|passage|faubourg)"
-    rf"\s(?:(?i:de\sla|de\sl['’]|du|des|de|d['’]|la|le|les|l['’])\s?)?{_WORD}(?:\s(?:(?:de|du|des|la|"
-    rf"le)\s)?{_WORD}){{0,2}}"
+    rf"\s(?:(?i:de\sla|de\sl['’]|du|des|de|d['’]|la|le|les|l['’])\s?)?{NAME_WORD}(?:\s(?:(?:de|du|des|la|"
+    rf"le)\s)?{NAME_WORD}){{0,2}}"
 )
 _SPANISH = r"Calle|C/|Avenida|Avda\.?|Av\.|Plaza|Pza\.?|Paseo|Carretera|Ctra\.?|Ronda|Camino|Travesía|Glorieta"
 _PORTUGUESE = r"Rua|Travessa|Praça|Largo|Estrada|Alameda"
@@ -46,7 +46,7 @@ _ITALIAN = r"Via|Viale|Piazza|P\.zza|Corso|Vicolo|Strada"
 _ROMANCE = re.compile(  # Calle Mayor 15, Via Roma 12, Rua Augusta, 123
     rf"(?<!\w)(?:{_SPANISH}|{_PORTUGUESE}|{_ITALIAN})\s?(?:(?:de\slas?|de\slos|del(?:la|l['’])?|dei|degli|de|do|da|"
     rf"dos|das|di|"
-    rf"d['’])\s)?{_WORD}(?:\s(?:(?:de|del|do|da|di|e|y)\s)?(?:{_WORD}|[IVX]{{1,4}})){{0,3}}"
+    rf"d['’])\s)?{NAME_WORD}(?:\s(?:(?:de|del|do|da|di|e|y)\s)?(?:{NAME_WORD}|[IVX]{{1,4}})){{0,3}}"
     r",?\s(?:n\.?\s?[ºo°]\.?\s?|núm(?:ero)?\.?\s)?$"
 )
 _GERMAN_STREET = r"(?:[Ss]traße|[Ss]trasse|[Ss]tr\.|weg|platz|allee|gasse|damm|chaussee|ufer|steig)"
@@ -57,13 +57,13 @@ _NOT_A_STREET = (
     r"bahn)(?:platz|weg|steig)\b)"
 )
 _NUMBER_LAST = re.compile(  # Musterstraße 12a, Berliner Straße 100, Kerkstraat 14
-    rf"(?<!\w)(?:{_WORD}\s)?(?:Straße|Strasse|Str\.|Allee|Damm|Chaussee|Ufer)\s$|"
-    rf"(?<!\w)(?!(?:Auf|Den|Der|Ein|Mein|Ihr|Unser|Dieser|Kein)\s){_WORD}\s(?:Platz|Weg)\s$|"  # `Platz 12` is a seat
-    rf"(?<!\w){_NOT_A_STREET}[{_UPPER}][\w-]{{1,30}}?(?:{_GERMAN_STREET}|{_DUTCH_STREET})\s$"
+    rf"(?<!\w)(?:{NAME_WORD}\s)?(?:Straße|Strasse|Str\.|Allee|Damm|Chaussee|Ufer)\s$|"
+    rf"(?<!\w)(?!(?:Auf|Den|Der|Ein|Mein|Ihr|Unser|Dieser|Kein)\s){NAME_WORD}\s(?:Platz|Weg)\s$|"  # `Platz 12`: a seat
+    rf"(?<!\w){_NOT_A_STREET}[{UPPER}][\w-]{{1,30}}?(?:{_GERMAN_STREET}|{_DUTCH_STREET})\s$"
 )
 _NAMED_PLACE = re.compile(  # Unter den Linden 77, Am Markt 5: told by the postcode and city that follow
     rf"(?<!\w)(?:(?:Am|An\sder|An\sden|Auf\sdem|Auf\sder|Im|In\sder|In\sden|Unter\sden|Zum|Zur|Alte[rn]?|"
-    rf"Hinter\sdem)\s)?{_WORD}\s$"
+    rf"Hinter\sdem)\s)?{NAME_WORD}\s$"
 )
 _BOX = re.compile(
     r"(?<!\w)(?i:p\.?\s?o\.?\s?box|postfach|apartado(?:\sde\scorreos)?|apdo\.?|boîte\spostale|casella\spostale|postbus|"
@@ -76,8 +76,8 @@ _BRITISH_POSTCODE = r"[A-PR-UWYZ][A-HK-Y]?\d[A-Z\d]?\s\d[ABD-HJLNP-UW-Z]{2}(?!\w
 _POSTCODE_ALONE = re.compile(r"[A-PR-UWYZ](?<!\w\w)[A-HK-Y]?\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{2}(?!\w)")
 _POSTCODE_END = re.compile(r"\d[ABD-HJLNP-UW-Z]{2}(?!\w)")
 _CITY = (
-    rf"(?:(?:New|San|Santa|Los|Las|Saint|St\.?|Bad|Den|La|Le|El|Fort|Port|Salt|São|Vila|Nova)[\s-])?{_WORD}"
-    rf"(?:\s(?:am|an\sder|upon|sur|de|del)\s{_WORD})?"
+    rf"(?:(?:New|San|Santa|Los|Las|Saint|St\.?|Bad|Den|La|Le|El|Fort|Port|Salt|São|Vila|Nova)[\s-])?{NAME_WORD}"
+    rf"(?:\s(?:am|an\sder|upon|sur|de|del)\s{NAME_WORD})?"
 )
 _STATE = (
     r"(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]|"

@@ -11,7 +11,7 @@ import hashlib
 import re
 
 from pipeline.text import credentials, national_ids, personal_names, web_addresses
-from pipeline.text.clues import words_of
+from pipeline.text.clues import SEVEN_DIGITS, words_of
 from pipeline.text.credentials import mask_birth_dates, mask_credentials
 from pipeline.text.national_ids import mask_national_ids
 from pipeline.text.payment_numbers import mask_cards, mask_ibans
@@ -31,7 +31,6 @@ _TELLING_WORDS = (
 )
 _NO_DIGIT = bytes(byte for byte in range(256) if not chr(byte).isdigit() or byte >= 128)
 _DIGIT_BEYOND_ASCII = re.compile(r"[^\D\x00-\x7f]")
-_SEVEN_DIGITS = re.compile(r"\d(?:[ \n().\-/]{0,3}\d){6}")  # cards, accounts and telephones have more; most tickets not
 _SIX_CODE = re.compile(r"\d[\dA-Z -]{4}")  # the shortest number a state gives
 _REDACTED_DATE = re.compile(r"(?<![\w/])X{2,4}/X{2,4}/(?:X{2,4}|\d{2,4})(?![\w/])")
 _REDACTED = re.compile(r"(?<!\w)X{4,}(?:[ ,./-]{1,2}X{2,})*(?!\w)")
@@ -68,7 +67,7 @@ def _count_digits(text: str) -> int:
 
 def _mask_numbers(text: str, words: frozenset[str], digits: int) -> str:
     text = mask_birth_dates(text, words)
-    long = digits >= 7 and _SEVEN_DIGITS.search(text) is not None
+    long = digits >= 7 and SEVEN_DIGITS.search(text) is not None
     if long:
         text = mask_cards(mask_ibans(text))
     # A state's number has six digits, unless its name stands before it.

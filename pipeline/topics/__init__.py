@@ -1,1 +1,1 @@
-"""COTA v1's features: TF-IDF, latent topics, similarities. Made on demand for the baseline."""
+"""COTA v1's features: TF-IDF, latent topics, similarities. Made on demand, for other tools."""

@@ -2,7 +2,8 @@
 
 COTA v1 describes a solution by its historical tickets and compares tickets with it by cosine (Molino, Zheng, Wang, KDD
 2018, https://arxiv.org/abs/1807.01337). A template that nobody sent yet has only its own words, so both are kept.
-Plain numpy: the batch fills SIMILARITIES with it, and a service can score a new ticket with it.
+Plain numpy: the batch fills SIMILARITIES, an export for other tools, with it; the baseline models/baselines/cota1.py
+fits its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""TF-IDF and latent topics of texts with numpy alone: what the batch fits, and what scores a new ticket without Spark.
+"""TF-IDF and latent topics of texts with numpy alone: what the batch fits, which needs no Spark to be read.
 
 Method: latent semantic analysis (Deerwester et al. 1990) as COTA v1 uses it (Molino, Zheng, Wang, KDD 2018,
 https://arxiv.org/abs/1807.01337): a ticket's TF-IDF vector, projected on the strongest right singular vectors of the

@@ -9,6 +9,7 @@ import re
 from collections.abc import MutableMapping
 from typing import Any
 
+from pipeline.text.clues import SEVEN_DIGITS
 from pipeline.text.payment_numbers import mask_cards
 from pipeline.text.phone_numbers import mask_phones
 from pipeline.text.web_addresses import mask_emails
@@ -16,7 +17,6 @@ from pipeline.text.web_addresses import mask_emails
 # Ids, times and routes that we make ourselves; a number within one is no telephone number.
 _OURS = frozenset({"timestamp", "request_id", "trace_id", "level", "route", "method"})
 _SECRET = re.compile(r"triage_[0-9a-f]{12}_\w+|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*|\b[Bb]earer\s+[\w.~+/=-]+")
-_SEVEN_DIGITS = re.compile(r"\d(?:[ ().\-/]{0,3}\d){6}")
 
 
 def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -44,6 +44,6 @@ def mask_line(text: str) -> str:
         text = _SECRET.sub("<SECRET>", text)
     if "@" in text:
         text = mask_emails(text, frozenset())
-    if _SEVEN_DIGITS.search(text):
+    if SEVEN_DIGITS.search(text):
         text = mask_phones(mask_cards(text))
     return text

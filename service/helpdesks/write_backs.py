@@ -19,6 +19,7 @@ from service.helpdesks.calls import HelpdeskApi, Refused, TryLater
 from service.helpdesks.kinds import KINDS
 from service.helpdesks.note import to_write
 from service.helpdesks.options import HelpdeskOptions
+from service.logs import where
 from service.options import utc_now
 from service.problems import Problem
 from service.serving import Serving
@@ -70,7 +71,7 @@ class WriteBacks:
                     if await self._is_done():
                         break
                 except Exception as error:  # whatever the database does, the service goes on and asks again
-                    log.error("webhook deliveries not read", kind=type(error).__qualname__)
+                    log.error("webhook deliveries not read", kind=type(error).__qualname__, at=where(error))
                     pause = self._knobs.look_every
                 with anyio.move_on_after(pause):
                     await self._news.wait()
@@ -106,8 +107,9 @@ class WriteBacks:
             with anyio.fail_after(0.9 * self._knobs.lease):
                 await self._try(client, delivery)
         except Exception as error:  # neither a fault of ours nor a database that is away ends the service
-            log.error("webhook delivery interrupted", helpdesk=delivery.helpdesk, kind=type(error).__qualname__)
-            await self._put_off_if_it_can_be(delivery, type(error).__qualname__)
+            kind = type(error).__qualname__
+            log.error("webhook delivery interrupted", helpdesk=delivery.helpdesk, kind=kind, at=where(error))
+            await self._put_off_if_it_can_be(delivery, kind)
         finally:
             self._in_hand -= 1
             self.nudge()

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.cleaning import clean
-from pipeline.corrections import Place, correct, out_of_force, raw_id, read_in_force, versions
+from pipeline.corrections import Place, correct, out_of_force, raw_id, read_in_force
 from pipeline.importing import import_files
 from pipeline.lake import parts_of
 from pipeline.outcomes import label
@@ -47,6 +47,17 @@ def refusing(
     import_files(workspace, [write_csv(rows)], dataset_file, as_of=DAY)
     clean(workspace, as_of=DAY, spark=spark)
     return workspace
+
+
+def versions(workspace: Workspace, day: str, *, source: str, row: int) -> list[dict[str, Any]]:
+    """A raw row and what was put in its place, each with its `id` and what it `corrects`."""
+    found = []
+    for path in parts_of(workspace, RAW, day):
+        for one in pq.read_table(path).to_pylist():
+            if (one["source"], one["row"]) == (source, row):
+                corrects = one.get("corrects")
+                found.append({**one, "corrects": corrects, "id": raw_id(source, row, one["fields"], corrects)})
+    return sorted(found, key=lambda one: one["corrects"] is not None)
 
 
 def again(workspace: Workspace, spark: SparkSession, corrected: Path | None = None, **chosen: Any) -> Replayed:
@@ -135,8 +146,7 @@ def test_mended_rows_leave_the_quarantine_and_what_they_correct_is_kept(
     assert cleaned is not None
     assert [cleaned.counts[name] for name in ("raw", "tickets", "quarantine")] == [5, 4, 1]
 
-    place = Place(arrived=DAY.isoformat(), source=raw[0]["source"], row=1)
-    original, correction = versions(refusing, place)
+    original, correction = versions(refusing, DAY.isoformat(), source=raw[0]["source"], row=1)
     assert json.loads(original["fields"])["opened"] == "soon"
     assert json.loads(correction["fields"])["opened"] == "2026-02-01"
     assert correction["corrects"] == original["id"]

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import httpx
 import pytest
@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 import service as package
 from service.access.options import AccessOptions
 from service.app import create_app, running
+from service.problems import as_problem
 from tests.service.conftest import OPTIONS
 from tickets.errors import MachineError
 from tickets.workspace import Workspace
@@ -127,7 +128,9 @@ def test_the_log_names_routes_and_never_what_customers_wrote(
         assert client.get(f"/console/suggestions/{made['suggestion_id']}").status_code == 500
     requests = [event for event in events if event["event"] == "request"]
     assert {event["route"] for event in requests} >= {"/v1/suggestions", "/console/suggestions/{suggestion_id}"}
-    assert [event["kind"] for event in events if event["event"] == "unexpected error"]
+    faults = [event for event in events if event["event"] == "unexpected error"]
+    assert faults
+    assert all(event["kind"] and event["at"] for event in faults)
     assert "Quetzalcoatl" not in str(events)
 
 
@@ -141,6 +144,20 @@ def test_a_fault_of_ours_is_a_problem_without_its_cause(service: Service) -> Non
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
     assert "Quetzalcoatl" not in answer.text
+
+
+def test_the_log_says_what_failed_and_where_without_the_message() -> None:
+    def refund() -> NoReturn:
+        raise RuntimeError("Quetzalcoatl")
+
+    with pytest.raises(RuntimeError) as raised:
+        refund()
+    with capture_logs() as told:
+        assert as_problem(raised.value, retry_after=1.0).status_code == 500
+    (line,) = told
+    assert (line["event"], line["kind"]) == ("unexpected error", "RuntimeError")
+    assert line["at"][-1].endswith(" refund")
+    assert "Quetzalcoatl" not in str(line)
 
 
 def test_a_port_that_is_taken_is_told(service: Service) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from models.release import ONNX, current_version, promote, roll_back
 from tests.waiting import soon
@@ -105,8 +106,11 @@ def test_a_broken_release_is_refused_and_the_one_before_goes_on(
         roll_back(service.workspace)
         assert soon(lambda: version(service.client) == first)
         spoil(service.workspace.releases / second / ONNX)
-    write_text(service.workspace.releases / "current", f"{'../..' if broken == 'nonsense' else second}\n")
-    assert soon(lambda: service.client.get("/v1/model").json()["refused"] is not None)
+    with capture_logs() as told:
+        write_text(service.workspace.releases / "current", f"{'../..' if broken == 'nonsense' else second}\n")
+        assert soon(lambda: service.client.get("/v1/model").json()["refused"] is not None)
+    (refusal,) = [line for line in told if line["event"] == "release refused"]
+    assert refusal["kind"] and any(place.endswith(" load_suggester") for place in refusal["at"])
     model = service.client.get("/v1/model").json()
     assert model["version"] == first
     assert model["refused"]["reason"]

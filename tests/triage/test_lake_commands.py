@@ -81,7 +81,7 @@ def test_compact_merges_and_tells(workspace: Workspace, run: Run) -> None:
     for number in range(3):
         rows = [{"source": "s", "row": number, "fields": "{}"}]
         store(workspace, RAW, rows, DAY, f"000001-0123456789abcdef-012345-{number:04d}.parquet")
-    assert f"raw/arrived={DAY}" in run(pipeline_app, "compact")
+    assert f"compact: raw/arrived={DAY}: 3 files -> 1" in run(pipeline_app, "compact")
     assert json.loads(run(pipeline_app, "compact", "--json")) == []
     assert "No partition has small files" in run(pipeline_app, "compact")
 
@@ -97,6 +97,8 @@ def test_retain_shows_first_and_removes_when_told(workspace: Workspace, run: Run
     assert gone["gone"] is True
     assert workspace.partitions(BACKLOG) == [DAY]
     assert "Nothing is older" in run(pipeline_app, "retain", "--as-of", DAY)
+    store(workspace, BACKLOG, [], "2020-01-02", "part-0000.parquet")
+    assert "retain: lake/backlog/as_of=2020-01-02 is gone" in run(pipeline_app, "retain", "--as-of", DAY, "--apply")
 
 
 def test_retain_forgets_done_deliveries_and_old_events(

@@ -33,7 +33,6 @@ from triage.replay.policies import (
     ReplayPlan,
     ReplayPolicy,
     policies_named,
-    scheduled,
 )
 from triage.replay.record import Lived, LivedDay, ReplayResult
 from triage.replay.report import HEADINGS, table, write_replay
@@ -90,7 +89,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory, history: History, spark: Spark
         batch_every=8,
     )
     asks = replace(ALARM_DRIVEN, night=replace(ALARM_DRIVEN.night, label_budget=3, permutations=199), nights_every=5)
-    policies = (NEVER, scheduled(FIXED_INTERVAL, every=7), asks, ALL_LABELS)
+    weekly = replace(FIXED_INTERVAL, night=replace(FIXED_INTERVAL.night, retrain_every_days=7))
+    policies = (NEVER, weekly, asks, ALL_LABELS)
     result = replay(folder, history, policies, plan, spark=spark, report=said.append, progress=lambda *_: None)
     return Ran(folder, history, plan, policies, result, said)
 

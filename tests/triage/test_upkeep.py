@@ -59,8 +59,11 @@ def test_a_night_ends_with_what_is_too_old_gone(
         audit.record(tonight.engine, at=at, actor="ana", action="signed in")
     assert retained(tonight) == "nothing is too old"  # 0 keeps for ever
 
-    said = retained(night(RetentionSettings()))
+    tonight, told = night(RetentionSettings()), list[str]()
+    tonight.report = told.append
+    said = retained(tonight)
 
+    assert told == ["retain: reports/2026-01-01-m1.json is gone"]
     assert said == "gone, for they were too old: reports/2026-01-01-m1.json, 1 rows of audit_log"
     assert [path.name for path in workspace.reports.iterdir()] == ["2026-08-31-m1.json"]
 

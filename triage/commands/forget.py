@@ -34,8 +34,8 @@ def forget(
     from triage.screen import screen
 
     settings = settings_of(workspace)
-    with screen(as_json=as_json):
-        found = forgetting.forget(settings, customer=customer, tickets=ticket or (), apply=apply)
+    with screen(as_json=as_json) as shown:
+        found = forgetting.forget(settings, customer=customer, tickets=ticket or (), apply=apply, report=shown.report)
     if as_json:
         print_json(found)
     else:

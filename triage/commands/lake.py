@@ -77,8 +77,8 @@ def compact(workspace: Folder = None, as_json: AsJson = False) -> None:
     from triage.screen import screen
 
     opened = Workspace.open(settings_of(workspace).workspace)
-    with opened.lock("compact"), screen(as_json=as_json):
-        done = compaction.compact(opened)
+    with opened.lock("compact"), screen(as_json=as_json) as shown:
+        done = compaction.compact(opened, report=shown.report)
     if as_json:
         print_json(done)
         return
@@ -101,8 +101,8 @@ def retain(
     from triage.screen import screen
 
     settings, day = settings_of(workspace), day_of(as_of, ahead=True)
-    with screen(as_json=as_json):
-        old = upkeep.retain(settings, as_of=day, apply=apply, needed_too=needed_too)
+    with screen(as_json=as_json) as shown:
+        old = upkeep.retain(settings, as_of=day, apply=apply, needed_too=needed_too, report=shown.report)
     if as_json:
         print_json([*old.files, *old.rows])
         return

@@ -24,7 +24,8 @@ MLflow and Hugging Face theirs."""
 
 
 def every_setting() -> list[Row]:
-    """In the order of triage/settings.py."""
+    """In the order of triage/settings.py. It is for tests: each is explained, and what docs/ and deploy/ name is one of
+    them."""
     return [row for _, _, rows in _groups() for row in rows]
 
 

@@ -100,11 +100,3 @@ def policies_named(names: Sequence[str]) -> tuple[ReplayPolicy, ...]:
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"there is no policy {unknown[0]!r}.", hint=f"Policies: {', '.join(known)}.")
     return tuple(policy for policy in POLICIES if not names or policy.name in names)
-
-
-def scheduled(policy: ReplayPolicy, *, every: int) -> ReplayPolicy:
-    """The same policy on another schedule, in days; one without a schedule stays as it is."""
-    if policy.night.retrain_every_days == 0:
-        return policy
-    told = policy.told.replace(f"every {policy.night.retrain_every_days} days", f"every {every} days")
-    return replace(policy, told=told, night=replace(policy.night, retrain_every_days=every))

@@ -77,12 +77,12 @@ def test_a_type_without_tickets_leans_on_its_parent_and_is_treated_with_care():
     assert by_type["ride3"][1] > by_type["ride0"][1]
 
 
-def test_types_that_are_alike_share_their_limits():
-    rows = judged(1500, seed=0, boast={})
-    _, _, own = limits_by_type(INDEX, rows, 0.9, 0.7)
-    firm = [limits[0] for limits in own.values()]
-    assert not own or max(firm) - min(firm) < 0.06
-    assert limits_by_type(INDEX, Judged(rows.leaf[:50], rows.probability[:50], rows.right[:50]), 0.9, 0.7)[2] == {}
+def test_types_that_are_alike_or_of_which_little_is_known_share_their_limits():
+    assert limits_by_type(INDEX, judged(1500, seed=0, boast={}), 0.9, 0.7)[2] == {}
+    unlike = judged(1500, seed=0, boast={"pay0": 2.0, "pay1": 2.0})
+    few = Judged(unlike.leaf[:50], unlike.probability[:50], unlike.right[:50])
+    assert len(limits_by_type(INDEX, unlike, 0.9, 0.7)[2]) == len(INDEX.leaves)
+    assert limits_by_type(INDEX, few, 0.9, 0.7)[2] == {}
 
 
 def test_tickets_that_are_mostly_wrong_are_abstained_on():

@@ -21,6 +21,7 @@ KEY = f"triage_0123456789ab_{'5eed' * 16}"
     [
         ("mail ana.lucia@example.com now", "mail <EMAIL> now"),
         ("card 4111 1111 1111 1111", "card <CARD>"),
+        ("card 4111\n1111\n1111\n1111", "card <CARD>"),
         ("call +351 912 345 678", "call <PHONE>"),
         (f"key {KEY} refused", "key <SECRET> refused"),
         (f"Authorization: Bearer {KEY}", "Authorization: <SECRET>"),

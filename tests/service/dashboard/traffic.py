@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -81,7 +80,3 @@ def label(engine: sa.Engine, name: str, share: label_queue.Share, at: datetime, 
     answered = at + timedelta(seconds=seconds)
     label_queue.answer(engine, taken.item_id, contact_type="refund", labeler="ann", at=answered, seconds=seconds)
     return taken.item_id
-
-
-def days_from(start: datetime, count: int) -> Sequence[datetime]:
-    return [start + timedelta(days=day) for day in range(count)]

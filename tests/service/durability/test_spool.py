@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from service.spool import Spool
 from tests.waiting import soon
@@ -124,6 +125,30 @@ def test_while_the_database_is_away_lines_wait_on_disk_and_then_all_arrive_once(
         assert soon(lambda: spool.settle(seconds=0))
         assert not spool.away
         assert ids(engine) == sorted(f"s{number}" for number in range(50))
+    engine.dispose()
+
+
+def test_the_log_blames_the_database_only_for_what_is_its_own(tmp_path: Path) -> None:
+    path, folder = tmp_path / "triage.db", tmp_path / "spool"
+    engine = impatient(path)
+    first = Spool(folder, engine, Ledger())
+    with capture_logs() as told, first.running(), away(path):
+        first.keep([pair(1)])
+        assert soon(lambda: first.away)
+    assert [line["event"] for line in told] == ["database unavailable"]
+    refused, left = folder / "refused.ndjson", folder / "0.jsonl"
+    refused.mkdir()  # so that no row can be set aside
+    left.write_bytes(b"Quetzalcoatl\n")
+    second = Spool(folder, engine, Ledger())
+    with capture_logs() as told, second.running():
+        assert soon(lambda: second.away)
+        refused.rmdir()
+        assert soon(lambda: not left.exists())
+    (line,) = [line for line in told if line["event"] == "suggestion log not committed"]
+    assert line["kind"] == "IsADirectoryError"
+    assert any(place.endswith(" _refuse") for place in line["at"])
+    assert "database unavailable" not in [line["event"] for line in told]
+    assert "Quetzalcoatl" not in str(told)
     engine.dispose()
 
 
