@@ -71,7 +71,8 @@ def score_release(release: Release, features: pa.Table, *, today: ContactTypeTre
     """Answers on the examples (tickets.examples) that have a contact type.
 
     For an inner node any leaf under it is right, as in training and calibration. A contact type that the release does
-    not know counts as wrong. With `today`, the tree in use, a leaf of the release counts for what it is there.
+    not know counts as wrong. With `today`, the tree in use, a leaf of the release counts for what it is
+    there, and a ticket whose contact type is no one place there is not `told`.
     """
     labelled = features.filter(pc.is_valid(features["contact_type"]))
     suggester = Suggester.load(release)

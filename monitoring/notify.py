@@ -168,6 +168,7 @@ def _headline(alarm: Alarm) -> str:
 
 
 def _of_event(event: ModelEvent, came: ModelEvent | None) -> News:
+    # A decision that was told before its training had ended is told once more, with what came of it.
     version = event.model_version or "an unknown one"
     if event.kind == "rolled back":
         left = event.details.get("from")
@@ -177,7 +178,7 @@ def _of_event(event: ModelEvent, came: ModelEvent | None) -> News:
     else:
         told = f"A new model was trained, to meet {version}"
     words = [f"{told} ({event.at:%Y-%m-%d}).", _reasons(event.details), _verdict(came)]
-    return News(f"event:{event.event_id}", event.kind == "rolled back", " ".join(filter(None, words)))
+    return News(f"event:{(came or event).event_id}", event.kind == "rolled back", " ".join(filter(None, words)))
 
 
 def _verdict(came: ModelEvent | None) -> str:

@@ -101,13 +101,16 @@ def as_of_today(item: Judged, today: ContactTypeTree) -> Judged:
 
 
 def accepted(judged: Iterable[Judged]) -> list[bool]:
-    """Whether each suggestion that an agent acted on was accepted; one that was ignored says nothing."""
-    return [item.action == "accepted" for item in judged if item.action in {"accepted", "corrected"}]
+    """Whether each suggestion that an agent acted on was accepted; one that was ignored says nothing, nor does one of
+    which today's tree does not tell."""
+    acted = (item for item in judged if item.told and item.action in {"accepted", "corrected"})
+    return [item.action == "accepted" for item in acted]
 
 
 def overridden_when_sure(judged: Iterable[Judged]) -> list[bool]:
     """Whether each suggestion that the model was sure of, and an agent acted on, was corrected."""
-    sure = (item for item in judged if item.band == "high" and item.action in {"accepted", "corrected"})
+    acted = (item for item in judged if item.told and item.action in {"accepted", "corrected"})
+    sure = (item for item in acted if item.band == "high")
     return [item.action == "corrected" for item in sure]
 
 

@@ -164,10 +164,10 @@ class Releases:
         except Exception as error:  # whatever a broken file raises, the release before must go on serving
             kind = type(error).__qualname__
             reason = error.message if isinstance(error, TriageError) else kind
-            place.refused = RefusedRelease(version, reason, stamp)
             serving = place.loaded.version if place.loaded else None
             told = {"version": version, "reason": reason, "serving": serving}
             log.error("release refused", **told, kind=kind, at=where(error))
+            place.refused = RefusedRelease(version, reason, stamp)
             self._tell(went_well=False)
             return
         place.loaded = LoadedRelease(suggester, datetime.now(UTC))

@@ -86,11 +86,16 @@ def roll_back(
 
 
 def finish_roll_back(
-    workspace: Workspace, engine: sa.Engine, *, tracking_uri: str, since: dt.datetime | None = None
+    workspace: Workspace,
+    engine: sa.Engine,
+    *,
+    tracking_uri: str,
+    since: dt.datetime | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> str | None:
     """Do the rest of a rollback that was killed when its champion was served already: the version served, or None when
     nothing was left to do. What the timeline tells lacks the alias at most: of a rollback begun `since` then, which may
-    have been killed before that, it is set again too."""
+    have been killed before that, it is set again too. `details` go into the timeline with its reasons."""
     newest = next(reversed(release.history(workspace)), None)
     if newest is None or newest["action"] != "roll_back" or newest["version"] != release.current_version(workspace):
         return None
@@ -100,7 +105,8 @@ def finish_roll_back(
     left = newest["previous"]
     held = quarantined(workspace).get(left)
     reasons = held.reasons if held else ("a rollback that was killed is finished; its reasons are not known.",)
-    return roll_back(workspace, engine, tracking_uri=tracking_uri, leave=left, details={"reasons": list(reasons)})
+    told = {"reasons": list(reasons), **(details or {})}
+    return roll_back(workspace, engine, tracking_uri=tracking_uri, leave=left, details=told)
 
 
 def _told(engine: sa.Engine, version: str) -> bool:

@@ -109,8 +109,8 @@ def probation(night: Night) -> Did:
     from triage.champion import finish_roll_back, roll_back
 
     uri = champion_uri(night.settings, night.workspace)
-    since = night.record.steps["probation"].first_at
-    back = finish_roll_back(night.workspace, night.engine, tracking_uri=uri, since=since)
+    since, dated = night.record.steps["probation"].first_at, {"as_of": night.as_of.isoformat()}
+    back = finish_roll_back(night.workspace, night.engine, tracking_uri=uri, since=since, details=dated)
     if back is not None:
         return Did(f"{back} is served again: its rollback is finished", {"served": back})
     watched = probationer(night.workspace, night.engine)
@@ -121,7 +121,7 @@ def probation(night: Night) -> Did:
     verdict = judge_probation(night.engine, watched, as_of=night.as_of, today=today, policy=policy)
     if not verdict.roll_back:
         return Did(verdict.reasons[0])
-    details = {"reasons": list(verdict.reasons), "figures": dict(verdict.figures), "as_of": night.as_of.isoformat()}
+    details = {"reasons": list(verdict.reasons), "figures": dict(verdict.figures), **dated}
     back = roll_back(night.workspace, night.engine, tracking_uri=uri, leave=watched.version, details=details)
     return Did(f"{watched.version} rolled back, {back} is served again: {' '.join(verdict.reasons)}", {"served": back})
 

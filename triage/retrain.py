@@ -200,7 +200,7 @@ def meet(
     before, now = (score_release(release, later, today=today) for release in (champion, challenger))
     told = before.told & now.told
     if not told.all():
-        report(f"{int((~told).sum())} tickets are left out: their contact type was split since a model learned it")
+        report(f"{int((~told).sum())} tickets are left out: the tree of today does not tell whether a model was right")
     return compare(before.take(told), now.take(told), policy)
 
 

@@ -10,7 +10,7 @@ import asyncio
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import sqlalchemy as sa
 import structlog
@@ -258,8 +258,9 @@ class Guard:
         headers = request.headers
         if problem.status_code != 401:
             return respond(request, problem)
-        if "hx-request" in headers:  # htmx follows this with the whole page
-            return Response(status_code=401, headers={"HX-Redirect": "/login"})
+        if "hx-request" in headers:  # htmx follows this with the whole page, and with it goes what is being written
+            writing = urlsplit(headers.get("hx-current-url", "")).path.startswith("/console/suggestions/")
+            return Response(status_code=401, headers={} if writing else {"HX-Redirect": "/login"})
         if request.method == "GET" and wants_page(headers) and "authorization" not in headers:
             return _to_login(request)
         page = await given_back(request.scope, body, problem) if is_form_of_ours(request) else None

@@ -40,6 +40,7 @@ def render(request: Request, name: str, *, status_code: int = 200, **context: An
     caller = caller_of(request)
     given = {
         "here": request.url.path,
+        "can_be_asked_again": _can_be_asked_again(request),
         "back": _back(request),
         "person": person_of(request),
         "names_itself": names_itself(request),
@@ -68,10 +69,14 @@ def environment() -> Environment:
     return made
 
 
+def _can_be_asked_again(request: Request) -> bool:
+    return request.method in {"GET", "HEAD"}
+
+
 def _back(request: Request) -> str:
     """The page itself with what its address asks for, or its section where the page answers a form and cannot be asked
     for again."""
-    if request.method in {"GET", "HEAD"}:
+    if _can_be_asked_again(request):
         whole = f"{request.url.path}?{request.url.query}".rstrip("?")
         return whole if len(whole) <= LONGEST_BACK else request.url.path
     section = "/" + request.url.path.split("/")[1]

@@ -13,7 +13,7 @@
     const answer = event.detail.ctx?.response;
     const wait = answer?.headers?.get("Retry-After");
     const words = wait === "1" ? "1 second" : `${wait} seconds`;
-    const why = { 429: "Too much at once.", 503: "The service is busy or its database is away." }[answer?.status];
+    const why = { 401: "You were signed out: sign in again in another tab.", 429: "Too much at once.", 503: "The service is busy or its database is away." }[answer?.status];
     tell(`${why ?? "This could not be fetched."} The page shows what it knew.${wait ? ` Try again in ${words}.` : ""}`);
   });
   document.addEventListener("htmx:error", () => tell("The service cannot be reached. The page shows what it knew."));

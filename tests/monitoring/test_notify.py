@@ -128,6 +128,20 @@ def test_a_decision_that_nothing_comes_of_is_told_once_a_week_until_something_do
     assert str(hook.posted[-1]).count("It is m2 and is left out: it lost.") == 2  # as notification and as text
 
 
+def test_a_decision_told_while_its_training_failed_is_told_once_more_with_what_came_of_it(
+    engine: sa.Engine, hook: WebhookServer
+) -> None:
+    def tell(later: int) -> str:
+        return tell_news(engine, [Webhook(hook.url)], now=NIGHT + timedelta(hours=later))["webhook"]
+
+    record_event(engine, "retrain decided", at=NIGHT, model_version="m1", details={"reasons": ["it is old."]})
+    assert [tell(1), tell(2)] == ["1 told", "nothing new"]
+    won = {"champion": "m1", "reasons": ["it won."]}
+    record_event(engine, "promoted", at=NIGHT + timedelta(hours=3), model_version="m2", details=won)
+    assert [tell(3), tell(4)] == ["1 told", "nothing new"]
+    assert "It is m2 and is served now: it won." in str(hook.posted[-1])
+
+
 def test_no_word_of_a_ticket_is_told(engine: sa.Engine, hook: WebhookServer) -> None:
     quoting = Alarm(**{**_facts(alarm()), "details": {"headline": f"Customers write {QUOTED}"}})
     record_night(engine, quoting, alarm(2, detector="theirs.own"))

@@ -16,6 +16,7 @@ from models.release import Release
 from monitoring.night import run_night
 from monitoring.performance import (
     Judged,
+    accepted,
     as_of_today,
     audited_hits,
     editing,
@@ -116,11 +117,14 @@ def test_an_agent_who_gives_a_suggestion_its_name_of_today_accepts_it() -> None:
     given = [("accepted", None, "old"), ("corrected", "new", "old"), ("corrected", "a", "old"), ("corrected", "a", "a")]
     read = [as_of_today(judged(*one), TODAY) for one in given]
     assert [item.action for item in read] == ["accepted", "accepted", "corrected", "corrected"]
-    figures = feedback_figures([*read, as_of_today(judged("corrected", "left", "whole"), TODAY)])
+    split = as_of_today(judged("corrected", "left", "whole"), TODAY)  # which nobody can tell
+    figures = feedback_figures([*read, split])
     assert figures["accuracy_feedback"] is not None
     assert (figures["accuracy_feedback"].share, figures["accuracy_feedback"].tickets) == (0.75, 4)
     assert figures["acceptance"] is not None
-    assert figures["acceptance"].tickets == 5
+    assert figures["acceptance"].tickets == 4
+    assert accepted(read) == [True, True, False, False]
+    assert overridden_when_sure([replace(item, band="high") for item in (*read, split)]) == [False, False, True, True]
 
 
 def test_agents_who_use_the_new_name_of_a_renamed_type_correct_nothing(world: Any) -> None:

@@ -154,6 +154,7 @@ def test_a_rollback_that_was_killed_is_finished_by_the_next_night(store: Store) 
     assert store.served() == FIRST
     assert list(quarantined(store.workspace)) == [SECOND]
     assert store.kinds() == ["promoted", "promoted", "rolled back"]
+    assert monitor_log.model_timeline(store.engine)[0].details["as_of"] == AT.date().isoformat()
     assert [(entry.action, entry.target) for entry in audit.entries(store.engine)][-1] == ("rolled back", FIRST)
 
 

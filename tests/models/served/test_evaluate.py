@@ -110,7 +110,7 @@ def test_the_gate_reads_both_models_as_the_tree_of_today_has_them(two_models, wi
     login = window["contact_type"].to_pylist().count("account")
     assert result.figures["tickets"] == window.num_rows - login
     assert result.figures["champion_accuracy"] > 0.7
-    assert lines == [f"{login} tickets are left out: their contact type was split since a model learned it"]
+    assert lines == [f"{login} tickets are left out: the tree of today does not tell whether a model was right"]
 
 
 def test_the_reference_tells_the_true_leaf_in_the_models_own_tree(trained):

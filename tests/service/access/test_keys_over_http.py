@@ -123,6 +123,8 @@ def test_a_key_that_asks_too_often_is_told_when_to_come_back(open_house: OpenHou
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
         assert [answer.headers["ratelimit-remaining"] for answer in answers[:3]] == ["2", "1", "0"]
         assert answers[0].headers["ratelimit-limit"] == "3"
+        page = house.ask("GET", "/console?type=payments", house.keys["agent"], headers={"Accept": "text/html"})
+        assert (page.status_code, '<a class="button" href="">Try again</a>' in page.text) == (429, True)
         refused = answers[-1]
         assert refused.json()["code"] == "too-often"
         assert 0 < int(refused.headers["retry-after"]) <= 60

@@ -129,6 +129,10 @@ def test_htmx_without_a_session_is_led_to_the_login(house: House) -> None:
     answer = house.ask("GET", "/pick/contact-types", headers=PAGE | {"HX-Request": "true"})
     assert answer.status_code == 401
     assert answer.headers["hx-redirect"] == "/login"
+    written_on = f"{house.address}/console/suggestions/s-1?type=refund"
+    stays = PAGE | {"HX-Request": "true", "HX-Current-URL": written_on}
+    answer = house.ask("GET", "/pick/contact-types", headers=stays)
+    assert (answer.status_code, "hx-redirect" in answer.headers) == (401, False)  # what is being written is not left
 
 
 def test_a_personal_key_names_its_person_and_a_shared_one_does_not(house: House) -> None:
