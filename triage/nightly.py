@@ -109,7 +109,8 @@ def probation(night: Night) -> Did:
     from triage.champion import finish_roll_back, roll_back
 
     uri = champion_uri(night.settings, night.workspace)
-    since, dated = night.record.steps["probation"].first_at, {"as_of": night.as_of.isoformat()}
+    step, dated = night.record.steps["probation"], {"as_of": night.as_of.isoformat()}
+    since = step.first_at if step.attempts > 1 else None
     back = finish_roll_back(night.workspace, night.engine, tracking_uri=uri, since=since, details=dated)
     if back is not None:
         return Did(f"{back} is served again: its rollback is finished", {"served": back})
