@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, HTMLResponse
-from playwright.sync_api import Page, Route, expect, sync_playwright
+from playwright.sync_api import FrameLocator, Page, Route, expect, sync_playwright
 
 from service.app import create_app, running
 from service.helpdesks.options import HelpdeskOptions, Helpdesks
@@ -175,16 +175,22 @@ def test_html_is_copied_as_text_and_tickets_have_the_ids_of_the_webhooks(
     assert browser_page.complaints == []  # type: ignore[attr-defined]
 
 
-def test_an_agent_corrects_by_search(browser_page: Page, trained: Workspace, lite: sa.Engine) -> None:
+@contextlib.contextmanager
+def _in_chatwoot(page: Page, trained: Workspace, engine: sa.Engine) -> Iterator[FrameLocator]:
+    """The sidebar beside the conversation of CONTEXT."""
     told: dict[str, str] = {}
     host = _CHATWOOT.replace("{context}", json.dumps(CONTEXT).replace("{", "{{").replace("}", "}}"))
     with (
         pages(("/", lambda: host.format(sidebar=told["service"] + f"/sidebar#key={KEY}"))) as chatwoot,
-        service_for(trained, lite, chatwoot) as service,
+        service_for(trained, engine, chatwoot) as service,
     ):
         told["service"] = service
-        browser_page.goto(chatwoot)
-        sidebar = browser_page.frame_locator("#app")
+        page.goto(chatwoot)
+        yield page.frame_locator("#app")
+
+
+def test_an_agent_corrects_by_search(browser_page: Page, trained: Workspace, lite: sa.Engine) -> None:
+    with _in_chatwoot(browser_page, trained, lite) as sidebar:
         sidebar.get_by_text("Another contact type").click()
         sidebar.get_by_label("Search").fill("Payments::Invoice")
         sidebar.get_by_label("Search").press("Enter")
@@ -195,15 +201,7 @@ def test_an_agent_corrects_by_search(browser_page: Page, trained: Workspace, lit
 def test_a_mind_changed_back_is_kept_and_a_failed_send_is_kept_once(
     browser_page: Page, trained: Workspace, lite: sa.Engine
 ) -> None:
-    told: dict[str, str] = {}
-    host = _CHATWOOT.replace("{context}", json.dumps(CONTEXT).replace("{", "{{").replace("}", "}}"))
-    with (
-        pages(("/", lambda: host.format(sidebar=told["service"] + f"/sidebar#key={KEY}"))) as chatwoot,
-        service_for(trained, lite, chatwoot) as service,
-    ):
-        told["service"] = service
-        browser_page.goto(chatwoot)
-        sidebar = browser_page.frame_locator("#app")
+    with _in_chatwoot(browser_page, trained, lite) as sidebar:
         accept = sidebar.get_by_role("button", name="Accept Account › Close account")
         accept.click()
         expect(sidebar.get_by_role("status")).to_have_text("Feedback kept: accepted.")
